@@ -1,0 +1,43 @@
+# Every target does its own set-up: a virtual environment in .venv with the locked dependencies.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.locked
+
+.PHONY: demo test test-long bench bench-peers lint lock setup clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt requirements/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup  ## run the main job on the embedded PostgreSQL: kill a worker, carry on, approve, verify
+	$(BIN)/holdfast demo
+
+test: setup  ## everything that must be green before a change lands
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: setup  ## the long campaigns: random kills, 50,000 simulation seeds
+	$(BIN)/python -m pytest -m long -s --timeout 7200 $(ARGS)
+
+bench: setup  ## the cost table of the design, as ratios in one run; writes bench/results.json
+	$(BIN)/python -m bench $(ARGS)
+
+bench-peers: setup  ## the same workload on other engines, in an environment of their own
+	$(BIN)/python -m bench.peers $(ARGS)
+
+lint: setup  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+lock: setup  ## resolve again and write the hash-locked requirements
+	sh requirements/lock.sh $(BIN)/uv
+
+clean:
+	rm -rf $(VENV) .holdfast .pytest_cache .ruff_cache

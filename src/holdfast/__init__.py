@@ -1,0 +1,1 @@
+"""Holdfast: the production runtime for Pydantic AI agents."""
