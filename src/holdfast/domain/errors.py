@@ -1,0 +1,125 @@
+"""Errors, named by who acts next. Each message says what happened and what to do.
+
+`HoldfastError` is the root. Below it: `UserError` (the developer changes code or configuration),
+`RequestError` (the caller changes the request), `OperatorError` (whoever runs the installation acts),
+and `RunInterrupted` (the engine itself acts: it drops, parks or ends the run).
+"""
+
+from uuid import UUID
+
+
+class HoldfastError(Exception):
+    """The root of every error that Holdfast raises on purpose."""
+
+
+class UserError(HoldfastError):
+    """The developer changes code or configuration."""
+
+
+class OperatorError(HoldfastError):
+    """Whoever runs the installation acts: the database, its roles, its schema, its keys."""
+
+
+class SchemaMismatch(OperatorError):
+    """The schema in the database is older or newer than this code."""
+
+
+class RoleTooPowerful(OperatorError):
+    """The database login could bypass row level security."""
+
+
+class DatabaseUnavailable(OperatorError):
+    """The database could not be reached for as long as the operation allows."""
+
+
+class KeyUnavailable(OperatorError):
+    """The wrapping key is missing, malformed, or not the one the content was sealed under."""
+
+
+class RequestError(HoldfastError):
+    """The caller changes the request. `slug` is the stable last part of the problem's type."""
+
+    slug = "bad-request"
+    status = 400
+
+
+class NotFound(RequestError):
+    """Nothing with that identity exists for this tenant."""
+
+    slug = "not-found"
+    status = 404
+
+
+class UnknownTask(NotFound):
+    """No task with that name is registered."""
+
+    slug = "unknown-task"
+
+
+class InvalidInput(RequestError):
+    """The input does not fit the task's input type."""
+
+    slug = "invalid-input"
+    status = 422
+
+
+class IdempotencyConflict(RequestError):
+    """The idempotency key was used before with a different request."""
+
+    slug = "idempotency-key-reused"
+    status = 409
+
+
+class AlreadyFinished(RequestError):
+    """The run has ended; nothing more can be delivered to it."""
+
+    slug = "run-finished"
+    status = 409
+
+
+class AlreadyDecided(RequestError):
+    """Somebody decided this first."""
+
+    slug = "already-decided"
+    status = 409
+
+
+class InvalidCursor(RequestError):
+    """The cursor was not made by this interface."""
+
+    slug = "invalid-cursor"
+
+
+class TooLarge(RequestError):
+    """The content is larger than the limit."""
+
+    slug = "too-large"
+    status = 413
+
+
+class RunInterrupted(HoldfastError):
+    """The engine acts: it drops, parks or ends the run."""
+
+    def __init__(self, run: UUID, message: str) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class RunLost(RunInterrupted):
+    """Fenced: another worker holds the run, or it has ended. The writer drops it at once."""
+
+
+class RunCancelling(RunInterrupted):
+    """Cancellation was asked for: no new intent is committed. Facts still are."""
+
+
+class RunHalted(RunInterrupted):
+    """A halt covers the run: no new intent is committed. Facts still are."""
+
+
+class SignalsPending(RunInterrupted):
+    """The inbox holds signals that were not folded in: the run may not park or finish yet."""
+
+
+class AppendRejected(RunInterrupted):
+    """The database refused this member by itself; the others of its batch were committed."""

@@ -1,0 +1,445 @@
+"""The closed union of facts that a run's journal holds.
+
+An event's body holds references, never personal content: a `Ref` names content that is stored apart,
+encrypted under its subject's key, so that erasing the key erases the content while the chain of hashes
+over the bodies still verifies. Names of tasks, tools and models, call ids, sizes, times and counts are
+not content.
+
+`dump` and `load` are the only way between an event and its stored form. Every body carries the schema
+version `v` of its type; `load` accepts every version ever written.
+
+Message lists are written as deltas against the list before them in the same scope: the first `keep`
+messages stay, `add` follows. A run of a hundred requests therefore names each message once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias
+from uuid import UUID
+
+import orjson
+from pydantic import TypeAdapter
+
+from holdfast.domain.errors import HoldfastError
+from holdfast.domain.ids import Ref
+from holdfast.domain.recovery import Recovery
+from holdfast.domain.state import WaitingOn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one model request, or of all that a tool call did inside. Zero where not reported."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    requests: int = 0
+    tool_calls: int = 0
+    details: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Messages:
+    """A message list as a delta: keep the first `keep` of the list before it, then add these.
+
+    A reference into another run, as session history has it, is written `<run id>/<digest>`.
+    """
+
+    keep: int = 0
+    add: list[str] = field(default_factory=list[str])
+    more: Ref | None = None
+    """Where the list is too long for an event: content that holds it as a JSON array, instead of `add`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event has in common."""
+
+    type: ClassVar[str]
+    version: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAccepted(Event):
+    """The run was asked for and is queued. Always the first event."""
+
+    type: ClassVar[str] = "run_accepted"
+    task: str
+    task_version: str
+    subject: str
+    principal: str
+    input: Ref
+    session: UUID | None = None
+    history_of: UUID | None = None
+    """The earlier run of the session whose messages this one starts from."""
+    parent: UUID | None = None
+    priority: int = 0
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunClaimed(Event):
+    """A worker took the run: the first event of each epoch."""
+
+    type: ClassVar[str] = "run_claimed"
+    epoch: int
+    worker: UUID
+    holdfast: str
+    pydantic_ai: str
+    structure: str = ""
+    """Digest of the agent's structure as this worker has it."""
+    timeline: int = 0
+    """The database's timeline, which changes when a standby is promoted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequested(Event):
+    """Intent: a request is about to be sent to a model."""
+
+    type: ClassVar[str] = "model_requested"
+    scope: str
+    """Empty for the run's own agent, the outer call's key for a sub-agent."""
+    step: int
+    attempt: int
+    model: str
+    messages: Messages
+    instructions: Ref | None = None
+    tools: Ref | None = None
+    settings: Ref | None = None
+    streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelResponded(Event):
+    """A model request was answered, and what the agent goes on with."""
+
+    type: ClassVar[str] = "model_responded"
+    scope: str
+    step: int
+    attempt: int
+    response: Ref
+    history: Messages
+    """The run's message history, response excluded, as hooks left it."""
+    model: str
+    provider: str = ""
+    finish_reason: str = ""
+    usage: Usage
+    latency_ms: int
+    calls: list[str] = field(default_factory=list[str])
+    """Ids of the tool calls in the response, in order."""
+    retry: Ref | None = None
+    """A hook or validator rejected the response with this message."""
+    raw: Ref | None = None
+    """What the model said, where hooks changed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFailed(Event):
+    """A model request failed for good at this step, or until `retry_at`."""
+
+    type: ClassVar[str] = "model_failed"
+    scope: str
+    step: int
+    attempt: int
+    error: str
+    message: Ref
+    status: int | None = None
+    latency_ms: int = 0
+    will_retry: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStarted(Event):
+    """Intent: a tool is about to be called with exactly these arguments."""
+
+    type: ClassVar[str] = "tool_started"
+    scope: str
+    step: int
+    call: str
+    tool: str
+    recovery: Recovery
+    key: str
+    """The idempotency key, the same at every attempt."""
+    args: Ref
+    schema: str
+    attempt: int = 1
+    approval: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFinished(Event):
+    """A tool call came to an end, and how."""
+
+    type: ClassVar[str] = "tool_finished"
+    scope: str
+    step: int
+    call: str
+    tool: str
+    outcome: Literal["value", "retry", "failed", "error", "deferred"]
+    result: Ref | None = None
+    model_args: Ref
+    """The validated arguments before any hook changed them: replay compares these."""
+    schema: str = ""
+    usage: Usage | None = None
+    latency_ms: int = 0
+    resolved_by: str | None = None
+    """The person who said how an effect in doubt ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputProcessed(Event):
+    """An output function or validator accepted or rejected the model's answer."""
+
+    type: ClassVar[str] = "output_processed"
+    scope: str
+    step: int
+    call: str
+    outcome: Literal["value", "retry", "error"]
+    result: Ref | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputStarted(Event):
+    """Intent: an output function is about to be called."""
+
+    type: ClassVar[str] = "output_started"
+    scope: str
+    step: int
+    call: str
+    name: str
+    recovery: Recovery
+    key: str
+    args: Ref
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked(Event):
+    """A tool call waits for a person."""
+
+    type: ClassVar[str] = "approval_asked"
+    approval: UUID
+    scope: str
+    step: int
+    call: str
+    tool: str
+    args: Ref
+    digest: str
+    metadata: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalDecided(Event):
+    """A person decided."""
+
+    type: ClassVar[str] = "approval_decided"
+    approval: UUID
+    call: str
+    verdict: Literal["approved", "rejected"]
+    by: str
+    args: Ref | None = None
+    """The arguments as edited, where they were."""
+    reason: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectInDoubt(Event):
+    """An effect started, is not known to have finished, and may not be run again unasked."""
+
+    type: ClassVar[str] = "effect_in_doubt"
+    approval: UUID
+    """The human task that asks."""
+    scope: str
+    step: int
+    call: str
+    tool: str
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectResolved(Event):
+    """What became of an effect in doubt, and who or what said so."""
+
+    type: ClassVar[str] = "effect_resolved"
+    approval: UUID | None = None
+    call: str
+    key: str
+    resolution: Literal["done", "not_done", "fail_run"]
+    by: str
+    result: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReceived(Event):
+    """Somebody sent the running agent a message."""
+
+    type: ClassVar[str] = "message_received"
+    message: Ref
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(Event):
+    """Somebody asked to stop."""
+
+    type: ClassVar[str] = "cancel_requested"
+    by: str
+    reason: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Event):
+    """A value an agent's own code pinned so that replay sees it again: a durable operation, an MCP tool list."""
+
+    type: ClassVar[str] = "noted"
+    scope: str
+    key: str
+    value: Ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParked(Event):
+    """The run waits, as rows only."""
+
+    type: ClassVar[str] = "run_parked"
+    waiting_on: WaitingOn
+    wake_at: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDiverged(Event):
+    """The code no longer does what the journal says it did: both sides, and where."""
+
+    type: ClassVar[str] = "run_diverged"
+    place: str
+    recorded: Ref
+    found: Ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSucceeded(Event):
+    """The run ended with output inside its contract."""
+
+    type: ClassVar[str] = "run_succeeded"
+    output: Ref
+    history: Messages
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed(Event):
+    """The run ended without output: the cause, and the place where it arose."""
+
+    type: ClassVar[str] = "run_failed"
+    error: str
+    message: Ref
+    place: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelled(Event):
+    """The run was stopped. Effects in doubt outlive it as human tasks."""
+
+    type: ClassVar[str] = "run_cancelled"
+    by: str = ""
+    usage: Usage | None = None
+
+
+AnyEvent: TypeAlias = (
+    RunAccepted
+    | RunClaimed
+    | ModelRequested
+    | ModelResponded
+    | ModelFailed
+    | ToolStarted
+    | ToolFinished
+    | OutputStarted
+    | OutputProcessed
+    | ApprovalAsked
+    | ApprovalDecided
+    | EffectInDoubt
+    | EffectResolved
+    | MessageReceived
+    | CancelRequested
+    | Noted
+    | RunParked
+    | RunDiverged
+    | RunSucceeded
+    | RunFailed
+    | RunCancelled
+)
+
+EVENT_TYPES: dict[str, type[AnyEvent]] = {
+    cls.type: cls
+    for cls in (
+        RunAccepted,
+        RunClaimed,
+        ModelRequested,
+        ModelResponded,
+        ModelFailed,
+        ToolStarted,
+        ToolFinished,
+        OutputStarted,
+        OutputProcessed,
+        ApprovalAsked,
+        ApprovalDecided,
+        EffectInDoubt,
+        EffectResolved,
+        MessageReceived,
+        CancelRequested,
+        Noted,
+        RunParked,
+        RunDiverged,
+        RunSucceeded,
+        RunFailed,
+        RunCancelled,
+    )
+}
+
+INTENTS: frozenset[str] = frozenset({ModelRequested.type, ToolStarted.type, OutputStarted.type})
+"""Types that announce something not yet done. Halts, cancellation and limits may refuse these, and only these."""
+
+OUTCOMES: frozenset[str] = frozenset(
+    {ModelResponded.type, ToolFinished.type, OutputProcessed.type, ApprovalDecided.type, EffectResolved.type}
+)
+"""Types that show progress: a run that only ever starts and dies has none."""
+
+_adapters: dict[str, TypeAdapter[Any]] = {}
+
+
+class UnknownEvent(HoldfastError):
+    """The journal holds a type or version that this code is too old to know."""
+
+
+def dump(event: AnyEvent) -> bytes:
+    """The stored body: UTF-8 JSON whose exact bytes are hashed.
+
+    Raises:
+        orjson.JSONEncodeError: a value cannot be written as JSON (a lone surrogate, an integer beyond 64 bits).
+    """
+    return orjson.dumps({"v": event.version, "e": event}, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+
+
+def load(type_: str, body: bytes) -> AnyEvent:
+    """The event that `dump` wrote, of this or any earlier version.
+
+    Raises:
+        UnknownEvent: the type or version is newer than this code.
+    """
+    cls = EVENT_TYPES.get(type_)
+    raw = orjson.loads(body)
+    if cls is None or raw["v"] > cls.version:
+        raise UnknownEvent(
+            f"The journal holds a '{type_}' event of version {raw['v']}, written by a newer Holdfast. "
+            "Run a worker of that version or newer."
+        )
+    adapter = _adapters.get(type_)
+    if adapter is None:
+        adapter = _adapters[type_] = TypeAdapter(cls)
+    return adapter.validate_python(raw["e"])

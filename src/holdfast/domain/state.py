@@ -1,0 +1,33 @@
+"""The states of a run, and what a parked run waits for."""
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PARKED = "parked"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will be done."""
+        return self in {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
+
+
+class WaitingOn(StrEnum):
+    """What a parked run waits for."""
+
+    APPROVAL = "approval"
+    IN_DOUBT = "in_doubt"
+    TIMER = "timer"
+    SIGNAL = "signal"
+    CODE = "code"
+    """A code version that no worker has, or a structure that no longer matches the journal."""
+    QUARANTINE = "quarantine"
+    """It was claimed again and again without getting anywhere, as a run that kills its workers is."""
+    HALT = "halt"
