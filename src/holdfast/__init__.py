@@ -1,1 +1,53 @@
-"""Holdfast: the production runtime for Pydantic AI agents."""
+"""Holdfast: the production runtime for Pydantic AI agents.
+
+`App` and `effect` are all that an application needs; everything else is the command line or HTTP.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdfast.app import App, RunScope, Task
+    from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
+    from holdfast.domain.recovery import Recovery
+    from holdfast.effects.declare import Declaration, Effect, effect
+
+__all__ = [
+    "App",
+    "Declaration",
+    "Effect",
+    "HoldfastError",
+    "OperatorError",
+    "Recovery",
+    "RequestError",
+    "RunScope",
+    "Task",
+    "UserError",
+    "effect",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "App": "holdfast.app",
+    "RunScope": "holdfast.app",
+    "Task": "holdfast.app",
+    "Declaration": "holdfast.effects.declare",
+    "Effect": "holdfast.effects.declare",
+    "effect": "holdfast.effects.declare",
+    "Recovery": "holdfast.domain.recovery",
+    "HoldfastError": "holdfast.domain.errors",
+    "OperatorError": "holdfast.domain.errors",
+    "RequestError": "holdfast.domain.errors",
+    "UserError": "holdfast.domain.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use, so that the command line starts without Pydantic AI."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'holdfast' has no attribute '{name}'")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,198 @@
+"""What users write: an `App` and its tasks.
+
+A task is a Pydantic AI agent, unchanged, plus what a run of it needs to know: the type of its input, the
+factory of its dependencies, the recovery classes of its tools, its version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from holdfast.domain.errors import InvalidInput, UnknownTask, UserError
+from holdfast.effects.declare import Declaration
+from holdfast.domain.recovery import Recovery
+
+if TYPE_CHECKING:
+    from pydantic_ai.agent import AbstractAgent
+    from pydantic_ai.usage import UsageLimits
+
+_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScope:
+    """What a dependency factory is told about the run it builds for."""
+
+    tenant: UUID
+    run: UUID
+    task: str
+    principal: str
+    subject: str
+    session: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """An agent and its boundary. Made by `App.task`."""
+
+    name: str
+    agent: AbstractAgent[Any, Any]
+    deps: Any = None
+    input: Any = str
+    prompt: Callable[[Any], Any] | None = None
+    version: str = "1"
+    effects: Mapping[str, Declaration] = field(default_factory=dict[str, Declaration])
+    agents: Sequence[AbstractAgent[Any, Any]] = ()
+    usage_limits: UsageLimits | None = None
+    stream: bool = True
+    model_timeout_s: float = 600.0
+    tool_timeout_s: float = 300.0
+    slots: int | None = None
+    input_adapter: TypeAdapter[Any]
+
+    def read_input(self, raw: Any) -> Any:
+        """`raw` (JSON shapes) as the task's input type.
+
+        Raises:
+            InvalidInput: it does not fit; the message names each place.
+        """
+        try:
+            return self.input_adapter.validate_python(raw)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(str(part) for part in fault['loc']) or 'input'}: {fault['msg']}"
+                for fault in error.errors(include_url=False, include_input=False)
+            )
+            raise InvalidInput(f"The input does not fit task '{self.name}': {faults}.") from error
+
+    def user_prompt(self, value: Any) -> Any:
+        """The user prompt for a validated input: by `prompt` if given, a string as it is, else JSON."""
+        if self.prompt is not None:
+            return self.prompt(value)
+        if isinstance(value, str):
+            return value
+        return self.input_adapter.dump_json(value).decode()
+
+
+class App:
+    """The tasks of one installation, under one name.
+
+    Args:
+        name: lower-case name of the application, shown in logs and traces.
+    """
+
+    def __init__(self, name: str) -> None:
+        _check_name("app", name)
+        self.name = name
+        self._tasks: dict[str, Task] = {}
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The registered tasks by name."""
+        return self._tasks
+
+    def __getitem__(self, name: str) -> Task:
+        try:
+            return self._tasks[name]
+        except KeyError:
+            known = ", ".join(sorted(self._tasks)) or "none"
+            raise UnknownTask(f"There is no task '{name}' in app '{self.name}'. Registered: {known}.") from None
+
+    def task(
+        self,
+        name: str,
+        *,
+        agent: AbstractAgent[Any, Any],
+        deps: Any = None,
+        input: Any = str,  # noqa: A002 - the word users would choose
+        prompt: Callable[[Any], Any] | None = None,
+        version: str = "1",
+        effects: Mapping[str, Recovery | str | Declaration] | None = None,
+        agents: Sequence[AbstractAgent[Any, Any]] = (),
+        usage_limits: UsageLimits | None = None,
+        stream: bool = True,
+        model_timeout_s: float = 600.0,
+        tool_timeout_s: float = 300.0,
+        slots: int | None = None,
+    ) -> Task:
+        """Register a task.
+
+        Args:
+            name: lower-case name, the one callers start runs by.
+            agent: any Pydantic AI agent; it is not changed.
+            deps: `deps(scope)` builds the agent's dependencies for one run on any machine: a function, an async
+                function, or a function returning an (async) context manager. A value that is not callable is
+                given to every run as it is.
+            input: the type of a run's input; anything Pydantic can validate.
+            prompt: makes the user prompt from a validated input. Default: a string as it is, anything else as JSON.
+            version: change it when the agent's structure changes so that a run under way could not go on; such runs
+                wait for a worker that serves their version.
+            effects: recovery classes by tool name, for tools that no decorator can reach (MCP servers, libraries).
+            agents: sub-agents whose inner steps are journaled when a `delegate` tool runs them.
+            usage_limits: Pydantic AI's limits for each run.
+            stream: whether model responses are streamed to watching clients as they are generated.
+            model_timeout_s: seconds after which a model request is given up.
+            tool_timeout_s: seconds after which a tool call is given up.
+            slots: the most runs of this task that one worker executes at once. Default: the worker's own bound.
+
+        Raises:
+            UserError: the name is taken or malformed, a type cannot be described or a tool's result not be stored.
+        """
+        from holdfast.engine.inspect import check_tools
+
+        _check_name("task", name)
+        if name in self._tasks:
+            raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
+        try:
+            adapter = TypeAdapter(input)
+        except Exception as error:
+            raise UserError(f"Task '{name}': its input type {input!r} cannot be validated by Pydantic: {error}") from error
+        task = Task(
+            name=name,
+            agent=agent,
+            deps=deps,
+            input=input,
+            prompt=prompt,
+            version=version,
+            effects={tool: _declaration(name, tool, given) for tool, given in (effects or {}).items()},
+            agents=tuple(agents),
+            usage_limits=usage_limits,
+            stream=stream,
+            model_timeout_s=model_timeout_s,
+            tool_timeout_s=tool_timeout_s,
+            slots=slots,
+            input_adapter=adapter,
+        )
+        check_tools(task)
+        self._tasks[name] = task
+        return task
+
+
+def _check_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"'{name}' cannot name a {what}: begin with a lower-case letter, go on with lower-case letters, digits, "
+            "'_', '-' or '.', 63 characters at most."
+        )
+
+
+def _declaration(task: str, tool: str, given: Recovery | str | Declaration) -> Declaration:
+    if isinstance(given, Declaration):
+        return given
+    try:
+        recovery = Recovery(given)
+    except ValueError:
+        known = ", ".join(member.value for member in Recovery)
+        raise UserError(f"Task '{task}': '{given}' is not a recovery class for tool '{tool}'. Known: {known}.") from None
+    if recovery is Recovery.RECONCILE:
+        raise UserError(
+            f"Task '{task}': tool '{tool}' is declared 'reconcile' without a probe. Use @effect.reconcile(probe=...), "
+            "or give effects={...: Declaration(Recovery.RECONCILE, probe)}."
+        )
+    return Declaration(recovery)
