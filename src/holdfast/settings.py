@@ -1,0 +1,215 @@
+"""Configuration: flags > `HOLDFAST_*` > `holdfast.toml` > defaults, each value with where it came from.
+
+`holdfast.toml` is searched from the working directory upwards. Relative paths in it, and the default data
+directory, count from the directory it lies in; those in flags and the environment from the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, PrivateAttr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from holdfast.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "HOLDFAST_"
+FILE_NAME = "holdfast.toml"
+DEFAULT = "default"
+
+_SECRETS = frozenset({"key"})
+_URLS = frozenset({"database_url", "admin_database_url", "listen_url"})
+_PATHS = ("data_dir", "key_file")
+_ALMOST = 0.8
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Shown(NamedTuple):
+    """One line of `holdfast config show`."""
+
+    name: str
+    value: str
+    """Secrets masked."""
+    origin: str
+    """The flag, variable, `file:line`, or `default`."""
+
+
+class Settings(BaseSettings):
+    """Every setting. Made by `load`, which finds the file and names the place of a wrong value."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, validate_default=False
+    )
+
+    app: str | None = Field(
+        None, description="the application, `module:attribute` or `path/to/file.py:attribute`"
+    )
+    database_url: str | None = Field(
+        None, repr=False, description="an outside PostgreSQL; none: the embedded one"
+    )
+    admin_database_url: str | None = Field(None, repr=False, description="the login that migrates")
+    listen_url: str | None = Field(None, repr=False, description="a direct URL for LISTEN, behind a pooler")
+    prepared_statements: bool = Field(True, description="off behind poolers that cannot prepare")
+    data_dir: Path = Field(Path(".holdfast"), description="the embedded database and the local wrapping key")
+    key_file: Path | None = Field(None, description="file of the wrapping key")
+    key: str | None = Field(None, repr=False, description="the wrapping key itself, base64 or hex")
+
+    slots: int = Field(16, ge=1, le=10_000, description="the most runs a worker executes at once")
+    lease_s: float = Field(
+        10.0, ge=1, le=3600, description="how long after its last sign a worker is given up"
+    )
+    poll_s: Seconds = Field(1.0, description="how often a worker looks for runs when no hint arrives")
+    grace_s: float = Field(
+        20.0, ge=0, le=3600, description="how long a drain waits for tools that must not rerun"
+    )
+    blocked_warn_s: Seconds = Field(
+        1.0, description="how long the event loop may be blocked without a warning"
+    )
+    tick_s: Seconds = Field(1.0, description="how often timers and dead workers are looked after")
+
+    host: str = Field("127.0.0.1", description="where the API listens")
+    port: int = Field(8787, ge=0, le=65_535, description="where the API listens")
+    max_body_bytes: int = Field(1 << 20, ge=1, description="the largest request body the API reads")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any] | None = None, *, cwd: Path | None = None) -> Settings:
+        """Read the settings.
+
+        Args:
+            flags: by field name; None means that the flag was not given.
+            cwd: where the search for `holdfast.toml` begins. Default: the working directory.
+
+        Raises:
+            UserError: a value is wrong, a key unknown, the file malformed; the message names the place.
+        """
+        here = (cwd or Path.cwd()).absolute()
+        given = {name: value for name, value in (flags or {}).items() if value is not None}
+        path = find_file(here)
+        values, lines = _read_file(path) if path else ({}, {})
+        environment = _environment()
+        origins = dict.fromkeys(cls.model_fields, DEFAULT)
+        origins |= {name: f"{path}:{lines.get(name, 1)}" for name in values}
+        origins |= environment
+        origins |= {name: f"--{name.replace('_', '-')}" for name in given}
+        # Arguments beat the environment, so the file gives only what the environment does not.
+        beneath = {name: value for name, value in values.items() if name not in environment}
+        settings = _validated(beneath | given, origins)
+        in_file = {name for name in _PATHS if path and _of_file(path, origins[name])}
+        bases = {name: path.parent if path and name in in_file else here for name in _PATHS}
+        return settings._located(origins, bases)  # noqa: SLF001 - its own class
+
+    def _located(self, origins: dict[str, str], bases: dict[str, Path]) -> Settings:
+        """These settings with paths made absolute and the origin of each value known."""
+        self._origins.update(origins)
+        if self.key and self.key_file:
+            raise UserError(
+                f"Two wrapping keys are named: 'key' by {self.origin('key')} and 'key_file' by "
+                f"{self.origin('key_file')}. Keep the one this installation was started with."
+            )
+        paths = {name: base / found for name, base in bases.items() if (found := getattr(self, name))}
+        return self.model_copy(update=paths)
+
+    def origin(self, name: str) -> str:
+        """Where this setting's value came from: a flag, a variable, `file:line`, or `default`."""
+        return self._origins.get(name, DEFAULT)
+
+    def show(self) -> list[Shown]:
+        """Every setting with its value, secrets masked, and where it came from."""
+        return [
+            Shown(name, _shown(name, getattr(self, name)), self.origin(name))
+            for name in type(self).model_fields
+        ]
+
+
+def find_file(start: Path) -> Path | None:
+    """The `holdfast.toml` of `start` or of the nearest directory above it that has one."""
+    return next((found for at in (start, *start.parents) if (found := at / FILE_NAME).is_file()), None)
+
+
+def mask_url(url: str) -> str:
+    """A database URL or connection string without its password."""
+    url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
+    return re.sub(r"(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", url)
+
+
+def _environment() -> dict[str, str]:
+    """The variables that set something: field name to variable name."""
+    found: dict[str, str] = {}
+    for variable, value in os.environ.items():
+        if not variable.upper().startswith(PREFIX) or not value:
+            continue
+        name = variable[len(PREFIX) :].lower()
+        if name in Settings.model_fields:
+            found[name] = variable
+        # A variable of somebody else's may begin alike; only what looks like a slip is refused.
+        elif almost := get_close_matches(name, Settings.model_fields, 1, _ALMOST):
+            raise UserError(f"{variable} is not a setting. Did you mean {PREFIX}{almost[0].upper()}?")
+    return found
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The file's values, and the line each stands on."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from error
+    lines = {
+        match[1]: number
+        for number, line in enumerate(text.splitlines(), 1)
+        if (match := re.match(r"""\s*\[*\s*["']?([\w-]+)["']?\s*[\]=.]""", line))
+    }
+    for name in values:
+        if name not in Settings.model_fields:
+            almost = get_close_matches(name, Settings.model_fields, 1, 0.5)
+            hint = f"Did you mean '{almost[0]}'?" if almost else "`holdfast config show` lists all settings."
+            raise UserError(f"{path}:{lines.get(name, 1)}: '{name}' is not a setting. {hint}")
+    return values, lines
+
+
+def _validated(values: dict[str, Any], origins: dict[str, str]) -> Settings:
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        faults = [
+            f"{origins.get(name := str(fault['loc'][0]), '?')}: '{name}' {_cause(fault['msg'])}"
+            f"{_found(name, fault['input'])}."
+            for fault in error.errors(include_url=False, include_context=False)
+        ]
+        raise UserError("\n".join(faults)) from None
+
+
+def _cause(message: str) -> str:
+    return message.replace("Input should", "should", 1).rstrip(".")
+
+
+def _found(name: str, value: Any) -> str:
+    return "" if name in _SECRETS | _URLS else f", found {value!r}"
+
+
+def _of_file(path: Path, origin: str) -> bool:
+    return origin == DEFAULT or origin.startswith(f"{path}:")
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in _SECRETS:
+        return "***"
+    return mask_url(str(value)) if name in _URLS else str(value)
