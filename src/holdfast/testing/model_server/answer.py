@@ -1,17 +1,19 @@
-"""Turns a scripted turn into the answer both APIs can encode: ids, pieces, usage, all derived, none random."""
+"""Makes a scripted turn the answer both APIs can encode: ids, pieces and usage are derived, never random."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from holdfast.testing.model_server.conversation import OfferedTool, ScriptRequest
 from holdfast.testing.model_server.errors import ScriptError
-from holdfast.testing.model_server.script import StreamBy
 from holdfast.testing.model_server.turn import Output, ToolCall, Turn, Usage
+
+if TYPE_CHECKING:
+    from holdfast.testing.model_server.conversation import OfferedTool, ScriptRequest
+    from holdfast.testing.model_server.script import StreamBy
 
 # Answers carry no wall clock, so that equal conversations get equal bytes; the second is the turn's number.
 _EPOCH_S = 1_750_000_000
@@ -58,6 +60,12 @@ class Answer:
         """Arguments as they are streamed."""
         size = {"word": _ARGUMENT_PIECE, "character": 1, "whole": len(arguments) or 1}[self.stream_by]
         return [arguments[start : start + size] for start in range(0, len(arguments), size)]
+
+    def piece_count(self) -> int:
+        """How many pieces a stream of this answer has."""
+        return len(self.text_pieces()) + sum(
+            len(self.argument_pieces(each.arguments)) for each in self.tool_calls
+        )
 
 
 def compose(turn: Turn, request: ScriptRequest, stream_by: StreamBy) -> Answer:
@@ -113,7 +121,9 @@ def _output_tool(output: Output, offered: list[OfferedTool]) -> OfferedTool | No
         if named is None:
             raise ScriptError(f"the request offers no tool {output.tool!r} for the output: {_names(offered)}")
         return named
-    candidates = [tool for tool in offered if tool.name.startswith("final_result") or _OUTPUT_TOOL in tool.description]
+    candidates = [
+        tool for tool in offered if tool.name.startswith("final_result") or _OUTPUT_TOOL in tool.description
+    ]
     if not candidates:
         return None
     if len(candidates) == 1:
@@ -121,7 +131,9 @@ def _output_tool(output: Output, offered: list[OfferedTool]) -> OfferedTool | No
     keys = _keys(output.value)
     fitting = [tool for tool in candidates if keys <= set(tool.parameters.get("properties", {}))]
     if not fitting:
-        raise ScriptError(f"no output tool takes the keys {sorted(keys)}: {_names(candidates)}; name one with tool")
+        raise ScriptError(
+            f"no output tool takes the keys {sorted(keys)}: {_names(candidates)}; name one with tool"
+        )
     return fitting[0]
 
 
@@ -136,12 +148,14 @@ def _keys(value: Any) -> set[str]:
 def _wrapped(value: Any, schema: dict[str, Any]) -> Any:
     """A plain value (`output(5)`) goes under the single property Pydantic AI puts around it."""
     properties = list(schema.get("properties", {}))
-    return {properties[0]: value} if not isinstance(value, dict) and len(properties) == 1 else value
+    if isinstance(value, dict) or len(properties) != 1:
+        return cast("Any", value)
+    return {properties[0]: value}
 
 
 def _response_schema(request: ScriptRequest) -> dict[str, Any]:
-    if request.api == "chat":
-        wanted: Any = (request.body.get("response_format") or {}).get("json_schema") or {}
-    else:
-        wanted = (request.body.get("text") or {}).get("format") or {}
-    return wanted.get("schema") or {}
+    path = ("response_format", "json_schema") if request.api == "chat" else ("text", "format")
+    found: Any = request.body
+    for key in (*path, "schema"):
+        found = cast("dict[str, Any]", found.get(key) or {})
+    return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from holdfast.testing.model_server.answer import Answer, AnsweredCall
 from holdfast.testing.model_server.frames import Frame, event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from holdfast.testing.model_server.answer import Answer, AnsweredCall
 
 
 def chat_body(answer: Answer) -> dict[str, Any]:
@@ -35,13 +38,19 @@ def chat_frames(answer: Answer, request: dict[str, Any]) -> Iterator[Frame]:
             delta = {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
             yield chunk(delta, is_piece=True)
     yield chunk({}, _finish_reason(answer))
-    if (request.get("stream_options") or {}).get("include_usage"):
+    options = cast("dict[str, Any]", request.get("stream_options") or {})
+    if options.get("include_usage"):
         yield event({**head, "choices": [], "usage": _usage(answer)})
     yield Frame(b"data: [DONE]\n\n")
 
 
 def _head(answer: Answer, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{answer.key}", "object": kind, "created": answer.created_s, "model": answer.model}
+    return {
+        "id": f"chatcmpl-{answer.key}",
+        "object": kind,
+        "created": answer.created_s,
+        "model": answer.model,
+    }
 
 
 def _finish_reason(answer: Answer) -> str:

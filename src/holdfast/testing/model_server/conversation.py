@@ -17,7 +17,7 @@ Api: TypeAlias = Literal["chat", "responses"]
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool returned, as the client sent it back. `value` is the parsed JSON, or the text if it is none."""
+    """What a tool returned, as the client sent it back. `value` is its parsed JSON, or its text."""
 
     call_id: str
     tool: str
@@ -41,12 +41,13 @@ class OfferedTool:
     parameters: dict[str, Any]
 
 
-@dataclass(slots=True, kw_only)
+@dataclass(slots=True, kw_only=True)
 class ScriptRequest:
     """One request for an answer, as a script sees it.
 
-    `turn` counts from 1: the answers of the model so far, plus one. `attempt` counts the requests for this very
-    turn of this conversation, from 1. `opening` is the user's text before the first answer, `user` the latest.
+    `turn` counts from 1: the answers of the model so far, plus one. `attempt` counts the requests for this
+    very turn of this conversation, from 1. `opening` is the user's text before the first answer, `user` the
+    latest.
     `new_results` are the tool results since the last answer, `results` all of them, oldest first.
     """
 
@@ -73,8 +74,8 @@ class ScriptRequest:
     def identify(self, script: str) -> None:
         """Name the conversation, from what stays the same in all its requests.
 
-        The system prompt is left out, since it may hold a clock. Two conversations that open with the same text
-        therefore share a name, unless the client tells them apart with `user` or `metadata` in the request.
+        The system prompt is left out, since it may hold a clock. Two conversations that open with the same
+        text therefore share a name, unless the client tells them apart with `user` or `metadata`.
         """
         told_apart = orjson.dumps([self.body.get("user"), self.body.get("metadata")])
         preimage = b"\0".join((script.encode(), self.opening.encode(errors="replace"), told_apart))

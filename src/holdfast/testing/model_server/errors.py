@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ScriptError(Exception):
-    """A script cannot answer a request, or is not a valid script. The message says where and what to change."""
+    """A script is not valid or cannot answer a request. The message says where and what to change."""
 
 
 class ScriptFileError(ScriptError):

@@ -16,10 +16,14 @@ def read_request(api: Api, body: dict[str, Any]) -> ScriptRequest:
     if api == "chat":
         for message in _dicts(body.get("messages")):
             reader.chat_message(message)
-        reader.request.tools = [_tool(each.get("function")) for each in _dicts(body.get("tools")) if each.get("function")]
+        reader.request.tools = [
+            _tool(each.get("function")) for each in _dicts(body.get("tools")) if each.get("function")
+        ]
     else:
         reader.response_items(body)
-        reader.request.tools = [_tool(each) for each in _dicts(body.get("tools")) if each.get("type") == "function"]
+        reader.request.tools = [
+            _tool(each) for each in _dicts(body.get("tools")) if each.get("type") == "function"
+        ]
     return reader.request
 
 

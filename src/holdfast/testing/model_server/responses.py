@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from holdfast.testing.model_server.answer import Answer, AnsweredCall
 from holdfast.testing.model_server.frames import Frame, event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from holdfast.testing.model_server.answer import Answer, AnsweredCall
 
 
 def responses_body(answer: Answer) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def responses_frames(answer: Answer) -> Iterator[Frame]:
     def numbered(kind: str, *, is_piece: bool = False, **fields: Any) -> Frame:
         return event({"type": kind, "sequence_number": next(numbers), **fields}, is_piece=is_piece)
 
-    begun = {**_head(answer, "in_progress"), "output": [], "usage": None}
+    begun: dict[str, Any] = {**_head(answer, "in_progress"), "output": [], "usage": None}
     yield numbered("response.created", response=begun)
     yield numbered("response.in_progress", response=begun)
     index = 0
@@ -43,7 +46,7 @@ def _items(answer: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _message_events(answer: Answer, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    begun = {**_message(answer, "", "in_progress"), "content": []}
+    begun: dict[str, Any] = {**_message(answer, "", "in_progress"), "content": []}
     done = _message(answer, text, "completed")
     at = {"item_id": done["id"], "content_index": 0}
     yield "response.output_item.added", {"item": begun}
@@ -60,7 +63,10 @@ def _function_call_events(answer: Answer, tool_call: AnsweredCall) -> Iterator[t
     yield "response.output_item.added", {"item": _function_call(tool_call, "", "in_progress")}
     for piece in answer.argument_pieces(tool_call.arguments):
         yield "response.function_call_arguments.delta", {**at, "delta": piece}
-    yield "response.function_call_arguments.done", {**at, "arguments": tool_call.arguments, "name": tool_call.tool}
+    yield (
+        "response.function_call_arguments.done",
+        {**at, "arguments": tool_call.arguments, "name": tool_call.tool},
+    )
     yield "response.output_item.done", {"item": _function_call(tool_call, tool_call.arguments, "completed")}
 
 

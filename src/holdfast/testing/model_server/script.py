@@ -23,10 +23,10 @@ class Script:
     """What a model answers: turns in order, or a function of the request.
 
     `steps` is a list of `say(...)`, `call(...)`, `calls(...)`, `output(...)` (a bare string is said), where a
-    `fault(...)` spoils the step after it; or a function that gets a `ScriptRequest` and returns one such step.
-    A list answers the n-th turn of a conversation with its n-th step, with placeholders filled in (see
-    `holdfast.testing.model_server.template`); the answer of a function is sent as it is. After the last step a
-    request is refused with 400, or with `repeat` the `last` step or `all` steps come again.
+    `fault(...)` spoils the step after it; or a function that gets a `ScriptRequest` and returns one such
+    step. A list answers the n-th turn of a conversation with its n-th step, with placeholders filled in (see
+    `holdfast.testing.model_server.template`); the answer of a function is sent as it is. After the last step
+    a request is refused with 400, or with `repeat` the `last` step or `all` steps come again.
     `stream_by` says into which pieces a streamed answer is cut.
 
     Raises `ScriptError` if a list is empty.
@@ -61,12 +61,12 @@ class Script:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Sends a request to `script` if all conditions hold.
 
-    `model` is a name or a pattern with `*`. `system` and `user` are regular expressions, looked for anywhere and
-    without regard to case, in the system prompt and in the text the conversation opened with.
+    `model` is a name or a pattern with `*`. `system` and `user` are regular expressions, looked for anywhere
+    and without regard to case, in the system prompt and in the text the conversation opened with.
     """
 
     script: Script

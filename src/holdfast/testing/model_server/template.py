@@ -1,26 +1,28 @@
 """Fills what a turn says from the conversation.
 
 `{user}` is the user's latest text and `{user:PATTERN}` the first group (or all) of the first match in it.
-`{tool_result}` is the latest tool result, `{tool_result.a.0}` a part of it, `{result_of.NAME.a}` the latest of one
-tool. `{turn}` and `{attempt}` are numbers. Every other brace stays as it is, so JSON can be said.
+`{tool_result}` is the latest tool result, `{tool_result.a.0}` a part of it, `{result_of.NAME.a}` the latest
+of one tool. `{turn}` and `{attempt}` are numbers. Every other brace stays as it is, so JSON can be said.
 An argument that is a single placeholder keeps the type of the value.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from holdfast.testing.model_server.conversation import ScriptRequest, ToolResult
 from holdfast.testing.model_server.errors import ScriptError
+
+if TYPE_CHECKING:
+    from holdfast.testing.model_server.conversation import ScriptRequest, ToolResult
 
 _PLACEHOLDER = re.compile(r"\{(user|tool_result|result_of|turn|attempt)(?:([.:])([^{}]+))?\}")
 
 
 def fill(value: Any, request: ScriptRequest) -> Any:
-    """`value` with the placeholders of all its strings replaced. Raises `ScriptError` where there is no value."""
+    """`value` with the placeholders in all its strings replaced. Raises `ScriptError` for want of a value."""
     if isinstance(value, str):
         return _fill_text(value, request)
     if isinstance(value, dict):
@@ -75,7 +77,7 @@ def _latest(placeholder: str, results: list[ToolResult], tool: str | None) -> An
 def _follow(placeholder: str, value: Any, path: list[str]) -> Any:
     for key in path:
         try:
-            value = value[int(key)] if isinstance(value, list) else value[key]
+            value = cast("Any", value[int(key)] if isinstance(value, list) else value[key])
         except (KeyError, IndexError, TypeError, ValueError):
             raise ScriptError(f"{placeholder}: the tool result has no {key!r}") from None
     return value

@@ -43,13 +43,13 @@ class Usage:
     cached_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Something that goes wrong for the first `times` requests of a turn (`None`: for every request).
 
-    With `status`, `hang` or `malformed` the answer is replaced. The others let the answer begin and spoil it:
-    `delay_s` before the first byte, `delay_per_token_s` between pieces, `hang_after` and `cut_after` once that
-    many pieces were sent (an unstreamed answer is cut in its middle).
+    With `status`, `hang` or `malformed` the answer is replaced. The others let the answer begin and spoil
+    it: `delay_s` before the first byte, `delay_per_token_s` between pieces, `hang_after` and `cut_after` once
+    that many pieces were sent (an unstreamed answer is cut in its middle).
     """
 
     status: int | None = None
@@ -70,11 +70,16 @@ class Fault:
         if self.times is not None and self.times < 1:
             raise ScriptError(f"fault times {self.times} never happens: use 1 or more, or None for always")
         if sum((self.status is not None, self.hang, self.malformed is not None)) > 1:
-            raise ScriptError("a fault has only one of status, hang and malformed: list several faults instead")
+            raise ScriptError("a fault has one of status, hang and malformed: list several faults instead")
         if self.retry_after is not None and self.status is None:
-            raise ScriptError("retry_after is a header of an error answer: give the fault a status, such as 429")
+            raise ScriptError("retry_after belongs to an error answer: give the fault a status, such as 429")
         if not self.kind:
             raise ScriptError("this fault does nothing: give it a status, hang, malformed, a delay or a cut")
+
+    @property
+    def replaces_answer(self) -> bool:
+        """Whether no part of the answer is sent."""
+        return self.status is not None or self.hang or self.malformed is not None
 
     @property
     def kind(self) -> str:
@@ -92,7 +97,7 @@ class Fault:
         return "slow" if self.delay_s or self.delay_per_token_s else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One answer of the model: text, tool calls or a structured output, and the conditions it is given under.
 
@@ -114,9 +119,9 @@ class Turn:
 
     def __post_init__(self) -> None:
         if self.output is not None and (self.tool_calls or self.text is not None):
-            raise ScriptError("a turn with output has no text or tool calls beside it: make them turns of their own")
+            raise ScriptError("output stands alone: give text and tool calls turns of their own")
         if not self.answers and not self.faults:
-            raise ScriptError("this turn neither answers nor fails: give it say, call, calls, output or fault")
+            raise ScriptError("the turn neither answers nor fails: give it say, call, calls, output or fault")
         if self.gate_after and self.gate is None:
             raise ScriptError("gate_after says when to wait, but no gate is named: add gate")
 

@@ -43,13 +43,13 @@ def calls(*tool_calls: ToolCall, text: str | None = None, **options: Unpack[Turn
 def output(value: Any, *, tool: str | None = None, **options: Unpack[TurnOptions]) -> Turn:
     """A turn that gives the structured output `value` in the way the request asks for it.
 
-    That is a call of the output tool (Pydantic AI's `final_result`; with several, `tool` or the first one whose
-    schema has the keys of `value`), or else JSON text.
+    That is a call of the output tool (Pydantic AI's `final_result`; with several, `tool` or the first one
+    whose schema has the keys of `value`), or else JSON text.
     """
     return _turn(options, output=Output(value, tool))
 
 
-def fault(  # noqa: D417 - the fields are documented on Fault
+def fault(
     status: int | None = None,
     *,
     times: int | None = 1,
