@@ -1,0 +1,1 @@
+"""What Holdfast tells about itself: one catalogue of names, one set-up of logs."""
