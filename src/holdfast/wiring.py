@@ -1,0 +1,257 @@
+"""The one place where parts are put together: settings and an app in, a worker or the API's parts out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from holdfast.domain.errors import DatabaseUnavailable, KeyUnavailable, UserError
+from holdfast.loading import load_app
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from holdfast.app import App
+    from holdfast.embedded import EmbeddedServer
+    from holdfast.settings import Settings
+    from holdfast.store.hints import Hints
+    from holdfast.store.pool import Database
+    from holdfast.store.reader import RunReader
+    from holdfast.store.vault import Vault, WrappingKey
+    from holdfast.worker.worker import Worker
+
+__all__ = ["ApiParts", "Installation", "load_app", "open_api", "open_worker"]
+
+_EMBEDDED_DIR = "pg"
+_EMBEDDED_DATABASE = "postgres"
+_EMBEDDED_ADMIN = "admin"
+_KEY_FILE = "key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """What the API and the use cases behind it work with."""
+
+    app: App
+    settings: Settings
+    db: Database
+    reader: RunReader
+    vault: Vault
+    hints: Hints
+
+
+class Installation:
+    """A database and a wrapping key, as the settings say: the embedded ones, or outside ones.
+
+    The embedded database is started, held and migrated here. An outside one is never migrated by itself: two
+    releases may share it for a while, and who migrates is the operator's decision.
+    """
+
+    def __init__(self, settings: Settings, wrapping: WrappingKey, server: EmbeddedServer | None) -> None:
+        self.settings = settings
+        self.wrapping = wrapping
+        self._server = server
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncGenerator[Installation, None]:
+        """Hold the installation while the block runs.
+
+        Raises:
+            DatabaseUnavailable: neither an embedded nor an outside database can be had.
+            KeyUnavailable: the wrapping key is missing or malformed.
+            SchemaMismatch: the embedded data was written by a newer Holdfast.
+        """
+        if settings.database_url is not None:
+            yield cls(settings, _outside_key(settings), None)
+            return
+        # The key first: where there is data and no key, starting with a new one would split the content.
+        wrapping = await asyncio.to_thread(_embedded_key, settings)
+        server = await asyncio.to_thread(_acquire, settings.data_dir / _EMBEDDED_DIR)
+        try:
+            installation = cls(settings, wrapping, server)
+            await asyncio.to_thread(_migrate, installation.admin_url)
+            yield installation
+        finally:
+            await asyncio.to_thread(server.release)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the embedded one."""
+        return self._server is not None
+
+    @property
+    def admin_url(self) -> str:
+        """The URL of the login that migrates.
+
+        Raises:
+            UserError: an outside database is used and no `admin_database_url` is set.
+        """
+        if self._server is not None:
+            return self._server.url(user=_EMBEDDED_ADMIN, database=_EMBEDDED_DATABASE)
+        if self.settings.admin_database_url is None:
+            raise UserError(
+                "Migrating needs a login that owns the database. Set HOLDFAST_ADMIN_DATABASE_URL to its URL."
+            )
+        return self.settings.admin_database_url
+
+    def url(self, role: Literal["worker", "api"]) -> str:
+        """The URL a process of this role logs in with."""
+        if self._server is not None:
+            return self._server.url(user=f"holdfast_{role}", database=_EMBEDDED_DATABASE)
+        assert self.settings.database_url is not None
+        return self.settings.database_url
+
+    @asynccontextmanager
+    async def database(self, role: Literal["worker", "api"]) -> AsyncGenerator[Database, None]:
+        """Pools of connections in this role; the login and the schema are checked."""
+        from holdfast.store.pool import Database
+
+        async with Database.open(
+            self.url(role),
+            role=role,
+            listen_url=self.settings.listen_url,
+            prepared=self.settings.prepared_statements,
+        ) as db:
+            yield db
+
+    @asynccontextmanager
+    async def worker(self, app: App) -> AsyncGenerator[Worker, None]:
+        """A worker for `app`, ready to `.run()`."""
+        from holdfast.engine.gear import Gear
+        from holdfast.store.hints import Hints
+        from holdfast.store.journal import JournalWriter
+        from holdfast.store.live import LivePublisher
+        from holdfast.store.reader import RunReader
+        from holdfast.store.vault import Vault
+        from holdfast.worker.worker import Worker
+
+        async with AsyncExitStack() as stack:
+            db = await stack.enter_async_context(self.database("worker"))
+            hints = await stack.enter_async_context(Hints(db))
+            writer = JournalWriter(db)
+            stack.push_async_callback(writer.aclose)
+            gear = Gear(
+                db=db,
+                writer=writer,
+                reader=RunReader(db),
+                vault=Vault(db, self.wrapping),
+                hints=hints,
+                live=LivePublisher(db, hints),
+            )
+            yield Worker(app, gear, self.settings)
+
+    @asynccontextmanager
+    async def api(self, app: App) -> AsyncGenerator[ApiParts, None]:
+        """The API's parts."""
+        from holdfast.store.hints import Hints
+        from holdfast.store.reader import RunReader
+        from holdfast.store.vault import Vault
+
+        async with self.database("api") as db, Hints(db) as hints:
+            yield ApiParts(
+                app=app,
+                settings=self.settings,
+                db=db,
+                reader=RunReader(db),
+                vault=Vault(db, self.wrapping),
+                hints=hints,
+            )
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, app: App) -> AsyncGenerator[Worker, None]:
+    """A worker on the installation that the settings name. Raises as `Installation.open` does."""
+    async with Installation.open(settings) as installation, installation.worker(app) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def open_api(settings: Settings, app: App) -> AsyncGenerator[ApiParts, None]:
+    """The API's parts on the installation that the settings name. Raises as `Installation.open` does."""
+    async with Installation.open(settings) as installation, installation.api(app) as parts:
+        yield parts
+
+
+def _acquire(data_dir: Path) -> EmbeddedServer:
+    from holdfast.embedded import EmbeddedUnavailable, acquire
+
+    try:
+        return acquire(data_dir)
+    except EmbeddedUnavailable as error:
+        raise DatabaseUnavailable(
+            f"HOLDFAST_DATABASE_URL is not set, and the embedded PostgreSQL cannot be used: {error}\n"
+            "`holdfast doctor` explains what was looked for."
+        ) from error
+
+
+def _migrate(admin_url: str) -> None:
+    from holdfast.store.migrate import migrate, schema_status
+
+    if schema_status(admin_url).state != "ok":
+        migrate(admin_url)
+
+
+def _outside_key(settings: Settings) -> WrappingKey:
+    found = _named_key(settings)
+    if found is None:
+        raise KeyUnavailable(
+            "An outside database is used and no wrapping key is set. Every process of the installation needs "
+            "the same one: make it with `openssl rand -base64 32`, keep it safe, and set HOLDFAST_KEY_FILE "
+            "(or HOLDFAST_KEY)."
+        )
+    return found
+
+
+def _embedded_key(settings: Settings) -> WrappingKey:
+    """The key named by the settings, or the data directory's own, made on first use."""
+    from holdfast.store.vault import WrappingKey
+
+    named = _named_key(settings)
+    if named is not None:
+        return named
+    path = settings.data_dir / _KEY_FILE
+    # Looked at before the key: another process that starts for the first time makes the key before the data.
+    has_data = (settings.data_dir / _EMBEDDED_DIR).exists()
+    if path.exists():
+        return WrappingKey.from_file(path)
+    if has_data:
+        raise KeyUnavailable(
+            f"{path} is gone, and the content in {settings.data_dir / _EMBEDDED_DIR} cannot be read without "
+            f"it. Restore it; to start anew without the old runs, move {settings.data_dir} away."
+        )
+    _make_key(path)
+    return WrappingKey.from_file(path)
+
+
+def _named_key(settings: Settings) -> WrappingKey | None:
+    from holdfast.store.vault import WrappingKey
+
+    if settings.key is not None:
+        return WrappingKey.from_text(settings.key, source=settings.origin("key"))
+    return WrappingKey.from_file(settings.key_file) if settings.key_file is not None else None
+
+
+def _make_key(path: Path) -> None:
+    """A new key at `path`, complete from the moment it is there; another process may win."""
+    from holdfast.store.vault import WrappingKey
+
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        WrappingKey.generate().save(draft)
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise KeyUnavailable(
+            f"A wrapping key cannot be made at {path}: {error.strerror}. Make the directory writable, choose "
+            "another by HOLDFAST_DATA_DIR, or set HOLDFAST_KEY_FILE."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
