@@ -1,0 +1,1 @@
+"""Alembic's folder: each version is a thin Python file that runs the plain SQL files beside it."""

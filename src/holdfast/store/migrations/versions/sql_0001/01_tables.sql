@@ -1,0 +1,234 @@
+-- Holdfast's schema.
+--
+-- The main path. `accept_run` inserts a row in `runs` (state 'queued') with the first row of its journal in
+-- `events` and the content that it names in `blobs`. `claim_runs` gives it to a worker: state 'running', the
+-- worker's id, and an epoch one higher. The worker replays the journal and then calls `append` for each step:
+-- one call adds events to many runs at once, each fenced by worker, epoch, sequence and head hash. A member of
+-- the batch may park its run (a row and nothing else) or end it. `deliver_signal` puts a message, a decision or a
+-- cancellation into `signals` and wakes the run; the worker that holds the run folds it in as events. `tick`, which
+-- any worker may call, takes runs back from the dead, wakes timers and parks what no worker's code can run.
+--
+-- Tables of a tenant: the column `tenant` is first in every key, and row level security shows only the rows of the
+-- tenant that is set in `holdfast.tenant`.
+--   runs              one row per run: where it stands, who holds it, the end of its journal
+--   events            the journals; a body is the exact text that was hashed, and holds no personal content
+--   blobs             content, sealed under its subject's key, named by run and keyed digest
+--   signals           the inbox of each run, in order
+--   approvals         every human task: approvals, and effects in doubt
+--   effects           where each tool call with consequences stands
+--   idempotency_keys  requests that were accepted, so that a repeated one answers the same
+--   sessions          conversations, and the run that holds a conversation's history
+--   subject_keys      the wrapped key of each subject; wrapped is null once destroyed
+--   halts             stops in force
+--   live              token deltas on their way to readers; unlogged, empty after a crash
+--   tenants           the tenants
+-- Infrastructure, holding no tenant's data, reached through functions only:
+--   workers           one lease each
+--   clock             how far tests have moved the clock of leases and timers
+--   timeline          which history of the database this is: it changes when a standby is promoted
+--   schema_version    the migration in force (Alembic's table)
+--
+-- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
+-- rows that belong to a run (approvals, effects, signals), then `sessions`. `append`, `claim_runs` and `tick` never
+-- wait for a row: they skip what is locked.
+
+create table tenants (
+  id uuid primary key,
+  name text not null,
+  created_at timestamptz not null default clock_timestamp()
+);
+
+-- Columns that `append` changes are in no index, and pages are left with room: its updates stay in place (HOT).
+create table runs (
+  tenant uuid not null,
+  id uuid not null,
+  task text not null,
+  task_version text not null,
+  state text not null default 'queued'
+    check (state in ('queued', 'running', 'parked', 'succeeded', 'failed', 'cancelled')),
+  waiting_on text,
+  wake_at timestamptz,
+  session uuid,
+  principal text not null,
+  subject text not null,
+  parent uuid,
+  priority smallint not null default 0,
+  worker uuid,
+  epoch bigint not null default 0,
+  seq bigint not null,
+  head bytea not null,
+  inbox_seq bigint not null default 0,
+  folded_seq bigint not null default 0,
+  cancelling boolean not null default false,
+  claims smallint not null default 0,
+  rewound boolean not null default false,
+  unserved boolean not null default false,  -- parked by `tick` because no live worker has its version
+  steps bigint not null default 0,
+  model_requests bigint not null default 0,
+  tool_calls bigint not null default 0,
+  input_tokens bigint not null default 0,
+  output_tokens bigint not null default 0,
+  created_at timestamptz not null,
+  queued_at timestamptz not null,
+  started_at timestamptz,
+  finished_at timestamptz,
+  updated_at timestamptz not null,
+  primary key (tenant, id),
+  check ((state = 'running') = (worker is not null)),
+  check ((state = 'parked') = (waiting_on is not null))
+) with (fillfactor = 70);
+
+create index runs_listed on runs (tenant, created_at desc, id desc);
+create index runs_queued on runs (task, task_version, tenant, priority desc, queued_at, id) where state = 'queued';
+create index runs_held on runs (worker, tenant, id) where state = 'running';
+create index runs_running on runs (tenant) where state = 'running';
+create index runs_waking on runs (wake_at) where state = 'parked' and wake_at is not null;
+create index runs_unserved on runs (task, task_version) where unserved;
+
+create table events (
+  tenant uuid not null,
+  run uuid not null,
+  seq bigint not null,
+  type text not null,
+  at timestamptz not null,
+  body text not null,
+  hash bytea not null,
+  primary key (tenant, run, seq)
+) partition by range (run);
+
+create table blobs (
+  tenant uuid not null,
+  run uuid not null,
+  digest bytea not null,
+  body bytea not null,
+  primary key (tenant, run, digest)
+) partition by range (run);
+
+create table signals (
+  tenant uuid not null,
+  run uuid not null,
+  seq bigint not null,
+  kind text not null check (kind in ('cancel', 'message', 'decision', 'late_outcome', 'wake')),
+  body text not null,
+  content bytea,
+  digest bytea,
+  by text not null,
+  dedupe text,
+  at timestamptz not null,
+  primary key (tenant, run, seq)
+);
+
+create unique index signals_dedupe on signals (tenant, run, dedupe) where dedupe is not null;
+
+create table approvals (
+  tenant uuid not null,
+  id uuid not null,
+  run uuid not null,
+  kind text not null check (kind in ('approval', 'in_doubt')),
+  state text not null default 'pending'
+    check (state in ('pending', 'approved', 'rejected', 'done', 'not_done', 'fail_run', 'void')),
+  scope text not null,
+  step bigint not null,
+  call text not null,
+  tool text not null,
+  key text,
+  args bytea not null,
+  digest text not null,
+  why text,
+  asked_at timestamptz not null,
+  decided_at timestamptz,
+  decided_by text,
+  primary key (tenant, id)
+);
+
+create index approvals_of_run on approvals (tenant, run);
+create index approvals_pending on approvals (tenant, asked_at, id) where state = 'pending';
+
+create table effects (
+  tenant uuid not null,
+  run uuid not null,
+  key text not null,
+  tool text not null,
+  recovery text not null,
+  state text not null check (state in ('started', 'finished', 'in_doubt', 'resolved')),
+  attempt int not null,
+  started_at timestamptz not null,
+  finished_at timestamptz,
+  timeline int not null,
+  primary key (tenant, run, key)
+) with (fillfactor = 80);
+
+create table idempotency_keys (
+  tenant uuid not null,
+  scope text not null,
+  key text not null,
+  request bytea not null,
+  run uuid not null,
+  at timestamptz not null,
+  primary key (tenant, scope, key)
+);
+
+create table sessions (
+  tenant uuid not null,
+  id uuid not null,
+  subject text not null,
+  principal text not null,
+  last_run uuid,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (tenant, id)
+);
+
+create table subject_keys (
+  tenant uuid not null,
+  subject text not null,
+  wrapped bytea,
+  kek text not null,
+  created_at timestamptz not null default clock_timestamp(),
+  destroyed_at timestamptz,
+  primary key (tenant, subject)
+);
+
+create table halts (
+  tenant uuid not null,
+  scope text not null check (scope in ('everything', 'tenant', 'task', 'run')),
+  key text not null,
+  reason text not null,
+  by text not null,
+  at timestamptz not null,
+  primary key (tenant, scope, key)
+);
+
+create unlogged table live (
+  tenant uuid not null,
+  run uuid not null,
+  seq bigint not null,
+  attempt int not null,
+  part int not null,
+  start int not null,
+  kind text not null,
+  body bytea not null,
+  length int not null,
+  at timestamptz not null default clock_timestamp(),
+  primary key (tenant, run, seq, attempt, part, start)
+);
+
+create table workers (
+  id uuid primary key,
+  host text not null,
+  pid int not null,
+  lease_until timestamptz not null,
+  lease_s double precision not null check (lease_s > 0),
+  serves jsonb not null,  -- {task: [version, ...]}
+  started_at timestamptz not null
+) with (fillfactor = 50);
+
+create table clock (
+  one boolean primary key default true check (one),
+  skew interval not null default '0'
+);
+
+create table timeline (
+  one boolean primary key default true check (one),
+  system_identifier bigint not null,
+  timeline int not null
+);

@@ -1,0 +1,52 @@
+-- Row level security, and who may touch which table.
+--
+-- Each policy is one comparison with a setting: a policy with a join costs a hundred times more.
+-- The setting is '' after a transaction that set it locally, hence nullif.
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'effects', 'idempotency_keys',
+                              'sessions', 'subject_keys', 'halts', 'live'] loop
+    execute format('create policy tenant on %I using (tenant = nullif(current_setting(''holdfast.tenant'', true), '''')::uuid)', name);
+  end loop;
+  foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'effects', 'idempotency_keys',
+                              'sessions', 'subject_keys', 'halts', 'live', 'workers', 'clock', 'timeline',
+                              'schema_version'] loop
+    execute format('alter table %I enable row level security', name);
+    execute format('alter table %I force row level security', name);
+  end loop;
+  -- The functions that cross tenants act as holdfast_engine. What it may do to a table is said by its grants.
+  foreach name in array array['runs', 'events', 'blobs', 'approvals', 'effects', 'sessions', 'halts',
+                              'workers', 'clock', 'timeline'] loop
+    execute format('create policy engine on %I to holdfast_engine using (true) with check (true)', name);
+  end loop;
+end $$;
+
+create policy tenant on tenants using (id = nullif(current_setting('holdfast.tenant', true), '')::uuid);
+
+-- These hold no tenant's data: tests move the clock as the owner, migrations write the version, all may read it.
+create policy owner on clock to holdfast_owner using (true) with check (true);
+create policy owner on timeline to holdfast_owner using (true) with check (true);
+create policy owner on schema_version to holdfast_owner using (true) with check (true);
+create policy anyone on schema_version for select using (true);
+
+grant select, update on runs to holdfast_engine;
+grant insert on events, blobs to holdfast_engine;
+grant select, insert, update on approvals, effects to holdfast_engine;
+grant select, update on sessions to holdfast_engine;
+grant select on halts, clock to holdfast_engine;
+grant select, insert, update, delete on workers to holdfast_engine;
+grant select, update on timeline to holdfast_engine;
+
+grant select on schema_version, tenants, runs, events, blobs, signals, approvals, effects, sessions, subject_keys,
+  halts, live to holdfast_worker, holdfast_api;
+grant insert on sessions, subject_keys to holdfast_worker, holdfast_api;
+grant insert, delete on live to holdfast_worker;
+
+select set_config('holdfast.tenant', '00000000-0000-7000-8000-000000000001', true);
+insert into tenants (id, name) values ('00000000-0000-7000-8000-000000000001', 'default');
+insert into clock default values;
+insert into timeline (system_identifier, timeline)
+  select system_identifier, 0 from pg_control_system();
+select set_config('holdfast.tenant', '', true);

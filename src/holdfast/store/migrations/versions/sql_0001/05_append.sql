@@ -1,0 +1,228 @@
+-- The append: the only way by which a journal grows.
+set local role holdfast_engine;
+
+-- Whether a halt covers this run. Only asked when there is any halt at all.
+create function is_halted(p_tenant uuid, p_run uuid, p_task text) returns boolean
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select exists (select from halts h where h.tenant = '00000000-0000-0000-0000-000000000000' and h.scope = 'everything')
+    or exists (select from halts h where h.tenant = p_tenant and (h.scope = 'tenant'
+      or (h.scope = 'task' and h.key = p_task) or (h.scope = 'run' and h.key = p_run::text)))
+$$;
+
+-- The rows beside its run that a member will write, locked where that can be done without waiting. Answers the
+-- members for which it cannot: they are busy, and the rest of the batch goes on.
+create function append_obstructed(m_tenant uuid[], m_run uuid[], verdict text[], rare jsonb) returns int[]
+language plpgsql security definer set search_path = holdfast, pg_temp
+  set plan_cache_mode = force_generic_plan set jit = off
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+  obstructed int[] := '{}';
+  more int[];
+begin
+  if rare ? 'effects' then
+    select array_agg(x.m) into more from jsonb_to_recordset(rare -> 'effects') as x (m int, key text)
+    where verdict[x.m] = 'appended'
+      and exists (select from effects e where e.tenant = m_tenant[x.m] and e.run = m_run[x.m] and e.key = x.key)
+      and not exists (select from effects e where e.tenant = m_tenant[x.m] and e.run = m_run[x.m] and e.key = x.key
+                      for no key update skip locked);
+    obstructed := obstructed || more;
+  end if;
+  if rare ? 'next' then
+    select array_agg(x.m) into more
+    from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
+      lateral (select count(*) as present from approvals a where a.tenant = m_tenant[x.m] and a.run = m_run[x.m]
+               and a.state = 'pending' and a.kind = 'approval') p,
+      lateral (select count(*) as locked from (select from approvals a where a.tenant = m_tenant[x.m]
+               and a.run = m_run[x.m] and a.state = 'pending' and a.kind = 'approval'
+               for no key update skip locked) l) l
+    where verdict[x.m] = 'appended' and x.state <> 'parked' and p.present <> l.locked;
+    obstructed := obstructed || more;
+
+    select array_agg(x.m) into more
+    from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
+      lateral (select r.session from runs r where r.tenant = m_tenant[x.m] and r.id = m_run[x.m]) r
+    where verdict[x.m] = 'appended' and x.state = 'succeeded'
+      and exists (select from sessions s where s.tenant = m_tenant[x.m] and s.id = r.session)
+      and not exists (select from sessions s where s.tenant = m_tenant[x.m] and s.id = r.session
+                      for no key update skip locked);
+    obstructed := obstructed || more;
+  end if;
+  return obstructed;
+end $$;
+
+-- What an append writes now and then: effects, human tasks, and what the end of a run settles.
+create function append_rare(m_tenant uuid[], m_run uuid[], verdict text[], rare jsonb, moment timestamptz) returns void
+language plpgsql security definer set search_path = holdfast, pg_temp
+  set plan_cache_mode = force_generic_plan set jit = off
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+  if rare ? 'effects' then
+    -- An effect resolved and started again in one member comes twice: the last says how it stands.
+    insert into effects as e (tenant, run, key, tool, recovery, state, attempt, started_at, finished_at, timeline)
+    select m_tenant[x.m], m_run[x.m], x.key, x.tool, x.recovery, x.state, x.attempt, moment,
+      case when x.state in ('finished', 'resolved') then moment end, x.timeline
+    from (select distinct on (y.m, y.key) y.* from rows from (
+            jsonb_to_recordset(rare -> 'effects') as (m int, key text, tool text, recovery text, state text,
+                                                      attempt int, timeline int)
+          ) with ordinality as y (m, key, tool, recovery, state, attempt, timeline, nth)
+          order by y.m, y.key, y.nth desc) x
+    where verdict[x.m] = 'appended'
+    on conflict (tenant, run, key) do update set
+      state = excluded.state, attempt = excluded.attempt, timeline = excluded.timeline,
+      tool = excluded.tool, recovery = excluded.recovery, finished_at = excluded.finished_at,
+      started_at = case when excluded.state = 'started' then excluded.started_at else e.started_at end;
+  end if;
+  if rare ? 'approvals' then
+    insert into approvals (tenant, id, run, kind, scope, step, call, tool, key, args, digest, why, asked_at)
+    select m_tenant[x.m], x.id, m_run[x.m], x.kind, x.scope, x.step, x.call, x.tool, x.key, decode(x.args, 'hex'),
+      x.digest, x.why, moment
+    from jsonb_to_recordset(rare -> 'approvals') as x (m int, id uuid, kind text, scope text, step bigint, call text,
+                                                       tool text, key text, args text, digest text, why text)
+    where verdict[x.m] = 'appended';
+  end if;
+  if rare ? 'next' then
+    update approvals a set state = 'void', decided_at = moment
+    from jsonb_to_recordset(rare -> 'next') as x (m int, state text)
+    where verdict[x.m] = 'appended' and x.state <> 'parked' and a.tenant = m_tenant[x.m] and a.run = m_run[x.m]
+      and a.state = 'pending' and a.kind = 'approval';
+    update sessions s set last_run = r.id
+    from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
+      lateral (select q.id, q.session from runs q where q.tenant = m_tenant[x.m] and q.id = m_run[x.m]) r
+    where verdict[x.m] = 'appended' and x.state = 'succeeded' and s.tenant = m_tenant[x.m] and s.id = r.session;
+  end if;
+end $$;
+
+-- Appends the next events of many runs. See docs/internals/store.md for what each member carries and what is answered.
+--
+-- Each statement inside has a snapshot of its own: the halts are read after the halt lock is held, so that once a
+-- halt has been acknowledged no intent commits. The plans are generic and are told to go by index: the arrays have
+-- unknown lengths, and a plan made when the tables were small must not be kept when they are large.
+create function append(
+  m_tenant uuid[], m_run uuid[], m_worker uuid[], m_epoch bigint[], m_seq bigint[], m_head bytea[],
+  m_new_seq bigint[], m_new_head bytea[], m_folded bigint[], m_flags int[], m_increments bigint[],
+  e_member int[], e_seq bigint[], e_type text[], e_at timestamptz[], e_body text[], e_hash bytea[],
+  b_member int[], b_digest bytea[], b_body bytea[],
+  rare text
+) returns table (idx int, outcome text, inbox_seq bigint, cancelling boolean)
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+  set plan_cache_mode = force_generic_plan set jit = off
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+  members int := cardinality(m_run);
+  moment timestamptz;
+  halting boolean;
+  more jsonb := rare::jsonb;
+  next_state text[];
+  next_wait text[];
+  next_wake timestamptz[];
+  answered int[];
+  verdict text[];
+  inboxes bigint[];
+  cancels boolean[];
+  blocked int;
+  turn record;
+begin
+  perform pg_advisory_xact_lock_shared(4857);  -- the halt lock
+  moment := holdfast.now();
+  halting := exists (select from halts);
+
+  if more ? 'next' then
+    for turn in select * from jsonb_to_recordset(more -> 'next') as x (m int, state text, waiting_on text, wake_at timestamptz) loop
+      next_state[turn.m] := turn.state;
+      next_wait[turn.m] := turn.waiting_on;
+      next_wake[turn.m] := turn.wake_at;
+    end loop;
+  end if;
+
+  -- Lock in key order, never waiting; judge by the row as locked.
+  with held as materialized (
+    select m.nth::int as nth, r.inbox_seq, r.cancelling,
+      case
+        when r.state <> 'running' or r.worker <> m.worker or r.epoch <> m.epoch or r.seq <> m.seq or r.head <> m.head
+          then 'fenced'
+        when m.flags & 1 = 1 and halting and is_halted(r.tenant, r.id, r.task) then 'halted'
+        when m.flags & 1 = 1 and r.cancelling then 'cancelled'
+        when next_state[m.nth] is not null and r.inbox_seq <> m.folded then 'signalled'
+        else 'appended'
+      end as said
+    from unnest(m_tenant, m_run, m_worker, m_epoch, m_seq, m_head, m_folded, m_flags)
+      with ordinality as m (tenant, run, worker, epoch, seq, head, folded, flags, nth)
+    join runs r on r.tenant = m.tenant and r.id = m.run
+    order by r.tenant, r.id
+    for no key update of r skip locked
+  )
+  select array_agg(h.nth), array_agg(h.said), array_agg(h.inbox_seq), array_agg(h.cancelling)
+  into answered, verdict, inboxes, cancels
+  from (select * from held order by held.nth) h;
+
+  -- A row that another holds at this moment, or that does not exist.
+  if cardinality(answered) is distinct from members then
+    select array_agg(coalesce(verdict[a.at], case when r.matches then 'busy' else 'fenced' end) order by m.nth),
+      array_agg(coalesce(inboxes[a.at], r.inbox_seq) order by m.nth),
+      array_agg(coalesce(cancels[a.at], r.cancelling) order by m.nth)
+    into verdict, inboxes, cancels
+    from unnest(m_tenant, m_run, m_worker, m_epoch, m_seq, m_head)
+      with ordinality as m (tenant, run, worker, epoch, seq, head, nth)
+    cross join lateral (select array_position(answered, m.nth::int) as at) a
+    left join lateral (
+      select r.inbox_seq, r.cancelling, r.state = 'running' and r.worker = m.worker and r.epoch = m.epoch
+        and r.seq = m.seq and r.head = m.head as matches
+      from runs r where r.tenant = m.tenant and r.id = m.run
+    ) r on true;
+  end if;
+
+  if more is not null then
+    foreach blocked in array append_obstructed(m_tenant, m_run, verdict, more) loop
+      verdict[blocked] := 'busy';
+    end loop;
+  end if;
+
+  if 'appended' = any (verdict) then
+    insert into events (tenant, run, seq, type, at, body, hash)
+    select m_tenant[e.member], m_run[e.member], e.seq, e.type, e.at, e.body, e.hash
+    from unnest(e_member, e_seq, e_type, e_at, e_body, e_hash) as e (member, seq, type, at, body, hash)
+    where verdict[e.member] = 'appended';
+
+    if cardinality(b_member) > 0 then
+      insert into blobs (tenant, run, digest, body)
+      select m_tenant[b.member], m_run[b.member], b.digest, b.body
+      from unnest(b_member, b_digest, b_body) as b (member, digest, body)
+      where verdict[b.member] = 'appended'
+      on conflict do nothing;
+    end if;
+
+    update runs r set
+      seq = m.new_seq, head = m.new_head, folded_seq = m.folded, updated_at = moment,
+      state = coalesce(next_state[m.nth], r.state),
+      worker = case when next_state[m.nth] is null then r.worker end,
+      waiting_on = next_wait[m.nth],
+      wake_at = next_wake[m.nth],
+      finished_at = case when next_state[m.nth] in ('succeeded', 'failed', 'cancelled') then moment end,
+      claims = case when m.flags & 2 = 2 or next_state[m.nth] is not null then 0 else r.claims end,
+      rewound = r.rewound and m.flags & 4 = 0,
+      steps = r.steps + m_increments[m.nth * 5 - 4],
+      model_requests = r.model_requests + m_increments[m.nth * 5 - 3],
+      tool_calls = r.tool_calls + m_increments[m.nth * 5 - 2],
+      input_tokens = r.input_tokens + m_increments[m.nth * 5 - 1],
+      output_tokens = r.output_tokens + m_increments[m.nth * 5]
+    from unnest(m_tenant, m_run, m_new_seq, m_new_head, m_folded, m_flags, verdict)
+      with ordinality as m (tenant, run, new_seq, new_head, folded, flags, verdict, nth)
+    where m.verdict = 'appended' and r.tenant = m.tenant and r.id = m.run;
+
+    if more is not null then
+      perform append_rare(m_tenant, m_run, verdict, more, moment);
+    end if;
+  end if;
+
+  return query select v.nth::int, v.verdict, v.inbox_seq, v.cancelling
+    from unnest(verdict, inboxes, cancels) with ordinality as v (verdict, inbox_seq, cancelling, nth);
+end $$;
+
+grant execute on function append(uuid[], uuid[], uuid[], bigint[], bigint[], bytea[], bigint[], bytea[], bigint[], int[],
+  bigint[], int[], bigint[], text[], timestamptz[], text[], bytea[], int[], bytea[], bytea[], text) to holdfast_worker;
+set local role holdfast_owner;

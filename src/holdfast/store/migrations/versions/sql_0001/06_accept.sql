@@ -1,0 +1,53 @@
+-- Accepts a run: its row, its first event, the content that names, and the idempotency key, or nothing at all.
+--
+-- 'accepted'; 'repeated' when this key came before with the same request, or this very run is there already (a caller
+-- that never got its answer asks again); 'conflict' when the key came before with another request.
+create function accept_run(
+  p_tenant uuid, p_run uuid, p_task text, p_task_version text, p_session uuid, p_principal text, p_subject text,
+  p_parent uuid, p_priority int, p_at timestamptz, p_body text, p_hash bytea, b_digest bytea[], b_body bytea[],
+  p_scope text, p_key text, p_request bytea
+) returns table (outcome text, run uuid)
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  moment timestamptz := holdfast.now();
+  earlier idempotency_keys;
+begin
+  perform must_be_tenant(p_tenant);
+  if p_key is not null then
+    insert into idempotency_keys (tenant, scope, key, request, run, at)
+    values (p_tenant, p_scope, p_key, p_request, p_run, moment) on conflict do nothing;
+    if not found then
+      select * into earlier from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key;
+      return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.run;
+      return;
+    end if;
+  end if;
+
+  insert into runs (tenant, id, task, task_version, session, principal, subject, parent, priority, seq, head,
+                    created_at, queued_at, updated_at)
+  values (p_tenant, p_run, p_task, p_task_version, p_session, p_principal, p_subject, p_parent, p_priority, 1, p_hash,
+          moment, moment, moment)
+  on conflict do nothing;
+  if not found then
+    if exists (select from events e where e.tenant = p_tenant and e.run = p_run and e.seq = 1 and e.hash = p_hash) then
+      return query select 'repeated', p_run;
+      return;
+    end if;
+    raise exception 'A run with this id exists and was accepted with something else.' using errcode = 'unique_violation';
+  end if;
+
+  insert into events (tenant, run, seq, type, at, body, hash)
+  values (p_tenant, p_run, 1, 'run_accepted', p_at, p_body, p_hash);
+  insert into blobs (tenant, run, digest, body)
+  select p_tenant, p_run, b.digest, b.body from unnest(b_digest, b_body) as b (digest, body) on conflict do nothing;
+  if p_session is not null then
+    insert into sessions (tenant, id, subject, principal) values (p_tenant, p_session, p_subject, p_principal)
+    on conflict do nothing;
+  end if;
+  return query select 'accepted', p_run;
+end $$;
+
+grant execute on function accept_run(uuid, uuid, text, text, uuid, text, text, uuid, int, timestamptz, text, bytea, bytea[],
+  bytea[], text, text, bytea) to holdfast_worker, holdfast_api;

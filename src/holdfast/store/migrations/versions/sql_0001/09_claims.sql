@@ -1,0 +1,98 @@
+-- Claiming: how a queued run comes to a worker, and how it goes back.
+set local role holdfast_engine;
+
+create function is_alive(p_worker uuid, moment timestamptz) returns boolean
+language sql stable set search_path = holdfast, pg_temp
+as $$ select exists (select from workers w where w.id = p_worker and w.lease_until > moment) $$;
+
+-- The queued runs that a worker may claim, best first: each tenant's own by priority and then age, and the tenants in
+-- turns, so that a tenant with many runs waits behind one with few. `offer` is the position in p_tasks.
+-- The recursion steps from one tenant that has something queued to the next by index, and looks at no other row.
+create function claimable(p_want int, p_tasks text[], p_versions text[]) returns table (offer int, tenant uuid, id uuid)
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  with recursive line as (
+    select o.nth::int as offer, o.task, o.version,
+      (select q.tenant from runs q where q.state = 'queued' and q.task = o.task and q.task_version = o.version
+       order by q.tenant limit 1) as tenant
+    from unnest(p_tasks, p_versions) with ordinality as o (task, version, nth)
+    union all
+    select l.offer, l.task, l.version,
+      (select q.tenant from runs q where q.state = 'queued' and q.task = l.task and q.task_version = l.version
+       and q.tenant > l.tenant order by q.tenant limit 1)
+    from line l where l.tenant is not null
+  ),
+  waiting as (
+    select l.offer, q.tenant, q.id, q.priority, q.queued_at
+    from line l cross join lateral (
+      select q.tenant, q.id, q.priority, q.queued_at from runs q
+      where q.state = 'queued' and q.task = l.task and q.task_version = l.version and q.tenant = l.tenant
+      order by q.priority desc, q.queued_at, q.id limit p_want * 2
+    ) q
+  ),
+  running as (
+    select t.tenant, r.count from (select distinct w.tenant from waiting w) t
+    cross join lateral (select count(*) from runs r where r.state = 'running' and r.tenant = t.tenant) r
+  ),
+  turns as (
+    select w.*, r.count + row_number() over (partition by w.tenant order by w.priority desc, w.queued_at, w.id) as turn
+    from waiting w join running r on r.tenant = w.tenant
+  )
+  select t.offer, t.tenant, t.id from turns t order by t.turn, t.queued_at, t.id
+$$;
+
+-- Gives queued runs to a worker: at most p_want in all and p_free[i] of p_tasks[i] at p_versions[i]. Nothing for a
+-- worker whose lease has expired. What another is claiming at this moment is skipped, not waited for.
+create function claim_runs(p_worker uuid, p_want int, p_tasks text[], p_versions text[], p_free int[])
+returns table (tenant uuid, id uuid, task text, task_version text, epoch bigint, seq bigint, head bytea, inbox_seq bigint,
+  folded_seq bigint, cancelling boolean, claims smallint, rewound boolean, subject text, principal text, session uuid,
+  parent uuid)
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+  set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+  moment timestamptz := holdfast.now();
+  candidate record;
+begin
+  if not is_alive(p_worker, moment) then
+    return;
+  end if;
+  for candidate in select * from claimable(p_want, p_tasks, p_versions) loop
+    exit when p_want <= 0;
+    continue when p_free[candidate.offer] <= 0;
+    perform from runs r where r.tenant = candidate.tenant and r.id = candidate.id and r.state = 'queued'
+      for no key update skip locked;
+    continue when not found;
+    return query
+      update runs r set state = 'running', worker = p_worker, epoch = r.epoch + 1,
+        claims = least(r.claims + 1, 32767), started_at = coalesce(r.started_at, moment), updated_at = moment
+      where r.tenant = candidate.tenant and r.id = candidate.id
+      returning r.tenant, r.id, r.task, r.task_version, r.epoch, r.seq, r.head, r.inbox_seq, r.folded_seq, r.cancelling,
+        r.claims, r.rewound, r.subject, r.principal, r.session, r.parent;
+    p_want := p_want - 1;
+    p_free[candidate.offer] := p_free[candidate.offer] - 1;
+  end loop;
+end $$;
+
+-- Hands runs over: queued again at once, in their old place, and not counted as a failed attempt.
+-- Answers how many were this worker's.
+create function release_runs(p_worker uuid, p_runs uuid[]) returns int
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+  set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
+as $$
+declare
+  released int;
+begin
+  with mine as (
+    select r.tenant, r.id from runs r where r.state = 'running' and r.worker = p_worker and r.id = any (p_runs)
+    order by r.tenant, r.id for no key update
+  )
+  update runs r set state = 'queued', worker = null, claims = greatest(r.claims - 1, 0), updated_at = holdfast.now()
+  from mine where r.tenant = mine.tenant and r.id = mine.id;
+  get diagnostics released = row_count;
+  return released;
+end $$;
+
+grant execute on function claim_runs(uuid, int, text[], text[], int[]), release_runs(uuid, uuid[]) to holdfast_worker;
+set local role holdfast_owner;

@@ -1,0 +1,175 @@
+"""What the tests stand on: real PostgreSQL servers, and fresh databases with Holdfast's schema.
+
+    def test_something(database):              # an embedded PostgreSQL 18, a database of its own
+        with psycopg.connect(database.worker_url) as connection: ...
+
+`pg_server`  (session)  a running server, shared by all test processes on the machine and kept between runs in a
+             folder of the temporary directory; the embedded 18 unless parametrised:
+             `@pytest.mark.parametrize("pg_server", ["18", "15"], indirect=True)`. Everything below follows it.
+             Tests in `contract/` run on both without saying so.
+`database`   (function) a database made from a migrated template (about 50 ms) and dropped afterwards. It has
+             `.admin_url` (superuser), `.worker_url` and `.api_url` (the real login roles), `.url` (no user in it),
+             `.url_of(role)`, and `.as_owner()`: a connection that acts as the owner of the schema.
+`empty_database`  the same without the schema.
+"""
+
+import hashlib
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from holdfast.embedded import EmbeddedServer, acquire
+from holdfast.store import migrate
+
+CHECKOUT = Path(__file__).parents[1]
+BIN_DIRS = {"18": None, "15": Path("/usr/lib/postgresql/15/bin")}
+SETTINGS = {
+    "fsync": "off",  # no test cuts the power; those that kill a server need no more than the kernel's cache
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+    "autovacuum_naptime": "5min",
+}
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and the template that holds the migrated schema."""
+
+    version: str
+    embedded: EmbeddedServer
+    template: str
+
+    def url(self, user: str, database: str) -> str:
+        return self.embedded.url(user=user, database=database)
+
+    @contextmanager
+    def admin(self) -> Iterator[psycopg.Connection[Any]]:
+        with psycopg.connect(self.url("admin", "postgres"), autocommit=True) as connection:
+            yield connection
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database for one test."""
+
+    server: Server
+    name: str
+
+    def url_of(self, role: str) -> str:
+        return self.server.url(role, self.name)
+
+    @property
+    def admin_url(self) -> str:
+        return self.url_of("admin")
+
+    @property
+    def worker_url(self) -> str:
+        return self.url_of("holdfast_worker")
+
+    @property
+    def api_url(self) -> str:
+        return self.url_of("holdfast_api")
+
+    @property
+    def url(self) -> str:
+        return self.admin_url.replace(f"{urlsplit(self.admin_url).username}@", "")
+
+    @contextmanager
+    def as_owner(self) -> Iterator[psycopg.Connection[Any]]:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute("set role holdfast_owner")
+            yield connection
+
+
+def _folder() -> Path:
+    checkout = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"holdfast-tests-{os.getuid()}-{checkout}"
+
+
+def _template_name() -> str:
+    """Named by the migrations' text, so that a change of any makes another."""
+    digest = hashlib.sha256()
+    folder = Path(migrate.__file__).parent / "migrations"
+    for path in sorted([*folder.rglob("*.sql"), *folder.rglob("*.py")]):
+        digest.update(path.read_bytes())
+    return f"template_{digest.hexdigest()[:12]}"
+
+
+def _drop_leftovers(admin: psycopg.Connection[Any], keep: str) -> None:
+    """Drop databases of test processes that were killed, and templates that no session uses."""
+    for (name,) in admin.execute(
+        "select datname from pg_database where datname ~ '^(test|template)_'"
+    ).fetchall():
+        if name.startswith("test_"):
+            unused = not Path(f"/proc/{name.split('_')[1]}").exists()
+        else:
+            unused = name != keep and admin.execute(
+                "select pg_try_advisory_lock(hashtext(%s))", [name]
+            ).fetchone() == (True,)
+        if unused:
+            admin.execute(f"drop database if exists {name} with (force)")
+
+
+def _make_template(embedded: EmbeddedServer, admin: psycopg.Connection[Any], name: str) -> None:
+    admin.execute("select pg_advisory_lock(1)")
+    _drop_leftovers(admin, name)
+    if not admin.execute("select from pg_database where datname = %s and datistemplate", [name]).fetchone():
+        admin.execute(f"drop database if exists {name} with (force)")
+        admin.execute(f"create database {name}")
+        migrate.migrate(embedded.url(user="admin", database=name))
+        admin.execute("update pg_database set datistemplate = true where datname = %s", [name])
+    admin.execute("select pg_advisory_unlock(1)")
+
+
+@pytest.fixture(scope="session")
+def pg_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    version = getattr(request, "param", "18")
+    bin_dir = BIN_DIRS[version]
+    if bin_dir and not (bin_dir / "initdb").exists():
+        pytest.fail(f"PostgreSQL {version} is needed in {bin_dir}: run `bash .ci/install-postgres15`.")
+    _folder().mkdir(mode=0o755, exist_ok=True)
+    template = _template_name()
+    with (
+        acquire(_folder() / version, settings=SETTINGS, bin_dir=bin_dir) as embedded,
+        psycopg.connect(embedded.url(user="admin", database="postgres"), autocommit=True) as admin,
+    ):
+        admin.execute(
+            "select pg_advisory_lock_shared(hashtext(%s))", [template]
+        )  # in use, until we disconnect
+        _make_template(embedded, admin, template)
+        yield Server(version, embedded, template)
+
+
+@contextmanager
+def _made(server: Server, template: str) -> Iterator[Database]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with server.admin() as admin:
+        admin.execute(f"drop database if exists {name} with (force)")
+        admin.execute(f"create database {name} template {template}")
+    try:
+        yield Database(server, name)
+    finally:
+        with server.admin() as admin:
+            admin.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def database(pg_server: Server) -> Iterator[Database]:
+    with _made(pg_server, pg_server.template) as made:
+        yield made
+
+
+@pytest.fixture
+def empty_database(pg_server: Server) -> Iterator[Database]:
+    with _made(pg_server, "template0") as made:
+        yield made
