@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.testing.model_server.attempts import Attempts
 from holdfast.testing.model_server.connection import Connection
 from holdfast.testing.model_server.gates import Gates
+from holdfast.testing.model_server.loop_thread import LoopThread
 from holdfast.testing.model_server.provider import Provider
 from holdfast.testing.model_server.request_log import RequestLog, RequestRecord
 from holdfast.testing.model_server.script import Scripts, routes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from concurrent.futures import Future
     from types import TracebackType
-
-T = TypeVar("T")
 
 _HOST = "127.0.0.1"
 
@@ -49,31 +45,28 @@ class ModelServer:
         self._log = RequestLog(keep_bodies)
         self._gates = Gates()
         self._connections: set[Connection] = set()
-        self._running_loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = LoopThread()
 
     # Life.
 
     def start(self) -> Self:
         """Listen. Returns this server. Raises `OSError` if the port is taken."""
         self._attempts = Attempts(self._state_file)
-        self._running_loop = loop = _new_event_loop()
-        self._thread = threading.Thread(target=loop.run_forever, name="holdfast-model-server", daemon=True)
         self._thread.start()
         try:
-            self._listener = self._await(self._listen())
+            self._listener = self._thread.wait(self._listen)
         except OSError:
             self._attempts.close()
-            self._end_thread()
+            self._thread.end()
             raise
         self._port = self._listener.sockets[0].getsockname()[1]
         return self
 
     def stop(self) -> None:
         """Drop all connections and end the thread. Records can still be read."""
-        if self._thread is not None:
-            self._await(self._close())
-            self._end_thread()
+        if self._thread.is_running:
+            self._thread.wait(self._close)
+            self._thread.end()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -117,43 +110,47 @@ class ModelServer:
 
     def clear(self) -> None:
         """Forget the requests so far. Attempts are still counted on."""
-        self._run(self._log.clear)
+        self._thread.call(self._log.clear)
 
     def wait_for_requests(self, count: int, *, timeout_s: float = 30.0, **wanted: Any) -> None:
         """Wait until at least `count` requests have these fields. Raises `TimeoutError`."""
-        self._await(asyncio.wait_for(self._log.until(count, wanted), timeout_s))
+        self._thread.wait(lambda: asyncio.wait_for(self._log.until(count, wanted), timeout_s))
 
     async def until_requests(self, count: int, *, timeout_s: float = 30.0, **wanted: Any) -> None:
         """Like `wait_for_requests`, without blocking the event loop."""
-        await self._elsewhere(asyncio.wait_for(self._log.until(count, wanted), timeout_s))
+        waiting = self._thread.submit(lambda: asyncio.wait_for(self._log.until(count, wanted), timeout_s))
+        await asyncio.wrap_future(waiting)
 
     # Gates.
 
     def release(self, gate: str, count: int | None = None) -> None:
         """Let answers through `gate` from now on, or only the next `count`."""
-        self._run(lambda: self._gates.release(gate, count))
+        self._thread.call(lambda: self._gates.release(gate, count))
 
     def hold(self, gate: str) -> None:
         """Close `gate` again (gates are held from the start)."""
-        self._run(lambda: self._gates.hold(gate))
+        self._thread.call(lambda: self._gates.hold(gate))
 
     def waiting(self, gate: str) -> int:
         """How many answers wait at `gate`."""
-        return int(self._run(lambda: self._gates.state(gate))["waiting"])
+        return int(self._thread.call(lambda: self._gates.state(gate))["waiting"])
 
     def wait_until_held(self, gate: str, count: int = 1, *, timeout_s: float = 30.0) -> None:
         """Wait until `count` answers wait at `gate`. Raises `TimeoutError`."""
-        self._await(asyncio.wait_for(self._gates.until_held(gate, count), timeout_s))
+        self._thread.wait(lambda: asyncio.wait_for(self._gates.until_held(gate, count), timeout_s))
 
     async def until_held(self, gate: str, count: int = 1, *, timeout_s: float = 30.0) -> None:
         """Like `wait_until_held`, without blocking the event loop."""
-        await self._elsewhere(asyncio.wait_for(self._gates.until_held(gate, count), timeout_s))
+        waiting = self._thread.submit(
+            lambda: asyncio.wait_for(self._gates.until_held(gate, count), timeout_s)
+        )
+        await asyncio.wrap_future(waiting)
 
     # The thread.
 
     async def _listen(self) -> asyncio.Server:
         provider = Provider(self._routes, self._attempts, self._log, self._gates)
-        return await self._loop.create_server(
+        return await asyncio.get_running_loop().create_server(
             lambda: Connection(provider.handle, self._connections), _HOST, self._port
         )
 
@@ -162,40 +159,3 @@ class ModelServer:
         for connection in list(self._connections):
             await connection.stop()
         self._attempts.close()
-
-    @property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        if self._running_loop is None:
-            raise RuntimeError("the model server is not running: use it in a with statement, or call start()")
-        return self._running_loop
-
-    def _end_thread(self) -> None:
-        loop, self._running_loop = self._loop, None
-        loop.call_soon_threadsafe(loop.stop)
-        if self._thread is not None:
-            self._thread.join()
-        self._thread = None
-        loop.close()
-
-    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
-    def _await(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self._submit(coroutine).result()
-
-    def _elsewhere(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        return asyncio.wrap_future(self._submit(coroutine))
-
-    def _run(self, function: Callable[[], T]) -> T:
-        async def run() -> T:
-            return function()
-
-        return self._await(run())
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
