@@ -24,8 +24,8 @@ async def complete(client, api):
     return await client.responses.create(model="m", input="x")
 
 
-async def read_words(model, pieces):
-    async with Agent(model).run_stream("hi") as result:
+async def read_words(model, pieces, prompt="hi"):
+    async with Agent(model).run_stream(prompt) as result:
         async for piece in result.stream_text(delta=True, debounce_by=None):
             pieces.append(piece)
 
@@ -96,6 +96,21 @@ async def test_a_turn_without_an_answer_never_recovers(model_on, ask):
                     await ask(Agent(model), "hi")
                 seen.append(caught.value.status_code)
     assert seen == [429, 500, 500, 500]
+
+
+async def test_an_error_needs_no_values_but_what_is_cut_has_them(model_on):
+    script = Script([fault(500), fault(cut_after=1), say("{user} and {user:lost}", gate="gate of {user}")])
+    with ModelServer(script) as server:
+        server.release("gate of found")
+        server.release("gate of lost")
+        async with model_on(server) as model:
+            with pytest.raises(ModelServerError):
+                await Agent(model).run("found")
+            pieces = []
+            for _ in range(2):
+                with pytest.raises(ModelAPIError):
+                    await read_words(model, pieces, "lost")
+            assert pieces == ["lost "], "the second attempt is cut after its first word"
 
 
 async def test_malformed_json(model_on, ask):

@@ -99,6 +99,19 @@ async def test_a_permit_lets_one_through(model_on):
             assert (await Agent(model).run("hi")).output == "go", "the third permit was left over"
 
 
+async def test_a_gate_for_one_conversation_only(model_on):
+    with ModelServer(Script([say("go", gate="gate of {user}")])) as server:
+        async with model_on(server) as model:
+            ann, bob = (asyncio.create_task(Agent(model).run(name)) for name in ("Ann", "Bob"))
+            await server.until_held("gate of Ann")
+            await server.until_held("gate of Bob")
+            server.release("gate of Ann")
+            assert (await ann).output == "go"
+            assert not bob.done()
+            server.release("gate of Bob")
+            await bob
+
+
 async def test_a_gate_can_be_held_again(model_on):
     with ModelServer(Script([say("go", gate="g")])) as server:
         server.release("g")

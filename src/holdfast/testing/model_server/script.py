@@ -47,8 +47,11 @@ class Script:
         if self._decide is not None:
             return _decided(self._decide, request)
         turn = self._turns[self._index(request.turn - 1)]
-        # A request that meets a fault must not fail for want of a value the answer would need.
-        return turn if turn.fault_for(request.attempt) else _filled(turn, request)
+        if turn.gate is not None:
+            turn = replace(turn, gate=fill_text(turn.gate, request))
+        fault = turn.fault_for(request.attempt)
+        # An error must not fail in its turn for want of a value that only the answer needs.
+        return turn if fault and fault.replaces_answer else _filled(turn, request)
 
     def _index(self, wanted: int) -> int:
         if wanted < len(self._turns) or self._repeat == "all":
