@@ -58,9 +58,8 @@ class Control:
         only_count = query.pop("count", "0") != "0"
         at_least, timeout_s = int(query.pop("at_least", "0")), float(query.pop("timeout_s", _WAIT_S))
         in_time = await _within(timeout_s, self._log.until(at_least, query))
-        records = self._log.find(query)
-        shown = {} if only_count else {"requests": [each.as_json() for each in records]}
-        return 200 if in_time else 504, {"count": len(records), **shown}
+        shown = {} if only_count else {"requests": [each.as_json() for each in self._log.find(query)]}
+        return 200 if in_time else 504, {"count": self._log.count(query), **shown}
 
     async def _gate(self, name: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """Waits until `waiting` answers are held, or says at once how it stands."""

@@ -106,7 +106,7 @@ class ModelServer:
 
     def count(self, **wanted: Any) -> int:
         """How many requests have these fields, such as `model`, `status`, `turn`, `outcome`."""
-        return len(self._log.find(wanted))
+        return self._log.count(wanted)
 
     def clear(self) -> None:
         """Forget the requests so far. Attempts are still counted on."""
