@@ -135,13 +135,15 @@ class Installation:
             hints = await stack.enter_async_context(Hints(db))
             writer = JournalWriter(db)
             stack.push_async_callback(writer.aclose)
+            live = LivePublisher(db, hints)
+            stack.push_async_callback(live.aclose)
             gear = Gear(
                 db=db,
                 writer=writer,
                 reader=RunReader(db),
                 vault=Vault(db, self.wrapping),
                 hints=hints,
-                live=LivePublisher(db, hints),
+                live=live,
             )
             yield Worker(app, gear, self.settings)
 

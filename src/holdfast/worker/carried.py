@@ -1,0 +1,153 @@
+"""The runs this process carries now: its slots, and one asyncio task for each execution."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from holdfast.domain.errors import DatabaseUnavailable
+from holdfast.observe.logs import logger
+from holdfast.observe.names import LogEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from uuid import UUID
+
+    from holdfast.app import App, Task
+    from holdfast.engine.execution import Ended
+    from holdfast.engine.flight import StepInFlight
+    from holdfast.store.claims import Claimed
+
+
+class Carrying(Protocol):
+    """What the worker needs of `engine.execution.Execution`."""
+
+    async def run(self) -> Ended:
+        """Carry the run forward until it ends, parks, is lost or is handed over."""
+        ...
+
+    def notice(self) -> None:
+        """The inbox holds something new."""
+        ...
+
+    def lose(self, why: str) -> None:
+        """The lease is gone: append nothing more."""
+        ...
+
+    def drain(self) -> None:
+        """Hand over at the next safe point."""
+        ...
+
+    @property
+    def steps(self) -> list[StepInFlight]:
+        """What is being done now."""
+        ...
+
+
+class Carried:
+    """Slots and what fills them. Everything but `holding` and `steps` belongs to the event loop's thread.
+
+    Args:
+        app: whose tasks are carried.
+        slots: the most runs at once; a task's own `slots` bounds it further.
+        execute: makes the execution of a claimed run.
+        give_back: releases runs; told whether the attempt counts as failed.
+        freed: called whenever a slot becomes free.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        slots: int,
+        execute: Callable[[Task, Claimed], Carrying],
+        give_back: Callable[[Sequence[UUID], bool], Awaitable[None]],
+        freed: Callable[[], None],
+    ) -> None:
+        self._app, self._slots = app, slots
+        self._execute, self._give_back, self._freed = execute, give_back, freed
+        # By run and epoch: a run given up here may be claimed again before its old execution has ended.
+        self._executions: dict[tuple[UUID, int], Carrying] = {}
+        self._jobs: dict[tuple[UUID, int], asyncio.Task[None]] = {}
+        self._of_task: Counter[str] = Counter()
+        self._log = logger("worker")
+        self.holding: tuple[UUID, ...] = ()
+        """The runs carried, replaced as a whole: another thread reads it."""
+
+    @property
+    def free(self) -> int:
+        """How many more runs may be claimed."""
+        return self._slots - len(self._jobs)
+
+    def free_of(self, task: str) -> int:
+        """How many more runs of one task may be claimed."""
+        most = self._app[task].slots
+        return self.free if most is None else min(self.free, most - self._of_task[task])
+
+    @property
+    def steps(self) -> list[StepInFlight]:
+        """What all executions are doing now."""
+        return [step for execution in list(self._executions.values()) for step in execution.steps]
+
+    def start(self, claimed: Claimed) -> None:
+        """Carry a run that was just claimed."""
+        self._of_task[claimed.task] += 1
+        job = asyncio.create_task(self._carry(claimed), name=f"run {claimed.run}")
+        self._jobs[claimed.run, claimed.epoch] = job
+        self._hold()
+
+    def notice(self, run: UUID) -> bool:
+        """Tell a run's execution that its inbox holds something; whether it is carried here."""
+        found = [execution for (carried, _), execution in self._executions.items() if carried == run]
+        for execution in found:
+            execution.notice()
+        return bool(found)
+
+    def lose(self, why: str) -> None:
+        """Stop every execution at once; none appends any more."""
+        for (run, _), execution in list(self._executions.items()):
+            self._log.warning(LogEvent.RUN_LOST, run=str(run), cause=why)
+            execution.lose(why)
+
+    def drain(self) -> None:
+        """Ask every execution to hand over at its next safe point."""
+        for execution in list(self._executions.values()):
+            execution.drain()
+
+    async def settled(self) -> None:
+        """Wait until nothing is carried."""
+        while self._jobs:
+            await asyncio.wait(self._jobs.values())
+
+    async def _carry(self, claimed: Claimed) -> None:
+        try:
+            await self._execution(claimed)
+        finally:
+            self._executions.pop((claimed.run, claimed.epoch), None)
+            del self._jobs[claimed.run, claimed.epoch]
+            self._of_task[claimed.task] -= 1
+            self._hold()
+            self._freed()
+
+    def _hold(self) -> None:
+        self.holding = tuple({run for run, _ in self._jobs})
+
+    async def _execution(self, claimed: Claimed) -> None:
+        fields = {"run": str(claimed.run), "task": claimed.task, "epoch": claimed.epoch}
+        self._log.debug(LogEvent.RUN_CLAIMED, **fields, claims=claimed.claims)
+        began = time.monotonic()
+        try:
+            execution = self._execute(self._app[claimed.task], claimed)
+            self._executions[claimed.run, claimed.epoch] = execution
+            ended = await execution.run()
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
+            self._log.exception(LogEvent.RUN_BROKE, **fields)
+            # A bug of ours: the attempt counts, so that the run ends in quarantine and not in a loop.
+            await self._give_back([claimed.run], not isinstance(error, DatabaseUnavailable))
+            return
+        took_s = round(time.monotonic() - began, 3)
+        self._log.info(LogEvent.RUN_ENDED, **fields, how=str(ended), took_s=took_s)
+        if ended == "handed_over":
+            await self._give_back([claimed.run], False)

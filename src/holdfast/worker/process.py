@@ -1,0 +1,65 @@
+"""`holdfast worker`: a process that is a worker and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+from holdfast.observe.logs import logger, set_up_logs
+from holdfast.observe.names import LogEvent
+from holdfast.worker.drain import end_process, ended_by_signals
+
+if TYPE_CHECKING:
+    from holdfast.app import App
+    from holdfast.settings import Settings
+
+_THREADS_END_S = 0.5
+
+
+def serve(settings: Settings, app_reference: str) -> None:
+    """Run a worker until it is told to stop by SIGTERM or SIGINT.
+
+    Args:
+        settings: of this process; logs are set up by them.
+        app_reference: as `load_app` takes it.
+
+    Raises:
+        UserError: the app cannot be loaded.
+        OperatorError: the database cannot be had, is of another version, or refuses.
+    """
+    from holdfast.loading import load_app
+
+    set_up_logs(settings.log_level, settings.log_format)
+    app = load_app(app_reference)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(_serve(settings, app))
+        _end_despite_threads()
+
+
+async def _serve(settings: Settings, app: App) -> None:
+    from holdfast.wiring import open_worker
+
+    async with open_worker(settings, app) as worker:
+        with ended_by_signals(worker, asyncio.get_running_loop(), settings.grace_s):
+            await worker.run()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _end_despite_threads() -> None:
+    """A sync tool that outlived the drain sits in a thread, for which the interpreter would wait."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    waited_for = [thread for thread in others if not thread.daemon]
+    for thread in waited_for:
+        thread.join(_THREADS_END_S / len(waited_for))
+    stuck = [thread.name for thread in waited_for if thread.is_alive()]
+    if stuck:
+        logger("worker").warning(LogEvent.WORKER_FORCED, threads=stuck, advice="Their runs were released.")
+        end_process(0)

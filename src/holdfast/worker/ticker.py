@@ -1,0 +1,32 @@
+"""The tick: timers, dead workers and waiting code versions, looked after by whoever is alive."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from holdfast.observe.logs import logger
+from holdfast.observe.names import LogEvent
+from holdfast.store.hints import QUEUED
+from holdfast.store.leases import tick
+from holdfast.worker.patience import patiently
+
+if TYPE_CHECKING:
+    from holdfast.store.hints import Hints
+    from holdfast.store.pool import Database
+
+_BATCH = 500
+
+
+async def tick_forever(db: Database, hints: Hints, tick_s: float) -> None:
+    """Tick about every `tick_s`, jittered so that many workers do not tick at once; hint what was queued."""
+    log = logger("worker")
+    while True:
+        ticked = await patiently("tick", lambda: tick(db, _BATCH))
+        if ticked.moved:
+            log.info(LogEvent.TICKED, **ticked.fields())
+        if ticked.queued:
+            hints.notify(QUEUED)
+        if ticked.moved < _BATCH:
+            await asyncio.sleep(tick_s * random.uniform(0.75, 1.25))  # noqa: S311 - jitter

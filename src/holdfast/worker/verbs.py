@@ -1,0 +1,35 @@
+"""The lease thread's side of the store: the same verbs, on a synchronous connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from holdfast.store.leases import leave_sync, renew_lease_sync
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    import psycopg
+
+    from holdfast.store.leases import Renewal
+    from holdfast.store.pool import Database
+
+
+class LeaseVerbs:
+    """The store's verbs on a lease."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection for the calling thread alone."""
+        return self._db.connect_sync()
+
+    def renew(self, connection: psycopg.Connection[Any], worker: UUID, holding: Sequence[UUID]) -> Renewal:
+        """`renew_lease`."""
+        return renew_lease_sync(connection, worker, holding)
+
+    def leave(self, connection: psycopg.Connection[Any], worker: UUID) -> None:
+        """`leave`."""
+        leave_sync(connection, worker)
