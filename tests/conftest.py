@@ -107,15 +107,13 @@ def _template_name() -> str:
 
 def _drop_leftovers(admin: psycopg.Connection[Any], keep: str) -> None:
     """Drop databases of test processes that were killed, and templates that no session uses."""
-    for (name,) in admin.execute(
-        "select datname from pg_database where datname ~ '^(test|template)_'"
-    ).fetchall():
+    for (name,) in admin.execute("select datname from pg_database where datname ~ '^(test|template)_'").fetchall():
         if name.startswith("test_"):
             unused = not Path(f"/proc/{name.split('_')[1]}").exists()
         else:
-            unused = name != keep and admin.execute(
-                "select pg_try_advisory_lock(hashtext(%s))", [name]
-            ).fetchone() == (True,)
+            unused = name != keep and admin.execute("select pg_try_advisory_lock(hashtext(%s))", [name]).fetchone() == (
+                True,
+            )
         if unused:
             admin.execute(f"drop database if exists {name} with (force)")
 
@@ -143,9 +141,7 @@ def pg_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         acquire(_folder() / version, settings=SETTINGS, bin_dir=bin_dir) as embedded,
         psycopg.connect(embedded.url(user="admin", database="postgres"), autocommit=True) as admin,
     ):
-        admin.execute(
-            "select pg_advisory_lock_shared(hashtext(%s))", [template]
-        )  # in use, until we disconnect
+        admin.execute("select pg_advisory_lock_shared(hashtext(%s))", [template])  # in use, until we disconnect
         _make_template(embedded, admin, template)
         yield Server(version, embedded, template)
 

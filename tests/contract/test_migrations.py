@@ -11,10 +11,7 @@ from holdfast.store.migrate import expected_version, migrate, schema_status
 
 def tables(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
-        return {
-            row[0]
-            for row in connection.execute("select tablename from pg_tables where schemaname = 'holdfast'")
-        }
+        return {row[0] for row in connection.execute("select tablename from pg_tables where schemaname = 'holdfast'")}
 
 
 def test_from_nothing_and_again(empty_database):

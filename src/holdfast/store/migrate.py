@@ -6,15 +6,15 @@ not at all. It runs under an advisory lock, so that a second `holdfast migrate` 
 
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import psycopg
 from psycopg import sql
 
 from holdfast.domain.errors import OperatorError, SchemaMismatch
+from holdfast.store.query import query
 
 LOGIN_ROLES = ("holdfast_worker", "holdfast_api")
 
@@ -78,7 +78,7 @@ def schema_status(url: str) -> SchemaStatus:
 def read_version(connection: psycopg.Connection[Any]) -> str | None:
     """The version written in the database, or None where there is no schema."""
     try:
-        row = connection.execute("select version_num from holdfast.schema_version").fetchone()
+        row = connection.execute(query("schema_version")).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return None
     return row[0] if row else None
@@ -96,17 +96,15 @@ def migrate(admin_url: str, *, passwords: Mapping[str, str] | None = None) -> Sc
     """
     unknown = set(passwords or {}) - set(LOGIN_ROLES)
     if unknown:
-        raise OperatorError(
-            f"Passwords can be set for {' and '.join(LOGIN_ROLES)}, not for {sorted(unknown)}."
-        )
+        raise OperatorError(f"Passwords can be set for {' and '.join(LOGIN_ROLES)}, not for {sorted(unknown)}.")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _migrate_once(admin_url, passwords or {})
         except psycopg.errors.InsufficientPrivilege as error:
             raise OperatorError(
                 f"The login may not migrate: {error.diag.message_primary}. "
-                "Use one that owns the database and has CREATEROLE (or a superuser); if another login created "
-                "Holdfast's roles in this cluster, use that one."
+                "Use one that owns the database and has CREATEROLE, or a superuser; if another login "
+                "created Holdfast's roles in this cluster, use that one."
             ) from error
         except psycopg.errors.InternalError_:
             # "tuple concurrently updated": roles belong to the cluster, and a migration of another of its
@@ -121,12 +119,9 @@ def _migrate_once(admin_url: str, passwords: Mapping[str, str]) -> SchemaStatus:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(admin_url), poolclass=NullPool
-    )
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(admin_url), poolclass=NullPool)
     with engine.begin() as alchemy:
-        connection = alchemy.connection.driver_connection
-        assert isinstance(connection, psycopg.Connection)
+        connection = cast("psycopg.Connection[Any]", alchemy.connection.driver_connection)
         connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
         current = _version_if_any(connection)
         if current is not None:

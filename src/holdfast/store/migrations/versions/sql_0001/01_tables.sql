@@ -15,7 +15,6 @@
 --   blobs             content, sealed under its subject's key, named by run and keyed digest
 --   signals           the inbox of each run, in order
 --   approvals         every human task: approvals, and effects in doubt
---   effects           where each tool call with consequences stands
 --   idempotency_keys  requests that were accepted, so that a repeated one answers the same
 --   sessions          conversations, and the run that holds a conversation's history
 --   subject_keys      the wrapped key of each subject; wrapped is null once destroyed
@@ -29,7 +28,7 @@
 --   schema_version    the migration in force (Alembic's table)
 --
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
--- rows that belong to a run (approvals, effects, signals), then `sessions`. `append`, `claim_runs` and `tick` never
+-- rows that belong to a run (approvals, signals), then `sessions`. `append`, `claim_runs` and `tick` never
 -- wait for a row: they skip what is locked.
 
 create table tenants (
@@ -104,6 +103,8 @@ create table blobs (
   primary key (tenant, run, digest)
 ) partition by range (run);
 
+alter table blobs alter column body set storage external;  -- sealed bytes do not compress: do not try
+
 create table signals (
   tenant uuid not null,
   run uuid not null,
@@ -143,20 +144,6 @@ create table approvals (
 
 create index approvals_of_run on approvals (tenant, run);
 create index approvals_pending on approvals (tenant, asked_at, id) where state = 'pending';
-
-create table effects (
-  tenant uuid not null,
-  run uuid not null,
-  key text not null,
-  tool text not null,
-  recovery text not null,
-  state text not null check (state in ('started', 'finished', 'in_doubt', 'resolved')),
-  attempt int not null,
-  started_at timestamptz not null,
-  finished_at timestamptz,
-  timeline int not null,
-  primary key (tenant, run, key)
-) with (fillfactor = 80);
 
 create table idempotency_keys (
   tenant uuid not null,

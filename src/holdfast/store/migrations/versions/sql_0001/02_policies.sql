@@ -6,18 +6,18 @@ do $$
 declare
   name text;
 begin
-  foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'effects', 'idempotency_keys',
+  foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
                               'sessions', 'subject_keys', 'halts', 'live'] loop
     execute format('create policy tenant on %I using (tenant = nullif(current_setting(''holdfast.tenant'', true), '''')::uuid)', name);
   end loop;
-  foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'effects', 'idempotency_keys',
+  foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
                               'sessions', 'subject_keys', 'halts', 'live', 'workers', 'clock', 'timeline',
                               'schema_version'] loop
     execute format('alter table %I enable row level security', name);
     execute format('alter table %I force row level security', name);
   end loop;
   -- The functions that cross tenants act as holdfast_engine. What it may do to a table is said by its grants.
-  foreach name in array array['runs', 'events', 'blobs', 'approvals', 'effects', 'sessions', 'halts',
+  foreach name in array array['runs', 'events', 'blobs', 'approvals', 'sessions', 'halts',
                               'workers', 'clock', 'timeline'] loop
     execute format('create policy engine on %I to holdfast_engine using (true) with check (true)', name);
   end loop;
@@ -33,13 +33,13 @@ create policy anyone on schema_version for select using (true);
 
 grant select, update on runs to holdfast_engine;
 grant insert on events, blobs to holdfast_engine;
-grant select, insert, update on approvals, effects to holdfast_engine;
+grant select, insert, update on approvals to holdfast_engine;
 grant select, update on sessions to holdfast_engine;
 grant select on halts, clock to holdfast_engine;
 grant select, insert, update, delete on workers to holdfast_engine;
 grant select, update on timeline to holdfast_engine;
 
-grant select on schema_version, tenants, runs, events, blobs, signals, approvals, effects, sessions, subject_keys,
+grant select on schema_version, tenants, runs, events, blobs, signals, approvals, sessions, subject_keys,
   halts, live to holdfast_worker, holdfast_api;
 grant insert on sessions, subject_keys to holdfast_worker, holdfast_api;
 grant insert, delete on live to holdfast_worker;

@@ -1,5 +1,5 @@
 -- The one clock of leases, timers and windows. Called once per statement batch, never per row.
-create function now() returns timestamptz
+create function holdfast.now() returns timestamptz
 language sql volatile security definer set search_path = holdfast, pg_temp
 as $$ select clock_timestamp() + (select skew from clock) $$;
 
@@ -23,7 +23,22 @@ begin
   end if;
 end $$;
 
+-- What writes calls this first. A commit that is acknowledged is on disk, whatever the login's or the pooler's defaults
+-- are, and each statement of a function sees what was committed before it, on which fences, halts and parking rest.
+create function must_be_durable() returns void
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'Holdfast writes at READ COMMITTED, and this transaction is at %.', current_setting('transaction_isolation')
+      using errcode = 'invalid_transaction_state', hint = 'Do not set default_transaction_isolation for Holdfast''s logins.';
+  end if;
+  if current_setting('synchronous_commit') in ('off', 'local') then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+end $$;
+
 update timeline t set timeline = h.timeline from history() h;
 
-grant execute on function now() to holdfast_engine, holdfast_worker, holdfast_api;
-grant execute on function history() to holdfast_engine;
+grant execute on function holdfast.now() to holdfast_engine, holdfast_worker, holdfast_api;
+grant execute on function history(), must_be_durable() to holdfast_engine;

@@ -21,14 +21,6 @@ declare
   obstructed int[] := '{}';
   more int[];
 begin
-  if rare ? 'effects' then
-    select array_agg(x.m) into more from jsonb_to_recordset(rare -> 'effects') as x (m int, key text)
-    where verdict[x.m] = 'appended'
-      and exists (select from effects e where e.tenant = m_tenant[x.m] and e.run = m_run[x.m] and e.key = x.key)
-      and not exists (select from effects e where e.tenant = m_tenant[x.m] and e.run = m_run[x.m] and e.key = x.key
-                      for no key update skip locked);
-    obstructed := obstructed || more;
-  end if;
   if rare ? 'next' then
     select array_agg(x.m) into more
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
@@ -52,29 +44,13 @@ begin
   return obstructed;
 end $$;
 
--- What an append writes now and then: effects, human tasks, and what the end of a run settles.
+-- What an append writes now and then: human tasks, and what the end of a run settles.
 create function append_rare(m_tenant uuid[], m_run uuid[], verdict text[], rare jsonb, moment timestamptz) returns void
 language plpgsql security definer set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
-  if rare ? 'effects' then
-    -- An effect resolved and started again in one member comes twice: the last says how it stands.
-    insert into effects as e (tenant, run, key, tool, recovery, state, attempt, started_at, finished_at, timeline)
-    select m_tenant[x.m], m_run[x.m], x.key, x.tool, x.recovery, x.state, x.attempt, moment,
-      case when x.state in ('finished', 'resolved') then moment end, x.timeline
-    from (select distinct on (y.m, y.key) y.* from rows from (
-            jsonb_to_recordset(rare -> 'effects') as (m int, key text, tool text, recovery text, state text,
-                                                      attempt int, timeline int)
-          ) with ordinality as y (m, key, tool, recovery, state, attempt, timeline, nth)
-          order by y.m, y.key, y.nth desc) x
-    where verdict[x.m] = 'appended'
-    on conflict (tenant, run, key) do update set
-      state = excluded.state, attempt = excluded.attempt, timeline = excluded.timeline,
-      tool = excluded.tool, recovery = excluded.recovery, finished_at = excluded.finished_at,
-      started_at = case when excluded.state = 'started' then excluded.started_at else e.started_at end;
-  end if;
   if rare ? 'approvals' then
     insert into approvals (tenant, id, run, kind, scope, step, call, tool, key, args, digest, why, asked_at)
     select m_tenant[x.m], x.id, m_run[x.m], x.kind, x.scope, x.step, x.call, x.tool, x.key, decode(x.args, 'hex'),
@@ -127,6 +103,7 @@ declare
   blocked int;
   turn record;
 begin
+  perform must_be_durable();
   perform pg_advisory_xact_lock_shared(4857);  -- the halt lock
   moment := holdfast.now();
   halting := exists (select from halts);

@@ -14,6 +14,7 @@ declare
   moment timestamptz := holdfast.now();
   earlier idempotency_keys;
 begin
+  perform must_be_durable();
   perform must_be_tenant(p_tenant);
   if p_key is not null then
     insert into idempotency_keys (tenant, scope, key, request, run, at)

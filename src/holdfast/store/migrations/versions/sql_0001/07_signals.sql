@@ -13,6 +13,7 @@ declare
   target runs;
   repeated bigint;
 begin
+  perform must_be_durable();
   perform must_be_tenant(p_tenant);
   select * into target from runs r where r.tenant = p_tenant and r.id = p_run for no key update;
   if not found then
@@ -54,6 +55,7 @@ declare
   task approvals;
   told record;
 begin
+  perform must_be_durable();
   perform must_be_tenant(p_tenant);
   select * into task from approvals a where a.tenant = p_tenant and a.id = p_approval;
   if not found then

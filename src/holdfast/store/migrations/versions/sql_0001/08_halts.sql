@@ -5,6 +5,7 @@ create function declare_halt(p_tenant uuid, p_scope text, p_key text, p_reason t
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
+  perform must_be_durable();
   perform must_be_tenant(p_tenant);
   if p_scope not in ('tenant', 'task', 'run') then
     raise exception 'A tenant can halt itself, a task or a run, not "%".', p_scope using errcode = 'invalid_parameter_value';
@@ -19,6 +20,7 @@ create function lift_halt(p_tenant uuid, p_scope text, p_key text) returns boole
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
+  perform must_be_durable();
   perform must_be_tenant(p_tenant);
   delete from halts h where h.tenant = p_tenant and h.scope = p_scope and h.key = p_key;
   return found;

@@ -75,24 +75,29 @@ begin
   end loop;
 end $$;
 
--- Hands runs over: queued again at once, in their old place, and not counted as a failed attempt.
--- Answers how many were this worker's.
-create function release_runs(p_worker uuid, p_runs uuid[]) returns int
+-- Gives runs back: queued again at once, in their old place. A hand-over is not counted as a failed attempt; with
+-- p_failed it is, and the third in a row without an outcome ends in quarantine. Answers how many were this worker's.
+create function release_runs(p_worker uuid, p_runs uuid[], p_failed boolean) returns int
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
 as $$
 declare
+  moment timestamptz := holdfast.now();
   released int;
 begin
   with mine as (
-    select r.tenant, r.id from runs r where r.state = 'running' and r.worker = p_worker and r.id = any (p_runs)
+    select r.tenant, r.id, p_failed and r.claims >= 3 and not r.cancelling as is_hopeless
+    from runs r where r.state = 'running' and r.worker = p_worker and r.id = any (p_runs)
     order by r.tenant, r.id for no key update
   )
-  update runs r set state = 'queued', worker = null, claims = greatest(r.claims - 1, 0), updated_at = holdfast.now()
+  update runs r set worker = null, updated_at = moment,
+    state = case when mine.is_hopeless then 'parked' else 'queued' end,
+    waiting_on = case when mine.is_hopeless then 'quarantine' end,
+    claims = case when p_failed then r.claims else greatest(r.claims - 1, 0) end
   from mine where r.tenant = mine.tenant and r.id = mine.id;
   get diagnostics released = row_count;
   return released;
 end $$;
 
-grant execute on function claim_runs(uuid, int, text[], text[], int[]), release_runs(uuid, uuid[]) to holdfast_worker;
+grant execute on function claim_runs(uuid, int, text[], text[], int[]), release_runs(uuid, uuid[], boolean) to holdfast_worker;
 set local role holdfast_owner;

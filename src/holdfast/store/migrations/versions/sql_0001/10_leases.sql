@@ -1,11 +1,13 @@
 -- Leases: one row per worker. A worker that does not renew in time has lost all its runs.
 set local role holdfast_engine;
 
+-- Registers a worker; told again, as after a lost reply, it changes nothing.
 create function register_worker(p_id uuid, p_host text, p_pid int, p_serves jsonb, p_lease_s double precision) returns void
 language sql volatile security definer set search_path = holdfast, pg_temp
 as $$
   insert into workers (id, host, pid, serves, lease_s, lease_until, started_at)
   select p_id, p_host, p_pid, p_serves, p_lease_s, n.now + make_interval(secs => p_lease_s), n.now from holdfast.now() n (now)
+  on conflict do nothing
 $$;
 
 -- Renews a worker's lease, and tells it what to look at. The first row says whether the lease holds; if it had expired
@@ -46,7 +48,7 @@ declare
   released int;
 begin
   perform from workers w where w.id = p_id for update;
-  released := release_runs(p_id, array(select r.id from runs r where r.state = 'running' and r.worker = p_id));
+  released := release_runs(p_id, array(select r.id from runs r where r.state = 'running' and r.worker = p_id), false);
   delete from workers w where w.id = p_id;
   return released;
 end $$;

@@ -1,0 +1,2 @@
+-- The migration in force.
+select version_num from holdfast.schema_version

@@ -1,0 +1,36 @@
+"""The login of a process must not be able to pass row level security: checked before anything is served."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from holdfast.domain.errors import RoleTooPowerful
+from holdfast.store.query import query
+
+_FAULTS = {
+    "is_superuser": "is a superuser",
+    "bypasses": "has BYPASSRLS",
+    "makes_roles": "has CREATEROLE, and could make itself a member of any role",
+    "owns": "owns objects of the schema",
+    "is_member": "is a member of holdfast_owner or holdfast_engine",
+}
+
+
+async def check(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Refuse a login that could see or change what row level security hides from it.
+
+    Raises:
+        RoleTooPowerful: it could; the message says why and what to do.
+    """
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query("check_login"))
+        found = await cursor.fetchone()
+    assert found is not None, "a connection's role exists"
+    faults = [text for name, text in _FAULTS.items() if found[name]]
+    if faults:
+        raise RoleTooPowerful(
+            f"The database login '{found['name']}' {' and '.join(faults)}: row level security would not hold for it. "
+            "Run `holdfast migrate` with that login, and let the processes log in as `holdfast_worker` and "
+            "`holdfast_api` (a HOLDFAST_DATABASE_URL without a user does that by itself)."
+        )

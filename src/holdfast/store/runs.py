@@ -1,0 +1,188 @@
+"""Runs as rows: accepted, looked up, listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, NamedTuple
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from holdfast.domain.state import RunState, WaitingOn
+
+if TYPE_CHECKING:
+    from holdfast.store.pool import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run, as it stands."""
+
+    tenant: UUID
+    id: UUID
+    task: str
+    task_version: str
+    state: RunState
+    waiting_on: WaitingOn | None
+    wake_at: datetime | None
+    session: UUID | None
+    principal: str
+    subject: str
+    parent: UUID | None
+    priority: int
+    epoch: int
+    seq: int
+    head: bytes
+    inbox_seq: int
+    folded_seq: int
+    cancelling: bool
+    claims: int
+    rewound: bool
+    steps: int
+    model_requests: int
+    tool_calls: int
+    input_tokens: int
+    output_tokens: int
+    created_at: datetime
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    updated_at: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", RunState(self.state))
+        if self.waiting_on is not None:
+            object.__setattr__(self, "waiting_on", WaitingOn(self.waiting_on))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One conversation."""
+
+    tenant: UUID
+    id: UUID
+    subject: str
+    principal: str
+    last_run: UUID | None
+    """The last run that succeeded: it holds the conversation's history."""
+    created_at: datetime
+
+
+class Idempotency(NamedTuple):
+    """A caller's key, in a scope such as the principal, and the digest of the request it came with."""
+
+    scope: str
+    key: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request)."""
+
+    outcome: Literal["accepted", "repeated", "conflict"]
+    run: UUID
+
+
+async def accept_run(
+    db: Database,
+    tenant: UUID,
+    run: UUID,
+    *,
+    task: str,
+    task_version: str,
+    principal: str,
+    subject: str,
+    at: datetime,
+    body: str,
+    hash: bytes,  # noqa: A002  the column's name
+    blobs: Mapping[bytes, bytes],
+    session: UUID | None = None,
+    parent: UUID | None = None,
+    priority: int = 0,
+    idempotency: Idempotency | None = None,
+) -> Accepted:
+    """Insert a run with its first event (`run_accepted`: `at`, `body`, `hash`) and sealed content by digest.
+
+    A session that is new is made, for this subject and principal. Repeated while the database is away: the run's id
+    makes sure that it is accepted once.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits; it may have been accepted.
+    """
+    scope, key, request = idempotency or (None, None, None)
+    parameters = {
+        "tenant": tenant,
+        "run": run,
+        "task": task,
+        "task_version": task_version,
+        "session": session,
+        "principal": principal,
+        "subject": subject,
+        "parent": parent,
+        "priority": priority,
+        "at": at,
+        "body": body,
+        "hash": hash,
+        "digests": list(blobs.keys()),
+        "bodies": list(blobs.values()),
+        "scope": scope,
+        "key": key,
+        "request": request,
+    }
+    rows = await db.repeat(lambda: db.fetch(tenant, "accept_run", parameters, class_row(Accepted)))
+    found = rows[0]
+    # This very run was there: it was accepted by an attempt whose answer was lost.
+    return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found
+
+
+async def get_run(db: Database, tenant: UUID, run: UUID) -> RunRow | None:
+    """One run, or None where this tenant has none of that id.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    parameters = {"tenant": tenant, "run": run}
+    rows = await db.repeat(lambda: db.fetch(tenant, "get_run", parameters, class_row(RunRow)))
+    return rows[0] if rows else None
+
+
+async def list_runs(
+    db: Database,
+    tenant: UUID,
+    *,
+    task: str | None = None,
+    state: RunState | None = None,
+    session: UUID | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> Sequence[RunRow]:
+    """Runs, newest first, from behind a place `(created_at, id)`. Runs accepted since do not move it.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    at, id_ = before or (None, None)
+    parameters = {
+        "tenant": tenant,
+        "task": task,
+        "state": None if state is None else state.value,
+        "session": session,
+        "before_at": at,
+        "before_id": id_,
+        "limit": limit,
+    }
+    return await db.repeat(lambda: db.fetch(tenant, "list_runs", parameters, class_row(RunRow)))
+
+
+async def get_session(db: Database, tenant: UUID, session: UUID) -> SessionRow | None:
+    """One conversation, or None.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    parameters = {"tenant": tenant, "session": session}
+    rows = await db.repeat(lambda: db.fetch(tenant, "get_session", parameters, class_row(SessionRow)))
+    return rows[0] if rows else None
