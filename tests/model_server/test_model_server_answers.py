@@ -68,14 +68,14 @@ async def test_a_tool_result_finds_its_way_into_the_next_turns(model_on, ask):
                 return amount / 100
 
             result = await ask(agent, "What is on account 77 please?")
-    assert seen == ["77", 512], "a whole placeholder keeps its JSON type"
+    assert seen == ["77", 512]
+    sent = [each.args_as_dict() for each in parts(result, ToolCallPart)]
+    assert sent == [{"account": "77"}, {"amount": 512}], "a whole placeholder keeps its JSON type"
     assert result.output == "GBP 5.12, turn 3, as {json: true}"
 
 
 async def test_parallel_calls_come_in_one_answer(model_on, ask):
-    script = Script(
-        [calls(call("add", a=1), call("add", a=2), call("add", a=3), text="Adding."), say("done")]
-    )
+    script = Script([calls(call("add", a=1), call("add", a=2), call("add", a=3), text="Adding."), say("done")])
     started, everyone = [], asyncio.Event()
     with ModelServer({"gpt-5": script}) as server:
         async with model_on(server) as model:
@@ -168,9 +168,7 @@ async def test_output_for_no_output_tool_is_refused_with_the_names(model_on):
 async def test_a_function_decides_from_the_conversation(model_on, ask):
     def decide(request):
         if request.new_results:
-            return say(
-                f"{request.user}: {request.new_results[-1].value['n']} by {request.new_results[-1].tool}"
-            )
+            return say(f"{request.user}: {request.new_results[-1].value['n']} by {request.new_results[-1].tool}")
         assert request.tools[0].name == "count"
         assert "be brief" in request.system
         return call("count")
@@ -185,8 +183,9 @@ async def test_a_function_decides_from_the_conversation(model_on, ask):
 
             result = await ask(agent, "how many")
             again = await ask(agent, "and now", message_history=result.all_messages())
+        assert server.count() == 4, "the second prompt has to ask for results of its own"
     assert result.output == "how many: 4 by count"
-    assert again.output == "and now: 4 by count", "the new prompt starts a turn with results of its own"
+    assert again.output == "and now: 4 by count"
 
 
 async def test_a_session_goes_on_in_the_same_script(model_on, ask):
@@ -195,6 +194,7 @@ async def test_a_session_goes_on_in_the_same_script(model_on, ask):
             agent = Agent(model)
             first = await ask(agent, "hello")
             second = await ask(agent, "more", message_history=first.all_messages())
+            assert len({each.conversation for each in server.requests}) == 1
             assert (first.output, second.output) == ("first", "second")
             with pytest.raises(ModelRequestRejectedError, match=r"ends after turn 2 .* asks for turn 3"):
                 await ask(agent, "more", message_history=second.all_messages())
@@ -283,9 +283,7 @@ async def test_a_function_that_raises_is_not_retried(model_on):
 
     with ModelServer(Script(broken)) as server:
         async with model_on(server, max_retries=3) as model:
-            with pytest.raises(
-                ModelRequestRejectedError, match="the script's function raised KeyError: 'oops'"
-            ):
+            with pytest.raises(ModelRequestRejectedError, match="the script's function raised KeyError: 'oops'"):
                 await Agent(model).run("hi")
         assert server.count() == 1
 
@@ -293,9 +291,7 @@ async def test_a_function_that_raises_is_not_retried(model_on):
 async def test_a_placeholder_without_a_value_names_itself(model_on):
     with ModelServer(Script(["{tool_result.amount}"])) as server:
         async with model_on(server) as model:
-            with pytest.raises(
-                ModelRequestRejectedError, match=r"\{tool_result.amount\}: no result of any tool"
-            ):
+            with pytest.raises(ModelRequestRejectedError, match=r"\{tool_result.amount\}: no result of any tool"):
                 await Agent(model).run("hi")
 
 

@@ -65,9 +65,7 @@ def test_other_conversations_get_other_ids(api, stream):
 def test_a_system_prompt_with_a_clock_does_not_change_the_conversation():
     with ModelServer(Script(SCRIPT)) as server:
         first, second = (
-            httpx2.post(
-                server.url + "/responses", json={"model": "m", "input": "hi", "instructions": f"it is {hour}"}
-            )
+            httpx2.post(server.url + "/responses", json={"model": "m", "input": "hi", "instructions": f"it is {hour}"})
             for hour in ("ten", "two")
         )
         assert first.json()["id"] == second.json()["id"]

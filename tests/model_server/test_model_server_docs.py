@@ -20,9 +20,7 @@ def fences(language):
 
 @pytest.mark.parametrize("source", fences("python"))
 def test_each_example_runs_on_its_own(source):
-    ended = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=120, check=False
-    )
+    ended = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
 
 

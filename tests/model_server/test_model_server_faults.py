@@ -37,13 +37,21 @@ async def read_events(agent):
 
 
 async def test_429_first_and_then_fine_is_retried_by_the_client(model_on, ask):
-    script = Script([fault(429, retry_after=0.01), fault(500, retry_after=0.01, times=2), say("fine")])
+    script = Script(
+        [fault(429, retry_after=0.01), fault(500, retry_after=0.01, times=2), fault(503, retry_after=0.01), say("fine")]
+    )
     with ModelServer(script) as server:
-        async with model_on(server, max_retries=3) as model:
+        async with model_on(server, max_retries=4) as model:
             assert (await ask(Agent(model), "hi")).output == "fine"
-        assert [each.status for each in server.requests] == [429, 500, 500, 200]
-        assert [each.attempt for each in server.requests] == [1, 2, 3, 4]
-        assert [each.fault for each in server.requests] == ["status 429", "status 500", "status 500", None]
+        assert [each.status for each in server.requests] == [429, 500, 500, 503, 200]
+        assert [each.attempt for each in server.requests] == [1, 2, 3, 4, 5]
+        assert [each.fault for each in server.requests] == [
+            "status 429",
+            "status 500",
+            "status 500",
+            "status 503",
+            None,
+        ]
 
 
 async def test_the_client_sees_retry_after(api):
@@ -141,9 +149,7 @@ async def test_an_unstreamed_answer_is_cut_in_its_middle(model_on):
         ]
 
 
-@pytest.mark.parametrize(
-    ("after", "heard"), [(0, []), (2, ["one ", "two "]), (99, ["one ", "two ", "three"])]
-)
+@pytest.mark.parametrize(("after", "heard"), [(0, []), (2, ["one ", "two "]), (99, ["one ", "two ", "three"])])
 async def test_a_stream_is_cut_after_so_many_pieces(model_on, after, heard):
     with ModelServer(Script([fault(cut_after=after), say("one two three")])) as server:
         async with model_on(server) as model:

@@ -41,9 +41,7 @@ async def test_another_process_counts_over_http(model_on):
             model_on(server, max_retries=1) as model,
             httpx2.AsyncClient(base_url=server.control_url) as http,
         ):
-            waiting = asyncio.create_task(
-                http.get("/requests", params={"count": 1, "at_least": 2, "outcome": "sent"})
-            )
+            waiting = asyncio.create_task(http.get("/requests", params={"count": 1, "at_least": 2, "outcome": "sent"}))
             await Agent(model).run("hi")
             assert (await waiting).json() == {"count": 2}
             assert (await http.get("/requests", params={"count": 1, "status": 200})).json() == {"count": 1}

@@ -80,9 +80,7 @@ def test_a_server_can_be_stopped_and_started_on_its_port():
     assert server.count() == 2
 
 
-@pytest.mark.parametrize(
-    ("script", "told"), [("turns: []", "turns: List should have"), (None, "cannot be read")]
-)
+@pytest.mark.parametrize(("script", "told"), [("turns: []", "turns: List should have"), (None, "cannot be read")])
 def test_a_wrong_script_ends_the_process_with_its_place(tmp_path, script, told):
     path = tmp_path / "script.yaml"
     if script is not None:
