@@ -15,8 +15,8 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from holdfast.domain.errors import InvalidInput, UnknownTask, UserError
-from holdfast.effects.declare import Declaration
 from holdfast.domain.recovery import Recovery
+from holdfast.effects.declare import Declaration
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -152,7 +152,9 @@ class App:
         try:
             adapter = TypeAdapter(input)
         except Exception as error:
-            raise UserError(f"Task '{name}': its input type {input!r} cannot be validated by Pydantic: {error}") from error
+            raise UserError(
+                f"Task '{name}': its input type {input!r} cannot be validated by Pydantic: {error}"
+            ) from error
         task = Task(
             name=name,
             agent=agent,
@@ -189,7 +191,9 @@ def _declaration(task: str, tool: str, given: Recovery | str | Declaration) -> D
         recovery = Recovery(given)
     except ValueError:
         known = ", ".join(member.value for member in Recovery)
-        raise UserError(f"Task '{task}': '{given}' is not a recovery class for tool '{tool}'. Known: {known}.") from None
+        raise UserError(
+            f"Task '{task}': '{given}' is not a recovery class for tool '{tool}'. Known: {known}."
+        ) from None
     if recovery is Recovery.RECONCILE:
         raise UserError(
             f"Task '{task}': tool '{tool}' is declared 'reconcile' without a probe. Use @effect.reconcile(probe=...), "

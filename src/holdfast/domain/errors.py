@@ -120,6 +120,9 @@ class RunHalted(RunInterrupted):
 class SignalsPending(RunInterrupted):
     """The inbox holds signals that were not folded in: the run may not park or finish yet."""
 
+    inbox_seq: int = 0
+    """The last signal delivered."""
+
 
 class AppendRejected(RunInterrupted):
     """The database refused this member by itself; the others of its batch were committed."""

@@ -14,8 +14,8 @@ messages stay, `add` follows. A run of a hundred requests therefore names each m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 from uuid import UUID
 
 import orjson
@@ -107,6 +107,8 @@ class ModelRequested(Event):
     messages: Messages
     instructions: Ref | None = None
     tools: Ref | None = None
+    output: str = ""
+    """Digest of the output schema."""
     settings: Ref | None = None
     streamed: bool = False
 
@@ -165,7 +167,8 @@ class ToolStarted(Event):
     args: Ref
     schema: str
     attempt: int = 1
-    approval: UUID | None = None
+    approved: bool = False
+    """Whether a person approved this very call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,9 @@ class ToolFinished(Event):
     model_args: Ref
     """The validated arguments before any hook changed them: replay compares these."""
     schema: str = ""
+    approved: bool = False
     usage: Usage | None = None
+    """What nested runs inside the call used."""
     latency_ms: int = 0
     resolved_by: str | None = None
     """The person who said how an effect in doubt ended."""
@@ -258,6 +263,7 @@ class EffectInDoubt(Event):
     tool: str
     key: str
     why: str
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,10 +426,27 @@ class UnknownEvent(HoldfastError):
 def dump(event: AnyEvent) -> bytes:
     """The stored body: UTF-8 JSON whose exact bytes are hashed.
 
+    A lone surrogate, as a name made up by a model may hold, has no UTF-8: it is written as the six visible
+    characters of its escape (a backslash, `u`, four digits) and stays that, so that no reader ever meets one.
+
     Raises:
-        orjson.JSONEncodeError: a value cannot be written as JSON (a lone surrogate, an integer beyond 64 bits).
+        orjson.JSONEncodeError: a value cannot be written as JSON (an integer beyond 64 bits, an unknown type).
     """
-    return orjson.dumps({"v": event.version, "e": event}, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    try:
+        return orjson.dumps({"v": event.version, "e": event}, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except orjson.JSONEncodeError:
+        return orjson.dumps({"v": event.version, "e": _without_surrogates(asdict(event))})
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in items}
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def load(type_: str, body: bytes) -> AnyEvent:

@@ -1,0 +1,139 @@
+"""Calls that wait for a person: asked once, decided by others, bound to exactly what was shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai.messages import ToolCallPart
+from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolApproved, ToolDenied
+
+from holdfast.domain import events as ev
+from holdfast.domain.ids import ApprovalId
+from holdfast.domain.recovery import Recovery
+from holdfast.domain.state import WaitingOn
+from holdfast.effects.declare import Declaration
+from holdfast.engine.codec import dump_json, parse
+from holdfast.engine.errors import ApprovalMismatch
+from holdfast.engine.inspect import schema_digest
+from holdfast.engine.interrupt import Park
+from holdfast.engine.replay import ApprovalEntry
+from holdfast.engine.step import Attempt, ToolCall, binding
+from holdfast.store.journal import ApprovalRow
+
+if TYPE_CHECKING:
+    from holdfast.engine.recorder import Recorder
+    from holdfast.engine.seam import Seam
+
+
+async def decide_batch(seam: Seam, ctx: RunContext[Any], requests: DeferredToolRequests) -> DeferredToolResults | None:
+    """What people decided about a batch of calls.
+
+    Returns: a result for each call that asks for approval; None when there is none.
+
+    Raises:
+        Park: not every call is decided yet.
+    """
+    if not requests.approvals:
+        return None
+    recorder = seam.recorder
+    entries = [
+        await ask(recorder, _shown(seam, ctx, call), requests.metadata.get(call.tool_call_id))
+        for call in requests.approvals
+    ]
+    waiting = sum(entry.decided is None for entry in entries)
+    if waiting:
+        decided = len(entries) - waiting
+        raise Park(WaitingOn.APPROVAL, f"{waiting} to decide" + (f", {decided} decided" if decided else ""))
+    results = DeferredToolResults()
+    for call, entry in zip(requests.approvals, entries, strict=True):
+        results.approvals[call.tool_call_id] = _verdict(recorder, entry)
+    return results
+
+
+async def ask(recorder: Recorder, call: ToolCall, metadata: Any = None) -> ApprovalEntry:
+    """Put a call before people, unless it was before. Committed when this returns."""
+    key = (call.scope, call.step, call.call, False)
+    known = recorder.replay.approvals.get(key)
+    if known is not None:
+        return known
+    approval = ApprovalId(recorder.gear.new_id())
+    args = recorder.seal(call.args)
+    asked = ev.ApprovalAsked(
+        approval=approval,
+        scope=call.scope,
+        step=call.step,
+        call=call.call,
+        tool=call.tool,
+        args=args,
+        digest=binding(recorder, call, args),
+        metadata=recorder.seal(dump_json(metadata)) if metadata else None,
+    )
+    seq = await recorder.record(
+        asked,
+        approvals=[
+            ApprovalRow(
+                id=approval,
+                kind="approval",
+                scope=call.scope,
+                step=call.step,
+                call=call.call,
+                tool=call.tool,
+                args=args,
+                digest=asked.digest,
+                key=call.key,
+                why=f"'{call.tool}' asks for approval",
+            )
+        ],
+    )
+    recorder.replay.add(seq, asked)
+    return recorder.replay.approvals[key]
+
+
+def check_approved(recorder: Recorder, call: ToolCall, part: ToolCallPart) -> None:
+    """Refuse an approved call that is not the one a person approved.
+
+    Raises:
+        ApprovalMismatch: other arguments, another tool or another schema than was shown.
+    """
+    entry = recorder.replay.approvals.get((call.scope, call.step, call.call, False))
+    if entry is None or entry.decided is None or entry.decided.verdict != "approved":
+        raise ApprovalMismatch(f"'{call.tool}' ({call.call}) came as approved, but no approval of it is recorded.")
+    approved = entry.decided.args or entry.asked.args
+    shown = shown_args(part)
+    if recorder.seal(shown) != approved or binding(recorder, call, entry.asked.args) != entry.asked.digest:
+        raise ApprovalMismatch(
+            f"'{call.tool}' ({call.call}) is no longer what was approved: its arguments, schema or requester changed."
+        )
+
+
+def shown_args(call: ToolCallPart) -> bytes:
+    """The arguments as the model gave them, in one fixed form: what people are shown and decide on."""
+    import orjson
+
+    return orjson.dumps(parse(dump_json(call.args_as_dict())), option=orjson.OPT_SORT_KEYS)
+
+
+def _shown(seam: Seam, ctx: RunContext[Any], call: ToolCallPart) -> ToolCall:
+    assert ctx.tool_manager is not None
+    tool = ctx.tool_manager.get_tool_def(call.tool_name)
+    return ToolCall(
+        scope=seam.scope,
+        step=ctx.run_step,
+        call=call.tool_call_id,
+        tool=call.tool_name,
+        schema="" if tool is None else schema_digest(tool),
+        args=shown_args(call),
+        declaration=Declaration(Recovery.ONCE),
+        key=seam.recorder.key_of(seam.scope, ctx.run_step, call.tool_call_id),
+        attempt=Attempt(),
+    )
+
+
+def _verdict(recorder: Recorder, entry: ApprovalEntry) -> ToolApproved | ToolDenied:
+    assert entry.decided is not None
+    if entry.decided.verdict == "rejected":
+        reason = recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
+        return ToolDenied(message=reason)
+    if entry.decided.args is None:
+        return ToolApproved()
+    return ToolApproved(override_args=parse(recorder.content(entry.decided.args)))

@@ -1,0 +1,119 @@
+"""Between the framework's values and stored bytes.
+
+Text that JSON cannot carry as it is (a lone surrogate, which a provider can produce by cutting a string) is
+escaped on the way out and read back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+from pydantic_ai.durable_exec import JSON_CODEC
+from pydantic_ai.messages import ModelMessage, ToolReturn
+from pydantic_core import PydanticSerializationError
+
+_MESSAGE: TypeAdapter[ModelMessage] = TypeAdapter(ModelMessage)
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_ARGS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+_TOOL_RETURN: TypeAdapter[Any] = TypeAdapter(ToolReturn[Any])
+
+
+class Unserialisable(Exception):
+    """A value has no stored form. The message says which and why."""
+
+
+def _dump(adapter: TypeAdapter[Any], value: Any) -> bytes:
+    try:
+        return adapter.dump_json(value)
+    except PydanticSerializationError as error:
+        if "surrogates" not in str(error):
+            raise Unserialisable(f"{type(value).__name__} cannot be stored: {error}") from error
+        return json.dumps(adapter.dump_python(value, mode="json"), separators=(",", ":")).encode("ascii")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Unserialisable(f"{type(value).__name__} cannot be stored: {error}") from error
+
+
+def parse(raw: bytes) -> Any:
+    """JSON as Python shapes, escapes of lone surrogates included."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return json.loads(raw)
+
+
+def dump_message(message: ModelMessage) -> bytes:
+    """A message as stored."""
+    return _dump(_MESSAGE, message)
+
+
+def load_message(raw: bytes) -> ModelMessage:
+    """A message as it was stored, files of tool results included."""
+    return JSON_CODEC.load(ModelMessage, parse(raw))
+
+
+def dump_args(args: dict[str, Any]) -> bytes:
+    """Validated tool arguments as stored."""
+    return _dump(_ARGS, args)
+
+
+def dump_json(value: Any) -> bytes:
+    """Any value as stored, by its own type."""
+    return _dump(_ANY, value)
+
+
+def dump_result(value: Any) -> bytes:
+    """A tool's result: its kind, and its value as its type writes it."""
+    if isinstance(value, ToolReturn):
+        return b'{"kind":"return","value":' + _dump(_TOOL_RETURN, value) + b"}"
+    return b'{"kind":"value","value":' + _dump(_adapter_of(type(value)), value) + b"}"
+
+
+def load_result(raw: bytes, returns: Any = Any) -> Any:
+    """A tool's result, of the type the tool declares where it still fits, else as JSON shapes."""
+    stored = parse(raw)
+    if stored["kind"] == "return":
+        return JSON_CODEC.load(ToolReturn[Any], stored["value"])
+    if returns is Any:
+        return JSON_CODEC.load(_content_type(), stored["value"])
+    try:
+        return JSON_CODEC.load(returns, stored["value"])
+    except ValidationError:
+        return stored["value"]
+
+
+@lru_cache(maxsize=1)
+def _content_type() -> Any:
+    # Files and images inside an undeclared result come back as what they were, not as dictionaries.
+    from pydantic_ai.messages import ToolReturnContent
+
+    return ToolReturnContent
+
+
+@lru_cache(maxsize=512)
+def _adapter_of(cls: type[Any]) -> TypeAdapter[Any]:
+    # By the value's own class: `Any` would infer the same, but each time anew.
+    return _ANY if cls.__module__ == "builtins" else _adapter_or_any(cls)
+
+
+def _adapter_or_any(cls: type[Any]) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(cls)
+    except Exception:  # noqa: BLE001 - a class Pydantic cannot describe is tried as Any and may fail there
+        return _ANY
+
+
+def same_structure(left: Any, right: Any) -> bool:
+    """Whether two JSON shapes are equal, lists compared without order: sets have none."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same_structure(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return sorted(map(_canonical, left)) == sorted(map(_canonical, right))
+    return left == right
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,100 @@
+"""What is said when a run ends: where an error arose, what was used, what stays in doubt."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast.domain import events as ev
+from holdfast.domain.ids import Ref
+from holdfast.effects.declare import Declaration
+from holdfast.engine.recorder import as_usage
+from holdfast.engine.step import Attempt, ToolCall, binding
+from holdfast.store.journal import ApprovalRow
+
+if TYPE_CHECKING:
+    from pydantic_ai.run import AgentRunResult
+
+    from holdfast.engine.recorder import Recorder
+
+_LIBRARIES = (
+    str(Path(sys.prefix).resolve()),
+    str(Path(sys.base_prefix).resolve()),
+    str(Path(__file__).resolve().parents[1]),
+)
+
+
+def place_of(error: BaseException) -> str:
+    """Where in the user's own code an error arose, as `file:line in function`; else where at all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
+    for frame in reversed(own or frames):
+        return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+    return ""
+
+
+def usage_of(result: AgentRunResult[Any]) -> ev.Usage:
+    """All that the run used."""
+    return as_usage(result.usage)
+
+
+def is_older(mine: str, written: str) -> bool:
+    """Whether library version `mine` is older than the one that wrote the journal."""
+    return bool(written) and _numbers(mine) < _numbers(written)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def left_in_doubt(recorder: Recorder) -> tuple[list[ev.AnyEvent], list[ApprovalRow]]:
+    """Effects that a cancelled run leaves unfinished and that may not run again: human tasks that outlive it."""
+    facts: list[ev.AnyEvent] = []
+    tasks: list[ApprovalRow] = []
+    for entry in recorder.replay.tools.values():
+        started = entry.started
+        if started is None or entry.finished or entry.in_doubt or started.recovery.reruns:
+            continue
+        task = recorder.gear.new_id()
+        why = f"'{started.tool}' was under way when the run was cancelled, and is not known to have finished."
+        call = ToolCall(
+            scope=started.scope,
+            step=started.step,
+            call=started.call,
+            tool=started.tool,
+            schema=started.schema,
+            args=b"",
+            declaration=Declaration(started.recovery),
+            approved=started.approved,
+            key=started.key,
+            attempt=Attempt(started.attempt, Ref(started.args)),
+        )
+        facts.append(
+            ev.EffectInDoubt(
+                approval=task,
+                scope=started.scope,
+                step=started.step,
+                call=started.call,
+                tool=started.tool,
+                key=started.key,
+                why=why,
+                approved=started.approved,
+            )
+        )
+        tasks.append(
+            ApprovalRow(
+                id=task,
+                kind="in_doubt",
+                scope=started.scope,
+                step=started.step,
+                call=started.call,
+                tool=started.tool,
+                args=started.args,
+                digest=binding(recorder, call, started.args),
+                key=started.key,
+                why=why,
+            )
+        )
+    return facts, tasks

@@ -1,0 +1,367 @@
+"""One claimed run, carried from its journal to its end, or to where it must wait.
+
+Load the journal and fold the inbox ▸ build dependencies ▸ run the agent: replayed until the journal ends, then
+live ▸ commit the end. Parking and finishing are refused while the inbox holds more: then it is folded in and the
+run goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pydantic_ai
+import structlog
+
+import holdfast
+from holdfast.app import RunScope, Task
+from holdfast.domain import errors
+from holdfast.domain import events as ev
+from holdfast.domain.ids import Ref
+from holdfast.domain.state import RunState, WaitingOn
+from holdfast.engine import ending
+from holdfast.engine.codec import dump_json, parse
+from holdfast.engine.deps import dependencies
+from holdfast.engine.flight import StepInFlight
+from holdfast.engine.folding import fold
+from holdfast.engine.history import session_history
+from holdfast.engine.interrupt import Cancelling, Diverged, Fail, HandOver, Interrupt, Lost, Park
+from holdfast.engine.recorder import Recorder
+from holdfast.engine.replay import Replay
+from holdfast.engine.seam import Seam
+from holdfast.engine.subagents import SubAgents
+from holdfast.store.inbox import Signal, read_inbox
+from holdfast.store.journal import ApprovalRow, Finish
+from holdfast.store.journal import Park as ParkRow
+from holdfast.store.signals import deliver_signal
+
+if TYPE_CHECKING:
+    from pydantic_ai.run import AgentRunResult
+
+    from holdfast.engine.gear import Gear
+    from holdfast.store.claims import Claimed
+    from holdfast.store.vault import SubjectKey
+
+log = structlog.get_logger("holdfast.engine")
+
+
+class Ended(StrEnum):
+    """How an execution ended. The run itself may go on elsewhere, or later."""
+
+    FINISHED = "finished"
+    PARKED = "parked"
+    LOST = "lost"
+    HANDED_OVER = "handed_over"
+
+
+class _Again(Exception):
+    """The inbox changed what the run waits for: read the journal again and go on."""
+
+
+class Execution:
+    """Carries one claimed run. Made by the worker; its methods are called from the event loop's thread."""
+
+    def __init__(self, task: Task, claimed: Claimed, gear: Gear) -> None:
+        self._task = task
+        self._claimed = claimed
+        self._gear = gear
+        self._recorder: Recorder | None = None
+        self._key: SubjectKey | None = None
+        self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
+        self._stop: Interrupt | None = None
+        self._noticed = asyncio.Event()
+
+    # --- what the worker may say -------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> list[StepInFlight]:
+        """What is under way."""
+        return [] if self._recorder is None else self._recorder.flight.steps
+
+    def notice(self) -> None:
+        """The inbox holds something new."""
+        self._noticed.set()
+
+    def lose(self, why: str) -> None:
+        """The lease is gone: stop at once, append nothing more."""
+        self._interrupt(Lost(why))
+
+    def drain(self) -> None:
+        """Hand over at the next point where no effect would be cut off that may not run again."""
+        if self._recorder is not None:
+            self._recorder.leaving = True
+        if self._recorder is None or not self._recorder.flight.uninterruptible:
+            self._interrupt(HandOver())
+
+    def _interrupt(self, why: Interrupt) -> None:
+        if self._stop is None or isinstance(why, Lost):
+            self._stop = why
+        if self._agent is not None:
+            self._agent.cancel()
+
+    # --- the way of a run --------------------------------------------------------------------------------------
+
+    async def run(self) -> Ended:
+        """Carry the run on. Whatever happens is in the journal when this returns; nothing of the user's is raised."""
+        while True:
+            try:
+                return await self._carry()
+            except _Again:
+                continue
+            except (Lost, errors.RunLost):
+                await self._report_late()
+                return Ended.LOST
+            except HandOver:
+                return Ended.HANDED_OVER
+
+    async def _carry(self) -> Ended:
+        recorder = await self._open()
+        if recorder.replay.cancel is not None:
+            return await self._cancelled(recorder)
+        if (older := self._older_library(recorder)) is not None:
+            return await self._park(recorder, Park(WaitingOn.CODE, older))
+        try:
+            result, output = await self._drive(recorder)
+        except Park as park:
+            return await self._park(recorder, park)
+        except Diverged as diverged:
+            return await self._diverged(recorder, diverged)
+        except Fail as failed:
+            return await self._failed(recorder, "FailedByPerson", str(failed), "")
+        except Cancelling:
+            raise _Again from None
+        except (HandOver, Lost):
+            await self._settle_held(recorder)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the agent raises ends the run with its cause and place
+            return await self._failed(recorder, type(error).__qualname__, str(error), ending.place_of(error))
+        return await self._succeeded(recorder, result, output)
+
+    async def _open(self) -> Recorder:
+        """Read the journal, fold the inbox in, and take up the pen."""
+        claimed, gear = self._claimed, self._gear
+        key = self._key = await gear.vault.subject(claimed.tenant, claimed.subject)
+        held = self._recorder.journal if self._recorder is not None else None
+        if held is not None:
+            await held.flush()
+        recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
+        replay = Replay.of((stored.seq, ev.load(stored.type, stored.body)) for stored in recorded.events)
+        journal = held or gear.writer.open(claimed, key, known=recorded.content)
+        opening: list[ev.AnyEvent] = [] if held is not None else [self._claim_event()]
+        recorder = Recorder(self._task, claimed, gear, journal, replay, recorded.content, opening)
+        previous, self._recorder = self._recorder, recorder
+        if previous is not None:
+            recorder.leaving = previous.leaving
+        await self._fold(recorder)
+        return recorder
+
+    def _claim_event(self) -> ev.RunClaimed:
+        return ev.RunClaimed(
+            epoch=self._claimed.epoch,
+            worker=self._claimed.worker,
+            holdfast=holdfast.__version__,
+            pydantic_ai=pydantic_ai.__version__,
+            timeline=self._gear.timeline,
+        )
+
+    async def _fold(self, recorder: Recorder) -> list[ev.AnyEvent]:
+        """Fold what the inbox holds into the journal. Committed when this returns."""
+        self._noticed.clear()
+        claimed = self._claimed
+        signals = await read_inbox(self._gear.db, claimed.tenant, claimed.run, after=recorder.journal.folded_seq)
+        if not signals:
+            return []
+
+        def seal(plain: bytes) -> Ref:
+            ref = recorder.seal(plain)
+            recorder.know(ref, plain)
+            return ref
+
+        events = fold(signals, recorder.replay, self._plain, seal)
+        seq = await recorder.fold(events, signals[-1].seq)
+        for offset, event in enumerate(events):
+            recorder.replay.add(seq - len(events) + 1 + offset, event)
+        return events
+
+    def _plain(self, signal: Signal) -> bytes | None:
+        if signal.content is None or signal.digest is None:
+            return None
+        assert self._key is not None
+        return self._key.open(signal.digest, signal.content)
+
+    def _older_library(self, recorder: Recorder) -> str | None:
+        written, mine = recorder.replay.library, pydantic_ai.__version__
+        if not ending.is_older(mine, written):
+            return None
+        return (
+            f"The journal was written by Pydantic AI {written}; this worker has {mine}, which cannot read it for sure. "
+            f"Run a worker with {written} or newer."
+        )
+
+    async def _drive(self, recorder: Recorder) -> tuple[AgentRunResult[Any], bytes]:
+        """Run the agent to its end, in a task of its own so that it can be interrupted."""
+        watch = asyncio.create_task(self._watch_inbox(recorder), name=f"inbox {self._claimed.run}")
+        self._agent = asyncio.create_task(self._turns(recorder), name=f"run {self._claimed.run}")
+        if self._stop is not None:
+            self._agent.cancel()
+        try:
+            result = await self._agent
+        except asyncio.CancelledError:
+            if self._stop is None:
+                raise
+            raise self._stop from None
+        finally:
+            self._agent = None
+            await _ended(watch)
+        return result, dump_json(result.output)
+
+    async def _turns(self, recorder: Recorder) -> AgentRunResult[Any]:
+        """Run the agent; once more for messages that arrived too late for its last request."""
+        task, claimed = self._task, self._claimed
+        assert recorder.replay.accepted is not None
+        accepted = recorder.replay.accepted
+        live = None
+        if task.stream and self._gear.live is not None and self._key is not None:
+            live = self._gear.live.open(claimed.tenant, claimed.run, self._key)
+        scope = RunScope(
+            tenant=claimed.tenant,
+            run=claimed.run,
+            task=task.name,
+            principal=claimed.principal,
+            subject=claimed.subject,
+            session=claimed.session,
+        )
+        subagents = SubAgents(recorder)
+        async with AsyncExitStack() as stack:
+            value = task.read_input(parse(recorder.content(accepted.input)))
+            history = await session_history(self._gear, recorder, accepted, self._key)
+            deps = await stack.enter_async_context(dependencies(task, scope))
+            stack.enter_context(subagents.entered())
+            prompt: Any = task.user_prompt(value)
+            turn = 0
+            while True:
+                seam = Seam(recorder, subagents, turn, live)
+                result = await task.agent.run(
+                    prompt,
+                    deps=deps,
+                    message_history=history,
+                    usage_limits=task.usage_limits,
+                    run_id=f"{claimed.run}.{turn}" if turn else str(claimed.run),
+                    conversation_id=str(claimed.session or claimed.run),
+                    capabilities=seam.capabilities(),
+                    infer_name=False,
+                )
+                if left := recorder.replay.left_over(seam.scope):
+                    raise Diverged("the end of the run", {"recorded": left}, {"asked for": []})
+                messages = recorder.take_messages(seam.scope)
+                if not messages:
+                    return result
+                turn += 1
+                prompt, history = "\n\n".join(map(str, messages)), result.all_messages()
+
+    async def _watch_inbox(self, recorder: Recorder) -> None:
+        """Fold in what arrives while the agent works, and stop it where that says so."""
+        while True:
+            await self._noticed.wait()
+            try:
+                folded = await self._fold(recorder)
+            except (errors.RunLost, Lost) as lost:
+                self._interrupt(Lost(str(lost)))
+                return
+            except errors.HoldfastError as error:
+                log.warning("inbox_unread", run=str(self._claimed.run), error=str(error))
+                await asyncio.sleep(1)
+                self._noticed.set()
+                continue
+            if any(isinstance(event, ev.CancelRequested) for event in folded):
+                self._interrupt(Cancelling("cancellation was asked for"))
+                return
+
+    # --- the ends ----------------------------------------------------------------------------------------------
+
+    async def _succeeded(self, recorder: Recorder, result: AgentRunResult[Any], output: bytes) -> Ended:
+        succeeded = ev.RunSucceeded(
+            output=recorder.seal(output),
+            history=recorder.log("").delta(result.all_messages()),
+            usage=ending.usage_of(result),
+        )
+        return await self._finish(recorder, RunState.SUCCEEDED, succeeded)
+
+    async def _failed(self, recorder: Recorder, error: str, message: str, place: str) -> Ended:
+        failed = ev.RunFailed(error=error, message=recorder.seal_text(message), place=place)
+        return await self._finish(recorder, RunState.FAILED, failed)
+
+    async def _park(self, recorder: Recorder, park: Park) -> Ended:
+        return await self._wait(recorder, park.waiting_on, park.why)
+
+    async def _diverged(self, recorder: Recorder, diverged: Diverged) -> Ended:
+        fact = ev.RunDiverged(
+            place=diverged.place,
+            recorded=recorder.seal(dump_json(diverged.recorded)),
+            found=recorder.seal(dump_json(diverged.found)),
+        )
+        why = f"the code diverged from the journal at {diverged.place}"
+        return await self._wait(recorder, WaitingOn.CODE, why, fact)
+
+    async def _cancelled(self, recorder: Recorder) -> Ended:
+        assert recorder.replay.cancel is not None
+        facts, tasks = ending.left_in_doubt(recorder)
+        cancelled = ev.RunCancelled(by=recorder.replay.cancel.by)
+        return await self._finish(recorder, RunState.CANCELLED, *facts, cancelled, tasks=tasks)
+
+    async def _finish(
+        self, recorder: Recorder, state: RunState, *facts: ev.AnyEvent, tasks: Sequence[ApprovalRow] = ()
+    ) -> Ended:
+        try:
+            await recorder.end(*facts, finish=Finish(state), approvals=tasks)
+        except errors.SignalsPending:
+            raise _Again from None
+        self._gear.hints.notify(f"r:{self._claimed.run}")
+        return Ended.FINISHED
+
+    async def _wait(self, recorder: Recorder, waiting_on: WaitingOn, why: str, *facts: ev.AnyEvent) -> Ended:
+        parked = ev.RunParked(waiting_on=waiting_on, why=why)
+        try:
+            await recorder.end(*facts, parked, park=ParkRow(waiting_on))
+        except errors.SignalsPending:
+            raise _Again from None
+        self._gear.hints.notify(f"r:{self._claimed.run}")
+        return Ended.PARKED
+
+    async def _report_late(self) -> None:
+        """Whoever holds the run now may be asking people about an effect whose outcome is known here."""
+        if self._recorder is None or self._key is None:
+            return
+        for _, key, plain in self._recorder.unconfirmed:
+            sealed = self._key.seal(plain)
+            try:
+                await deliver_signal(
+                    self._gear.db,
+                    tenant=self._claimed.tenant,
+                    run=self._claimed.run,
+                    kind="late_outcome",
+                    body=orjson.dumps({"key": key}).decode(),
+                    content=sealed.body,
+                    digest=sealed.digest,
+                    by=f"worker {self._claimed.worker}",
+                    dedupe=f"late:{key}",
+                )
+            except errors.HoldfastError as error:
+                log.warning("late_outcome_lost", run=str(self._claimed.run), key=key, error=str(error))
+
+    async def _settle_held(self, recorder: Recorder) -> None:
+        """What is known is written before the run is let go; a lost run writes nothing."""
+        if not isinstance(self._stop, Lost):
+            try:
+                await recorder.journal.flush()
+            except errors.HoldfastError as error:
+                log.warning("held_facts_lost", run=str(self._claimed.run), error=str(error))
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,78 @@
+"""What a run is doing right now, and the barrier at which parallel calls wait for each other.
+
+The framework cancels the siblings of a tool call that raises. A call that suspends or fails therefore waits here
+until every sibling that has started is settled, so that no effect is cut off half-way for want of patience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from holdfast.domain.recovery import Recovery
+
+
+@dataclass(slots=True, eq=False)
+class StepInFlight:
+    """One model request or tool call under way. Times are seconds of the monotonic clock."""
+
+    what: str
+    """`model` or `tool`."""
+    name: str
+    recovery: Recovery
+    group: tuple[str, int]
+    """Scope and step: calls of one response are siblings."""
+    deadline: float
+    started: float = field(default_factory=time.monotonic)
+    settled: bool = False
+
+
+class Flight:
+    """All that one run has under way."""
+
+    def __init__(self) -> None:
+        self._steps: list[StepInFlight] = []
+        self._changed = asyncio.Event()
+
+    @property
+    def steps(self) -> list[StepInFlight]:
+        """What is under way, oldest first."""
+        return list(self._steps)
+
+    def siblings(self, step: StepInFlight) -> bool:
+        """Whether another call of the same response is still under way."""
+        return any(other is not step and other.group == step.group and not other.settled for other in self._steps)
+
+    @property
+    def uninterruptible(self) -> bool:
+        """Whether an effect is under way that would be in doubt if it were cut off."""
+        return any(step.what == "tool" and not step.settled and not step.recovery.reruns for step in self._steps)
+
+    @contextmanager
+    def carrying(self, step: StepInFlight) -> Generator[None]:
+        """`step` is under way while the block runs."""
+        self._steps.append(step)
+        try:
+            yield
+        finally:
+            self._steps.remove(step)
+            self._settle(step)
+
+    async def wait_for_siblings(self, step: StepInFlight) -> None:
+        """Count `step` as settled, and wait until every sibling is."""
+        self._settle(step)
+        while self.siblings(step):
+            await self._changed.wait()
+
+    async def wait_until_interruptible(self) -> None:
+        """Wait until no effect is under way that would be in doubt if it were cut off."""
+        while self.uninterruptible:
+            await self._changed.wait()
+
+    def _settle(self, step: StepInFlight) -> None:
+        step.settled = True
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -1,0 +1,116 @@
+"""Signals become events: the holder of a run folds its inbox into the journal, in the order of delivery.
+
+A signal's content arrives sealed under the subject's key and becomes content of the run. Forms are fixed here, so
+that what is compared later (approved arguments) is compared in one form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import orjson
+
+from holdfast.domain import events as ev
+from holdfast.domain.ids import Ref
+from holdfast.engine.codec import parse
+from holdfast.engine.replay import Replay
+from holdfast.store.inbox import Signal
+
+Seal = Callable[[bytes], Ref]
+
+
+def fold(
+    signals: list[Signal], replay: Replay, plain: Callable[[Signal], bytes | None], seal: Seal
+) -> list[ev.AnyEvent]:
+    """The events that these signals mean. What has nothing to say any more (a second cancel) means none."""
+    found: list[ev.AnyEvent] = []
+    for signal in signals:
+        event = _event(signal, replay, plain(signal), seal)
+        if event is not None:
+            found.append(event)
+    return found
+
+
+def _event(signal: Signal, replay: Replay, content: bytes | None, seal: Seal) -> ev.AnyEvent | None:
+    match signal.kind:
+        case "cancel":
+            return ev.CancelRequested(by=signal.by, reason=None if content is None else seal(content))
+        case "message":
+            return None if content is None else ev.MessageReceived(message=seal(content), by=signal.by)
+        case "decision":
+            return _decision(signal, replay, parse(signal.body.encode()), content, seal)
+        case "late_outcome":
+            return _late(parse(signal.body.encode()), replay, content, seal)
+        case _:
+            return None
+
+
+def _decision(
+    signal: Signal, replay: Replay, body: dict[str, str], content: bytes | None, seal: Seal
+) -> ev.AnyEvent | None:
+    approval = UUID(body["approval"])
+    match body["verdict"]:
+        case "approved":
+            asked = replay.asked(approval)
+            return (
+                None
+                if asked is None
+                else ev.ApprovalDecided(
+                    approval=approval,
+                    call=asked.call,
+                    verdict="approved",
+                    by=signal.by,
+                    args=None if content is None else seal(_canonical(content)),
+                )
+            )
+        case "rejected":
+            asked = replay.asked(approval)
+            return (
+                None
+                if asked is None
+                else ev.ApprovalDecided(
+                    approval=approval,
+                    call=asked.call,
+                    verdict="rejected",
+                    by=signal.by,
+                    reason=None if content is None else seal(content),
+                )
+            )
+        case "done" | "not_done" | "fail_run" as resolution:
+            doubt = replay.in_doubt(approval)
+            if doubt is None:
+                return None
+            result = seal(_result(content)) if resolution == "done" else None
+            return ev.EffectResolved(
+                approval=approval,
+                call=doubt.call,
+                key=doubt.key,
+                resolution=resolution,
+                by=signal.by,
+                result=result,
+            )
+        case _:
+            return None
+
+
+def _late(body: dict[str, str], replay: Replay, content: bytes | None, seal: Seal) -> ev.AnyEvent | None:
+    tool = replay.tool_of_key(body["key"])
+    if tool is None or tool.started is None or tool.finished is not None or content is None:
+        return None
+    return ev.EffectResolved(
+        approval=None if tool.in_doubt is None else tool.in_doubt.approval,
+        call=tool.started.call,
+        key=tool.started.key,
+        resolution="done",
+        by="late report of the worker that lost the run",
+        result=seal(content),
+    )
+
+
+def _canonical(content: bytes) -> bytes:
+    return orjson.dumps(parse(content), option=orjson.OPT_SORT_KEYS)
+
+
+def _result(content: bytes | None) -> bytes:
+    return b'{"kind":"value","value":' + (content or b"null") + b"}"

@@ -1,0 +1,45 @@
+"""What every execution of a process shares. Made in `wiring.py`, and by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import uuid_utils.compat
+
+if TYPE_CHECKING:
+    from holdfast.store.hints import Hints
+    from holdfast.store.journal import JournalWriter
+    from holdfast.store.live import LivePublisher
+    from holdfast.store.pool import Database
+    from holdfast.store.reader import RunReader
+    from holdfast.store.vault import Vault
+
+
+def utc_now() -> datetime:
+    """The writer's clock: what events are stamped with, and how latencies are measured."""
+    return datetime.now(UTC)
+
+
+def no_probe(_point: str) -> None:
+    """Crash points are passed by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gear:
+    """The collaborators of an execution."""
+
+    db: Database
+    writer: JournalWriter
+    reader: RunReader
+    vault: Vault
+    hints: Hints
+    live: LivePublisher | None = None
+    now: Callable[[], datetime] = utc_now
+    new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
+    probe: Callable[[str], None] = no_probe
+    """Called at each named point inside the step pipeline; crash tests end the process there."""
+    timeline: int = 0

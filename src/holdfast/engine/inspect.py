@@ -1,0 +1,138 @@
+"""What can be known of an agent's tools without running it: classes, result types, digests of schemas."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import TypeAdapter
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolset
+
+from holdfast.domain.errors import UserError
+from holdfast.effects.declare import UNDECLARED, Declaration, declared_on
+
+if TYPE_CHECKING:
+    from pydantic_ai.agent import AbstractAgent
+
+    from holdfast.app import Task
+
+
+def functions_of(agent: AbstractAgent[Any, Any]) -> dict[str, Callable[..., Any]]:
+    """The functions behind the agent's static tools, by tool name."""
+    found: dict[str, Callable[..., Any]] = {}
+    for toolset in agent.toolsets:
+        for name, function in _functions(toolset):
+            found.setdefault(name, function)
+    return found
+
+
+def _functions(toolset: AbstractToolset[Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
+    if isinstance(toolset, FunctionToolset):
+        for name, tool in toolset.tools.items():
+            yield name, tool.function
+    elif isinstance(toolset, WrapperToolset):
+        yield from _functions(toolset.wrapped)
+
+
+def function_at(tool: Any, name: str) -> Callable[..., Any] | None:
+    """The function behind a resolved tool of a run, however its toolset was come by."""
+    toolset = getattr(tool, "toolset", None)
+    while isinstance(toolset, WrapperToolset):
+        toolset = toolset.wrapped
+    if not isinstance(toolset, FunctionToolset):
+        return None
+    found = toolset.tools.get(getattr(tool, "original_name", None) or name)
+    return None if found is None else found.function
+
+
+def declaration_for(task: Task, name: str, function: Callable[..., Any] | None) -> Declaration:
+    """A tool's declaration: what the task says of it by name, else what its function says, else none."""
+    given = task.effects.get(name)
+    if given is not None:
+        return given
+    return declared_on(function) or UNDECLARED
+
+
+@lru_cache(maxsize=4096)
+def returns_of(function: Callable[..., Any] | None) -> Any:
+    """The type a tool's result is read back as: its annotation where it says something, else Any."""
+    if function is None:
+        return Any
+    try:
+        returns = typing.get_type_hints(function, include_extras=True).get("return", Any)
+        TypeAdapter(returns)
+    except Exception:  # noqa: BLE001 - annotations are the user's; any that cannot be used says nothing
+        return Any
+    return Any if returns is None or returns is inspect.Signature.empty else returns
+
+
+_schema_digests: dict[int, tuple[Any, str, str]] = {}
+_MOST_SCHEMAS = 8192
+
+
+def schema_digest(tool: ToolDefinition) -> str:
+    """Digest of a tool's name and schema. Schemas are shared objects, so it is looked up by identity."""
+    known = _schema_digests.get(id(tool.parameters_json_schema))
+    if known is not None and known[1] == tool.name and known[0] is tool.parameters_json_schema:
+        return known[2]
+    digest = digest_of([tool.name, tool.parameters_json_schema])
+    if len(_schema_digests) >= _MOST_SCHEMAS:
+        _schema_digests.clear()
+    _schema_digests[id(tool.parameters_json_schema)] = (tool.parameters_json_schema, tool.name, digest)
+    return digest
+
+
+def digest_of(value: Any) -> str:
+    """A short digest of a JSON shape, independent of the order of keys."""
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
+
+
+def check_tools(task: Task) -> None:
+    """Refuse at registration what could only fail after a side effect.
+
+    Raises:
+        UserError: a tool's result type cannot be stored, or a declaration names no tool.
+    """
+    agents = (task.agent, *task.agents)
+    functions = {name: function for agent in agents for name, function in functions_of(agent).items()}
+    for name, function in functions.items():
+        _check_returns(task, name, function)
+    open_ended = any(
+        not isinstance(_innermost(toolset), FunctionToolset) for agent in agents for toolset in agent.toolsets
+    )
+    unknown = sorted(set(task.effects) - set(functions))
+    if unknown and not open_ended:
+        raise UserError(
+            f"Task '{task.name}': effects names {', '.join(map(repr, unknown))}, which the agent has no tool for. "
+            f"Its tools: {', '.join(sorted(functions)) or 'none'}."
+        )
+
+
+def _innermost(toolset: AbstractToolset[Any]) -> AbstractToolset[Any]:
+    while isinstance(toolset, WrapperToolset):
+        toolset = toolset.wrapped
+    return toolset
+
+
+def _check_returns(task: Task, name: str, function: Callable[..., Any]) -> None:
+    try:
+        returns = typing.get_type_hints(function, include_extras=True).get("return")
+    except Exception:  # noqa: BLE001 - unresolvable hints are the framework's to complain about
+        return
+    if returns is None or returns is Any:
+        return
+    try:
+        TypeAdapter(returns).json_schema(mode="serialization")
+    except Exception as error:
+        code = inspect.unwrap(function).__code__
+        raise UserError(
+            f"Task '{task.name}': tool '{name}' ({code.co_filename}:{code.co_firstlineno}) returns {returns!r}, "
+            f"which cannot be stored: {error}. Return a type that Pydantic can serialise, so that a finished call "
+            "never has to run again."
+        ) from error

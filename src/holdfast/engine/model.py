@@ -1,0 +1,62 @@
+"""The innermost model wrapper: commits the intent of each request, on exactly what is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import CompletedStreamedResponse, Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from holdfast.engine.modelstep import ModelStep
+
+
+class JournaledModel(WrapperModel):
+    """Sends a request only after its intent is committed."""
+
+    def __init__(self, wrapped: Model, step: ModelStep) -> None:
+        super().__init__(wrapped)
+        self._step = step
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """The model's response, or the recorded one where a recorded rejection is being replayed."""
+        if self._step.rejected is not None:
+            return self._step.rejected
+        flying = await self._step.announce(self.wrapped, messages, model_settings, model_request_parameters)
+        with self._step.sending(flying):
+            response = await super().request(messages, model_settings, model_request_parameters)
+        self._step.raw = response
+        return response
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: Any = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """The same, streamed."""
+        if self._step.rejected is not None:
+            yield CompletedStreamedResponse(
+                self._step.rejected, model_request_parameters=model_request_parameters, replay_events=True
+            )
+            return
+        flying = await self._step.announce(
+            self.wrapped, messages, model_settings, model_request_parameters, streamed=True
+        )
+        with self._step.sending(flying):
+            async with super().request_stream(
+                messages, model_settings, model_request_parameters, run_context
+            ) as stream:
+                yield stream
+                self._step.raw = stream.get()

@@ -1,0 +1,246 @@
+"""One model request step: replay ▸ announce each attempt ▸ send ▸ record the response the agent goes on with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
+from pydantic_ai.models import Model, ModelRequestContext, ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+
+from holdfast.domain import events as ev
+from holdfast.domain.ids import Ref
+from holdfast.domain.recovery import Recovery
+from holdfast.engine.codec import Unserialisable, dump_json, dump_message
+from holdfast.engine.flight import StepInFlight
+from holdfast.engine.inspect import digest_of, schema_digest
+from holdfast.engine.interrupt import Diverged
+from holdfast.engine.recorder import Recorder, as_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from holdfast.store.live import LiveRun
+
+Handler = "Callable[[ModelRequestContext], Awaitable[ModelResponse]]"
+
+
+class ModelStep:
+    """The model requests of one scope, step after step."""
+
+    def __init__(self, recorder: Recorder, scope: str, live: LiveRun | None = None) -> None:
+        self._recorder = recorder
+        self._scope = scope
+        self.live = live
+        self.step = 0
+        self.attempt = 0
+        self.rejected: ModelResponse | None = None
+        """A recorded response that was rejected: the model wrapper gives it without asking the model."""
+        self.rejection = ""
+        self.raw: ModelResponse | None = None
+        self.watched = False
+        """Whether deltas of the request under way go to watching clients."""
+        self._began = 0.0
+        self._surfaces: dict[tuple[Any, ...], tuple[Ref, Any]] = {}
+
+    # --- replay ------------------------------------------------------------------------------------------------
+
+    def recorded(
+        self, step: int, parameters: ModelRequestParameters, messages: list[ModelMessage]
+    ) -> ModelResponse | None:
+        """The recorded response of a step, with `messages` made what the model saw; None: it is still to be made.
+
+        Raises:
+            Diverged: the journal holds work that the code no longer asks for, or another output schema.
+        """
+        self.step, self.attempt, self.rejected, self.raw = step, 0, None, None
+        replay = self._recorder.replay
+        if left := replay.left_over(self._scope, before_step=step):
+            raise Diverged(f"before model request {step}", {"recorded": left}, {"asked for": []})
+        entry = replay.models.pop((self._scope, step), None)
+        if entry is None:
+            return None
+        self.attempt = entry.attempts
+        log = self._recorder.log(self._scope)
+        history = log.last
+        for delta in entry.lists:
+            history = log.replay(self._recorder.whole(delta), self._recorder.message)
+        if entry.response is None:
+            return None
+        found = output_digest(parameters)
+        recorded = entry.requests[-1][1].output if entry.requests else found
+        if recorded != found:
+            raise Diverged(f"model request {step}", {"output schema": recorded}, {"output schema": found})
+        messages[:] = history
+        response = self._recorder.message(entry.response.response)
+        assert isinstance(response, ModelResponse)
+        log.know(response, entry.response.response)
+        if entry.response.retry is not None:
+            self.rejected, self.rejection = response, self._recorder.text(entry.response.retry)
+        return response
+
+    # --- live --------------------------------------------------------------------------------------------------
+
+    async def announce(
+        self,
+        model: Model,
+        messages: Sequence[ModelMessage],
+        settings: ModelSettings | None,
+        parameters: ModelRequestParameters,
+        *,
+        streamed: bool = False,
+    ) -> StepInFlight:
+        """Commit the intent to send exactly these messages to this model."""
+        self.attempt += 1
+        recorder = self._recorder
+        seq = await recorder.intend(
+            ev.ModelRequested(
+                scope=self._scope,
+                step=self.step,
+                attempt=self.attempt,
+                model=model.model_name,
+                messages=recorder.log(self._scope).delta(messages),
+                instructions=self._instructions(messages),
+                tools=self._tools(parameters),
+                output=output_digest(parameters),
+                settings=_settings(recorder, settings),
+                streamed=streamed,
+            )
+        )
+        if self.live is not None and streamed:
+            self.live.begin(seq, self.attempt)
+            self.watched = True
+        self._began = time.monotonic()
+        return StepInFlight(
+            what="model",
+            name=model.model_name,
+            recovery=Recovery.PURE,
+            group=(self._scope, self.step),
+            deadline=self._began + recorder.task.model_timeout_s,
+        )
+
+    @contextmanager
+    def sending(self, flying: StepInFlight) -> Generator[None]:
+        """A request is on its way while the block runs; its failure is recorded."""
+        recorder = self._recorder
+        recorder.gear.probe("model.sending")
+        try:
+            with recorder.flight.carrying(flying):
+                yield
+        except Exception as error:
+            recorder.hold(
+                ev.ModelFailed(
+                    scope=self._scope,
+                    step=self.step,
+                    attempt=self.attempt,
+                    error=type(error).__qualname__,
+                    message=recorder.seal_text(str(error)),
+                    status=error.status_code if isinstance(error, ModelHTTPError) else None,
+                    latency_ms=self._latency_ms(),
+                )
+            )
+            raise
+        finally:
+            self._unwatch()
+        recorder.gear.probe("model.answered")
+
+    async def answered(
+        self,
+        history: list[ModelMessage],
+        request: ModelRequestContext,
+        handler: Callable[[ModelRequestContext], Awaitable[ModelResponse]],
+    ) -> ModelResponse:
+        """Run the request through the user's hooks and the model, and record what the agent goes on with."""
+        try:
+            response = await handler(request)
+        except ModelRetry as retry:
+            if self.raw is not None:
+                self.record(history, self.raw, retry=retry.message)
+            raise
+        except SkipModelRequest as skipped:
+            self.record(history, skipped.response)
+            raise
+        self.record(history, response)
+        return response
+
+    def record(self, history: list[ModelMessage], response: ModelResponse, *, retry: str | None = None) -> None:
+        """Write what the agent goes on with."""
+        recorder, log = self._recorder, self._recorder.log(self._scope)
+        # The framework stamps these once the response is in the history; written now, it is stored once.
+        if history:
+            response.run_id = response.run_id or history[-1].run_id
+            response.conversation_id = response.conversation_id or history[-1].conversation_id
+        raw = self.raw
+        recorder.hold(
+            ev.ModelResponded(
+                scope=self._scope,
+                step=self.step,
+                attempt=self.attempt,
+                response=Ref(log.name(response)),
+                history=log.delta(history),
+                model=response.model_name or "",
+                provider=response.provider_name or "",
+                finish_reason=response.finish_reason or "",
+                usage=as_usage(response.usage),
+                latency_ms=self._latency_ms(),
+                calls=[part.tool_call_id for part in response.parts if isinstance(part, ToolCallPart)],
+                retry=None if retry is None else recorder.seal_text(retry),
+                raw=None if raw is None or raw is response or raw == response else recorder.seal(dump_message(raw)),
+            )
+        )
+        if self.live is not None:
+            self.live.end()
+
+    def _unwatch(self) -> None:
+        self.watched = False
+
+    def _latency_ms(self) -> int:
+        return round(1000 * (time.monotonic() - self._began)) if self._began else 0
+
+    def _instructions(self, messages: Sequence[ModelMessage]) -> Ref | None:
+        last = messages[-1] if messages else None
+        if not isinstance(last, ModelRequest) or not last.instructions:
+            return None
+        return self._recorder.seal_text(last.instructions)
+
+    def _tools(self, parameters: ModelRequestParameters) -> Ref | None:
+        tools = [*parameters.function_tools, *parameters.output_tools]
+        if not tools:
+            return None
+        key = tuple((tool.name, id(tool.parameters_json_schema), tool.description) for tool in tools)
+        known = self._surfaces.get(key)
+        if known is None:
+            shape = [
+                {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.parameters_json_schema,
+                }
+                for tool in tools
+            ]
+            # The schemas are kept beside the name, so that their identities are not reused.
+            known = self._surfaces[key] = (self._recorder.seal(dump_json(shape)), tools)
+        return known[0]
+
+
+def output_digest(parameters: ModelRequestParameters) -> str:
+    """Digest of the shape that the answer must have."""
+    if not parameters.output_tools and parameters.output_object is None:
+        return parameters.output_mode
+    schemas = [schema_digest(tool) for tool in parameters.output_tools]
+    if parameters.output_object is not None:
+        schemas.append(digest_of(parameters.output_object.json_schema))
+    return digest_of(schemas)
+
+
+def _settings(recorder: Recorder, settings: ModelSettings | None) -> Ref | None:
+    if not settings:
+        return None
+    try:
+        return recorder.seal(dump_json(dict(settings)))
+    except Unserialisable:
+        return None

@@ -1,0 +1,194 @@
+"""The pen of one execution: what it reads from the journal and how it writes to it.
+
+Everything the capabilities know about the run is here. Facts may be held back for a moment and ride with the next
+intent; an intent returns only when it is committed, and with it every fact before it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai.messages import ModelMessage
+
+from holdfast.domain import errors
+from holdfast.domain import events as ev
+from holdfast.domain.ids import Ref
+from holdfast.domain.state import WaitingOn
+from holdfast.engine.codec import load_message, parse
+from holdfast.engine.flight import Flight
+from holdfast.engine.interrupt import Cancelling, HandOver, Lost, Park
+from holdfast.engine.messages import MessageLog
+
+if TYPE_CHECKING:
+    from holdfast.app import Task
+    from holdfast.engine.gear import Gear
+    from holdfast.engine.replay import Replay
+    from holdfast.store.claims import Claimed
+    from holdfast.store.journal import ApprovalRow, Finish, RunJournal
+    from holdfast.store.journal import Park as ParkRow
+
+
+class Recorder:
+    """Reads and writes the journal of one claimed run."""
+
+    def __init__(
+        self,
+        task: Task,
+        claimed: Claimed,
+        gear: Gear,
+        journal: RunJournal,
+        replay: Replay,
+        content: Mapping[str, bytes],
+        opening: Sequence[ev.AnyEvent],
+    ) -> None:
+        self.task = task
+        self.claimed = claimed
+        self.gear = gear
+        self.journal = journal
+        self.replay = replay
+        self.flight = Flight()
+        self.leaving = False
+        self._content = dict(content)
+        self._opening = list(opening)
+        self._logs: dict[str, MessageLog] = {}
+        self._messages: dict[str, ModelMessage] = {}
+        self._fold_to = journal.folded_seq
+        self.unconfirmed: list[tuple[ev.ToolFinished, str, bytes]] = []
+        """Outcomes that are known and not yet committed: the fact, the idempotency key, the plain result."""
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def content(self, ref: str) -> bytes:
+        """The plain bytes that `ref` names."""
+        return self._content[ref]
+
+    def text(self, ref: str) -> str:
+        """Content that was written by `seal_text`."""
+        return parse(self.content(ref))
+
+    def message(self, ref: str) -> ModelMessage:
+        """The message that `ref` names: one object, however often it is asked for."""
+        found = self._messages.get(ref)
+        if found is None:
+            found = self._messages[ref] = load_message(self.content(ref))
+        return found
+
+    def know_message(self, ref: str, message: ModelMessage, plain: bytes) -> None:
+        """A message of an earlier run of the session."""
+        self._content[ref] = plain
+        self._messages[ref] = message
+
+    def whole(self, delta: ev.Messages) -> ev.Messages:
+        """A message list with all its references in place: a long one keeps them as content."""
+        if delta.more is None:
+            return delta
+        return ev.Messages(keep=delta.keep, add=parse(self.content(delta.more)))
+
+    def log(self, scope: str) -> MessageLog:
+        """The message lists of a scope."""
+        found = self._logs.get(scope)
+        if found is None:
+            found = self._logs[scope] = MessageLog(self.seal)
+        return found
+
+    def take_messages(self, scope: str) -> list[Any]:
+        """Messages that people sent and that no model request has carried yet: user content, oldest first."""
+        return [parse(self.content(message.message)) for message in self.replay.take_undelivered(scope)]
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def seal(self, plain: bytes) -> Ref:
+        """Name content; it is stored with the next append unless the run has it already."""
+        return self.journal.seal(plain)
+
+    def know(self, ref: str, plain: bytes) -> None:
+        """Content that came another way than by the journal's blobs, such as with a signal."""
+        self._content[ref] = plain
+
+    def seal_text(self, text: str) -> Ref:
+        """Name a text."""
+        return self.seal(json.dumps(text).encode("ascii"))
+
+    def hold(self, *facts: ev.AnyEvent) -> None:
+        """Write facts that may wait a moment for the next intent."""
+        self.journal.hold(*self._opened(facts))
+
+    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> None:
+        """Write facts and return when they are committed."""
+        await self._append(*facts, approvals=approvals)
+
+    async def intend(self, intent: ev.AnyEvent) -> int:
+        """Announce what is about to be done; return its sequence number when it is committed.
+
+        Raises:
+            Interrupt: the run may not go on here.
+        """
+        if self.leaving:
+            raise HandOver
+        self.gear.probe("intent.before")
+        seq = await self._append(intent)
+        self.gear.probe("intent.after")
+        return seq
+
+    async def fold(self, events: Sequence[ev.AnyEvent], to: int) -> int:
+        """Write what signals mean, up to signal `to`; return the number of the last event when committed."""
+        self._fold_to = max(self._fold_to, to)
+        if not events:
+            return self.journal.seq
+        return await self._append(*events)
+
+    async def end(
+        self,
+        *facts: ev.AnyEvent,
+        park: ParkRow | None = None,
+        finish: Finish | None = None,
+        approvals: Sequence[ApprovalRow] = (),
+    ) -> None:
+        """Write the last facts of this execution.
+
+        Raises:
+            SignalsPending: the inbox holds more; fold it in and try again.
+        """
+        opened = self._opened(facts)
+        await self.journal.append(*opened, park=park, finish=finish, approvals=approvals, fold_to=self._fold_to)
+
+    def _opened(self, events: Sequence[ev.AnyEvent]) -> Sequence[ev.AnyEvent]:
+        # What opens an epoch rides with the first thing the epoch writes: a claim alone costs no commit.
+        if not self._opening:
+            return events
+        opened = [*self._opening, *events]
+        self._opening.clear()
+        return opened
+
+    async def _append(self, *events: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
+        settled = len(self.unconfirmed)
+        try:
+            seq = await self.journal.append(*self._opened(events), approvals=approvals, fold_to=self._fold_to)
+        except errors.RunLost as lost:
+            raise Lost(str(lost)) from lost
+        except errors.RunCancelling as cancelling:
+            raise Cancelling(str(cancelling)) from cancelling
+        except errors.RunHalted as halted:
+            raise Park(WaitingOn.HALT, str(halted)) from halted
+        # Everything held before this append was committed with it.
+        del self.unconfirmed[:settled]
+        return seq
+
+    def key_of(self, scope: str, step: int, call: str) -> str:
+        """The idempotency key of a call: the same in every attempt, on every machine."""
+        return f"{self.claimed.run}/{scope}{step}/{call}"
+
+
+def as_usage(usage: Any) -> ev.Usage:
+    """The framework's usage of one request, or of a nested run, as a fact."""
+    return ev.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        requests=getattr(usage, "requests", 1),
+        tool_calls=getattr(usage, "tool_calls", 0),
+        details=dict(usage.details),
+    )

@@ -1,0 +1,190 @@
+"""What the journal says was done, found by the step that asks.
+
+Nothing here runs user code. `Replay` is built once from the events; a step takes its entry out, so that what
+is left when the run goes live, or ends, was never asked for: a divergence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from holdfast.domain import events as ev
+from holdfast.domain.events import AnyEvent
+
+
+@dataclass(slots=True)
+class ModelEntry:
+    """One model request step: every attempt, and the response if there is one."""
+
+    requests: list[tuple[int, ev.ModelRequested]] = field(default_factory=list[tuple[int, ev.ModelRequested]])
+    response: ev.ModelResponded | None = None
+    lists: list[ev.Messages] = field(default_factory=list[ev.Messages])
+    """Message lists in journal order."""
+
+    @property
+    def attempts(self) -> int:
+        return max((request.attempt for _, request in self.requests), default=0)
+
+
+@dataclass(slots=True)
+class ToolEntry:
+    """One tool call: its starts, its end, and what people said about it."""
+
+    started: ev.ToolStarted | None = None
+    finished: ev.ToolFinished | None = None
+    in_doubt: ev.EffectInDoubt | None = None
+    resolved: ev.EffectResolved | None = None
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class OutputEntry:
+    """One processing of an answer by output functions and validators."""
+
+    started: ev.OutputStarted | None = None
+    processed: ev.OutputProcessed | None = None
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class ApprovalEntry:
+    """One question put to people about a tool call."""
+
+    asked: ev.ApprovalAsked
+    decided: ev.ApprovalDecided | None = None
+
+
+StepKey = tuple[str, int]
+CallKey = tuple[str, int, str, bool]
+"""Scope, step, call id, and whether it is the execution that a person approved."""
+
+
+@dataclass
+class Replay:
+    """The journal of a run, by step."""
+
+    models: dict[StepKey, ModelEntry] = field(default_factory=dict[StepKey, ModelEntry])
+    tools: dict[CallKey, ToolEntry] = field(default_factory=dict[CallKey, ToolEntry])
+    outputs: dict[CallKey, OutputEntry] = field(default_factory=dict[CallKey, OutputEntry])
+    approvals: dict[CallKey, ApprovalEntry] = field(default_factory=dict[CallKey, ApprovalEntry])
+    notes: dict[tuple[str, str], ev.Noted] = field(default_factory=dict[tuple[str, str], ev.Noted])
+    messages: list[tuple[int, ev.MessageReceived]] = field(default_factory=list[tuple[int, ev.MessageReceived]])
+    accepted: ev.RunAccepted | None = None
+    cancel: ev.CancelRequested | None = None
+    last_request: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Journal position of the last model request of each scope."""
+    library: str = ""
+    """The newest Pydantic AI that wrote to this journal."""
+    timelines: set[int] = field(default_factory=set[int])
+    _by_approval: dict[UUID, CallKey] = field(default_factory=dict[UUID, CallKey])
+    _doubts: dict[UUID, ev.EffectInDoubt] = field(default_factory=dict[UUID, ev.EffectInDoubt])
+    _by_key: dict[str, CallKey] = field(default_factory=dict[str, CallKey])
+
+    @classmethod
+    def of(cls, events: Iterable[tuple[int, AnyEvent]]) -> Replay:
+        """The replay of a journal, given as (sequence number, event)."""
+        replay = cls()
+        for seq, event in events:
+            replay.add(seq, event)
+        return replay
+
+    def add(self, seq: int, event: AnyEvent) -> None:  # noqa: C901, PLR0912 - one arm for each kind of event
+        """Take in the next event."""
+        match event:
+            case ev.RunAccepted():
+                self.accepted = event
+            case ev.RunClaimed():
+                self.library = max(self.library, event.pydantic_ai, key=_version)
+                self.timelines.add(event.timeline)
+            case ev.ModelRequested():
+                entry = self.models.setdefault((event.scope, event.step), ModelEntry())
+                entry.requests.append((seq, event))
+                entry.lists.append(event.messages)
+                self.last_request[event.scope] = seq
+            case ev.ModelResponded():
+                entry = self.models.setdefault((event.scope, event.step), ModelEntry())
+                entry.response = event
+                entry.lists.append(event.history)
+            case ev.ToolStarted():
+                tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
+                tool.started, tool.attempts = event, event.attempt
+                tool.in_doubt = tool.resolved = None
+                self._by_key[event.key] = (event.scope, event.step, event.call, event.approved)
+            case ev.ToolFinished():
+                self._tool(event.scope, event.step, event.call, approved=event.approved).finished = event
+            case ev.OutputStarted():
+                output = self.outputs.setdefault((event.scope, event.step, event.call, False), OutputEntry())
+                output.started, output.attempts = event, event.attempt
+            case ev.OutputProcessed():
+                self.outputs.setdefault((event.scope, event.step, event.call, False), OutputEntry()).processed = event
+            case ev.ApprovalAsked():
+                key = (event.scope, event.step, event.call, False)
+                self.approvals[key] = ApprovalEntry(event)
+                self._by_approval[event.approval] = key
+            case ev.ApprovalDecided():
+                if (key := self._by_approval.get(event.approval)) is not None:
+                    self.approvals[key].decided = event
+            case ev.EffectInDoubt():
+                self._doubts[event.approval] = event
+                self._tool(event.scope, event.step, event.call, approved=event.approved).in_doubt = event
+                self._by_key[event.key] = (event.scope, event.step, event.call, event.approved)
+            case ev.EffectResolved():
+                if (tool := self.tool_of_key(event.key)) is not None:
+                    tool.resolved = event
+            case ev.MessageReceived():
+                self.messages.append((seq, event))
+            case ev.CancelRequested():
+                self.cancel = event
+            case ev.Noted():
+                self.notes[event.scope, event.key] = event
+            case _:
+                pass
+
+    def _tool(self, scope: str, step: int, call: str, *, approved: bool) -> ToolEntry:
+        return self.tools.setdefault((scope, step, call, approved), ToolEntry())
+
+    def tool_of_key(self, key: str) -> ToolEntry | None:
+        """The tool call that an idempotency key names."""
+        found = self._by_key.get(key)
+        return None if found is None else self.tools.get(found)
+
+    def asked(self, approval: UUID) -> ev.ApprovalAsked | None:
+        """The question that an approval answers."""
+        key = self._by_approval.get(approval)
+        return None if key is None else self.approvals[key].asked
+
+    def in_doubt(self, task: UUID) -> ev.EffectInDoubt | None:
+        """The effect in doubt that a human task is about."""
+        return self._doubts.get(task)
+
+    def left_over(self, scope: str, before_step: int | None = None) -> list[str]:
+        """Finished work of `scope` that nothing asked for, up to a step or in all: places, for people."""
+        models = [
+            f"model request {step}"
+            for (where, step), entry in self.models.items()
+            if where == scope and entry.response is not None and (before_step is None or step < before_step)
+        ]
+        tools = [
+            f"call of '{entry.finished.tool}' ({call}) at step {step}"
+            for (where, step, call, _), entry in self.tools.items()
+            if where == scope and entry.finished is not None and (before_step is None or step < before_step)
+        ]
+        return models + tools
+
+    def take_undelivered(self, scope: str) -> list[ev.MessageReceived]:
+        """The same, and each only once."""
+        found = self.undelivered(scope)
+        self.messages = [(seq, message) for seq, message in self.messages if message not in found]
+        return found
+
+    def undelivered(self, scope: str) -> list[ev.MessageReceived]:
+        """Messages that came after the last model request of `scope`: no request has carried them."""
+        last = self.last_request.get(scope, 0)
+        return [message for seq, message in self.messages if seq > last]
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())

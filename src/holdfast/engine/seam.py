@@ -1,0 +1,274 @@
+"""The two capabilities that bracket the user's own, and what they share.
+
+*Outer* is outermost: it replays and records what the model sees and what came of each call. *Inner* is innermost:
+it commits the intent on exactly the arguments the tool receives, after every user hook. With both in one place a
+hook that changes an amount would be decided on the old amount, and a hook that redacts a result would be lost on
+replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
+from pydantic_ai.exceptions import ApprovalRequired, ModelRetry
+from pydantic_ai.messages import (
+    AgentStreamEvent,
+    ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
+    ToolCallPart,
+)
+from pydantic_ai.models import Model, ModelRequestContext
+from pydantic_ai.output import OutputContext
+from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolDefinition
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
+
+from holdfast.effects.declare import Effect, enter
+from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_args
+from holdfast.engine.codec import Unserialisable, dump_args, dump_json
+from holdfast.engine.errors import ArgumentsChanged
+from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
+from holdfast.engine.model import JournaledModel
+from holdfast.engine.modelstep import ModelStep
+from holdfast.engine.output import output_step
+from holdfast.engine.step import Attempt, ToolCall, announce, tool_step
+
+if TYPE_CHECKING:
+    from holdfast.engine.recorder import Recorder
+    from holdfast.engine.subagents import SubAgents
+    from holdfast.store.live import LiveRun
+
+
+class Seam:
+    """What the two capabilities of one agent run share."""
+
+    def __init__(self, recorder: Recorder, subagents: SubAgents, turn: int, live: LiveRun | None) -> None:
+        self.recorder = recorder
+        self.subagents = subagents
+        self.scope = f"t{turn}/" if turn else ""
+        self.turn = turn
+        self.model = ModelStep(recorder, self.scope, live)
+        self.calls: dict[tuple[int, str], ToolCall] = {}
+        """Calls under way, by step and call id."""
+
+    def capabilities(self) -> list[AbstractCapability[Any]]:
+        """The pair, to be attached to one run of the agent."""
+        outer = StreamingOuter(self) if self.recorder.task.stream else Outer(self)
+        return [outer, Inner(self)]
+
+    def call_of(self, ctx: RunContext[Any], call: ToolCallPart, tool: ToolDefinition, args: dict[str, Any]) -> ToolCall:
+        """Recognise a call: its identity, its declaration, its arguments as the model gave them."""
+        assert ctx.tool_manager is not None
+        resolved = (ctx.tool_manager.tools or {}).get(call.tool_name)
+        function = function_at(resolved, call.tool_name)
+        return ToolCall(
+            scope=self.scope,
+            step=ctx.run_step,
+            call=call.tool_call_id,
+            tool=call.tool_name,
+            schema=schema_digest(tool),
+            args=args_bytes(args, call),
+            declaration=declaration_for(self.recorder.task, call.tool_name, function),
+            returns=returns_of(function),
+            approved=ctx.tool_call_approved,
+            key=self.recorder.key_of(self.scope, ctx.run_step, call.tool_call_id),
+            attempt=Attempt(),
+        )
+
+
+def args_bytes(args: dict[str, Any], call: ToolCallPart) -> bytes:
+    """The validated arguments as stored; as the model wrote them where a validator made something unstorable."""
+    try:
+        return dump_args(args)
+    except Unserialisable:
+        return dump_json(call.args_as_dict())
+
+
+class Outer(AbstractCapability[Any]):
+    """Replays and records: model responses, final outcomes of calls, processed outputs."""
+
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+
+    def get_ordering(self) -> CapabilityOrdering:
+        """Outside of every user capability."""
+        return CapabilityOrdering(position="outermost", wraps=[AbstractCapability])
+
+    async def wrap_model_request(
+        self,
+        ctx: RunContext[Any],
+        *,
+        request_context: ModelRequestContext,
+        handler: Callable[[ModelRequestContext], Awaitable[ModelResponse]],
+    ) -> ModelResponse:
+        """The recorded response with the history the model saw, or a new one."""
+        model = self._seam.model
+        response = model.recorded(ctx.run_step, request_context.model_request_parameters, ctx.messages)
+        if response is None:
+            for message in self._seam.recorder.take_messages(self._seam.scope):
+                ctx.enqueue(message)
+            return await model.answered(ctx.messages, request_context, handler)
+        # A rejected response goes through the handler: the wrapper model gives it, Inner raises the rejection.
+        return response if model.rejected is None else await handler(request_context)
+
+    async def wrap_tool_execute(
+        self,
+        ctx: RunContext[Any],
+        *,
+        call: ToolCallPart,
+        tool_def: ToolDefinition,
+        args: dict[str, Any],
+        handler: Callable[[dict[str, Any]], Awaitable[Any]],
+    ) -> Any:
+        """One call through the pipeline of `step.py`."""
+        seam = self._seam
+        found = seam.call_of(ctx, call, tool_def, args)
+        if found.approved:
+            check_approved(seam.recorder, found, call)
+        with seam.subagents.inside(found, ctx.usage) as nested:
+            seam.calls[found.step, found.call] = found
+            try:
+                return await tool_step(seam.recorder, found, lambda: handler(args), nested=nested)
+            except ApprovalRequired as required:
+                # The question reaches the inbox now, while siblings go on; the run parks when they are done.
+                await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
+                raise
+            finally:
+                del seam.calls[found.step, found.call]
+
+    async def wrap_output_process(
+        self,
+        ctx: RunContext[Any],
+        *,
+        output_context: OutputContext,
+        output: Any,
+        handler: Callable[[Any], Awaitable[Any]],
+    ) -> Any:
+        """One answer through output functions and validators, once."""
+        if ctx.partial_output:
+            return await handler(output)
+        return await output_step(self._seam, ctx, output_context, output, handler)
+
+    async def handle_deferred_tool_calls(
+        self, ctx: RunContext[Any], *, requests: DeferredToolRequests
+    ) -> DeferredToolResults | None:
+        """The decisions of people, once every call of the batch is decided; until then the run parks."""
+        return await decide_batch(self._seam, ctx, requests)
+
+
+class StreamingOuter(Outer):
+    """Outer, which also lets watching clients see text while the model writes it."""
+
+    async def wrap_run_event_stream(
+        self, ctx: RunContext[Any], *, stream: AsyncIterable[AgentStreamEvent]
+    ) -> AsyncIterable[AgentStreamEvent]:
+        """Pass every event on; show the deltas of a request that is really under way."""
+        async for event in stream:
+            if self._seam.model.watched:
+                self._show(event)
+            yield event
+
+    def _show(self, event: AgentStreamEvent) -> None:
+        live = self._seam.model.live
+        assert live is not None
+        match event:
+            case PartStartEvent(index=index, part=TextPart(content=text)) if text:
+                live.delta(index, "text", text)
+            case PartStartEvent(index=index, part=ThinkingPart(content=text)) if text:
+                live.delta(index, "thinking", text)
+            case PartDeltaEvent(index=index, delta=TextPartDelta(content_delta=text)) if text:
+                live.delta(index, "text", text)
+            case PartDeltaEvent(index=index, delta=ThinkingPartDelta(content_delta=text)) if text:
+                live.delta(index, "thinking", text)
+            case _:
+                pass
+
+
+class Inner(AbstractCapability[Any]):
+    """Commits intents: of model requests by its wrapper model, of calls on the arguments the tool receives."""
+
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+
+    def get_ordering(self) -> CapabilityOrdering:
+        """Inside of every user capability."""
+        return CapabilityOrdering(position="innermost", wrapped_by=[AbstractCapability])
+
+    def get_wrapper_model(self, model: Model) -> Model:
+        """Each attempt at a request goes through `JournaledModel`."""
+        return JournaledModel(model, self._seam.model)
+
+    def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any]:
+        """No call passes with other arguments than its intent named."""
+        return GuardedToolset(toolset, self._seam)
+
+    async def after_model_request(
+        self, ctx: RunContext[Any], *, request_context: ModelRequestContext, response: ModelResponse
+    ) -> ModelResponse:
+        """Raise a recorded rejection again."""
+        if self._seam.model.rejected is not None:
+            rejection, self._seam.model.rejected = self._seam.model.rejection, None
+            raise ModelRetry(rejection)
+        return response
+
+    async def before_tool_execute(
+        self, ctx: RunContext[Any], *, call: ToolCallPart, tool_def: ToolDefinition, args: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Commit the intent."""
+        found = self._seam.calls[ctx.run_step, call.tool_call_id]
+        await perform_intent(self._seam.recorder, found, args_bytes(args, call))
+        return args
+
+
+async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes) -> None:
+    """Commit the intent of a call, and let the tool know its idempotency key."""
+    await announce(recorder, call, args)
+    enter(
+        Effect(
+            key=call.key,
+            attempt=call.attempt.number,
+            run=recorder.claimed.run,
+            tenant=recorder.claimed.tenant,
+        )
+    )
+    recorder.gear.probe("tool.entering")
+
+
+class GuardedToolset(WrapperToolset[Any]):
+    """Refuses a call whose arguments differ from its intent's, and one that has no intent."""
+
+    def __init__(self, wrapped: AbstractToolset[Any], seam: Seam) -> None:
+        super().__init__(wrapped)
+        self._seam = seam
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """Call the tool.
+
+        Raises:
+            ArgumentsChanged: something between the intent and this call changed the arguments, or bypassed the intent.
+        """
+        call = self._seam.calls.get((ctx.run_step, ctx.tool_call_id or ""))
+        if call is None or call.attempt.args is None:
+            raise ArgumentsChanged(
+                f"'{name}' was called without a journaled intent: something called the toolset past the run's tool "
+                "pipeline. Call tools through the run's tool manager."
+            )
+        try:
+            arrived = dump_args(tool_args)
+        except Unserialisable:
+            arrived = call.attempt.announced
+        if arrived != call.attempt.announced:
+            raise ArgumentsChanged(
+                f"The arguments of '{name}' were changed after its intent was committed. Change arguments in a "
+                "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
+            )
+        return await super().call_tool(name, tool_args, ctx, tool)

@@ -1,0 +1,443 @@
+"""The pipeline of one tool call: replay ▸ recover ▸ perform (the intent is committed inside) ▸ record.
+
+`ToolCall` says which call; `perform` runs whatever lies inside: the user's hooks and the tool itself. The same
+pipeline serves the run's own agent and its sub-agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic_ai.exceptions import (
+    ApprovalRequired,
+    CallDeferred,
+    ModelRetry,
+    SkipToolExecution,
+    ToolFailed,
+    ToolFailedError,
+    ToolRetryError,
+)
+from pydantic_ai.usage import RunUsage
+
+from holdfast.domain import events as ev
+from holdfast.domain.ids import Ref
+from holdfast.domain.recovery import Recovery
+from holdfast.domain.state import WaitingOn
+from holdfast.effects.declare import Declaration, Effect, Happened, NotHappened, Unknown
+from holdfast.engine.codec import Unserialisable, dump_json, dump_result, load_result, parse, same_structure
+from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
+from holdfast.engine.flight import StepInFlight
+from holdfast.engine.interrupt import Diverged, Fail, Interrupt, Park
+from holdfast.engine.recorder import Recorder
+from holdfast.engine.replay import ToolEntry
+from holdfast.store.journal import ApprovalRow
+
+Perform = Callable[[], Awaitable[Any]]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One entering of a tool's body, filled in when its intent is committed."""
+
+    number: int = 1
+    args: Ref | None = None
+    announced: bytes = b""
+    """The arguments that the intent names, as bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One tool call, and how to recognise and recover it."""
+
+    scope: str
+    step: int
+    call: str
+    tool: str
+    schema: str
+    """Digest of the tool's schema as this code has it."""
+    args: bytes
+    """The validated arguments, before any hook."""
+    declaration: Declaration
+    returns: Any = Any
+    approved: bool = False
+    key: str
+    attempt: Attempt
+
+
+class Nested(Protocol):
+    """The runs that happen inside a call, and the usage they share with it."""
+
+    usage: RunUsage
+
+    @property
+    def used(self) -> ev.Usage | None:
+        """What they used."""
+        ...
+
+
+async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nested: Nested) -> Any:
+    """Carry out one tool call, or give what the journal says came of it.
+
+    Returns: the tool's result. A replayed result is raised as `SkipToolExecution`, which counts as a call.
+
+    Raises:
+        ModelRetry, ToolFailed, ApprovalRequired, CallDeferred: as the tool did, now or when it was recorded.
+        Interrupt: the run may not go on here.
+    """
+    entry = recorder.replay.tools.pop((call.scope, call.step, call.call, call.approved), None) or ToolEntry()
+    if entry.finished is not None:
+        _same_call(recorder, call, entry.finished)
+        _use_again(nested.usage, entry.finished.usage)
+        return _replayed(recorder, call, entry.finished)
+    call.attempt.number = entry.attempts + 1
+    call.attempt.args = entry.started.args if entry.started is not None else None
+    flying = StepInFlight(
+        what="tool",
+        name=call.tool,
+        recovery=call.declaration.recovery,
+        group=(call.scope, call.step),
+        deadline=time.monotonic() + recorder.task.tool_timeout_s,
+    )
+    with recorder.flight.carrying(flying):
+        try:
+            settled = await recovered(recorder, call, entry)
+            if settled is None:
+                return await _performed(recorder, call, flying, perform, nested)
+            await _end(recorder, call, flying, "value", settled.result, by=settled.by)
+            raise SkipToolExecution(load_result(recorder.content(settled.result), call.returns))
+        except Interrupt:
+            # The framework would cut off the siblings of a call that raises.
+            await recorder.flight.wait_for_siblings(flying)
+            raise
+
+
+async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
+    """Commit the intent of a call on exactly the arguments that the tool receives."""
+    call.attempt.announced = args
+    call.attempt.args = recorder.seal(args)
+    await recorder.intend(
+        ev.ToolStarted(
+            scope=call.scope,
+            step=call.step,
+            call=call.call,
+            tool=call.tool,
+            recovery=call.declaration.recovery,
+            key=call.key,
+            args=call.attempt.args,
+            schema=call.schema,
+            attempt=call.attempt.number,
+            approved=call.approved,
+        )
+    )
+
+
+# --- replay ------------------------------------------------------------------------------------------------------
+
+
+def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> None:
+    place = f"call of '{call.tool}' ({call.call}) at step {call.step}"
+    if (finished.tool, finished.schema) != (call.tool, call.schema):
+        raise Diverged(
+            place,
+            {"tool": finished.tool, "schema": finished.schema},
+            {"tool": call.tool, "schema": call.schema},
+        )
+    if recorder.seal(call.args) != finished.model_args:
+        recorded, found = parse(recorder.content(finished.model_args)), parse(call.args)
+        if not same_structure(recorded, found):
+            raise Diverged(place, {"arguments": recorded}, {"arguments": found})
+
+
+def _replayed(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> Any:
+    match finished.outcome:
+        case "value":
+            assert finished.result is not None
+            raise SkipToolExecution(load_result(recorder.content(finished.result), call.returns))
+        case "retry":
+            raise ModelRetry(recorder.text(_ref(finished)))
+        case "failed":
+            raise ToolFailed(recorder.text(_ref(finished)))
+        case "deferred":
+            how = parse(recorder.content(_ref(finished)))
+            if how["kind"] == "approval":
+                raise ApprovalRequired(metadata=how["metadata"])
+            raise CallDeferred(metadata=how["metadata"])
+        case "error":
+            error = parse(recorder.content(_ref(finished)))
+            raise RecordedToolError(call.tool, error["type"], error["message"])
+
+
+def _ref(finished: ev.ToolFinished) -> Ref:
+    assert finished.result is not None
+    return finished.result
+
+
+# --- recover -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A person, a probe or a late report said how the effect ended."""
+
+    result: Ref
+    by: str
+
+
+async def recovered(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settled | None:
+    """What is known of an effect that started earlier. None: the body may be entered (again)."""
+    if entry.started is None:
+        return None
+    if entry.resolved is not None:
+        match entry.resolved.resolution:
+            case "done":
+                assert entry.resolved.result is not None
+                return Settled(entry.resolved.result, entry.resolved.by)
+            case "fail_run":
+                raise Fail(f"{entry.resolved.by} failed the run: '{call.tool}' ({call.call}) was in doubt.")
+            case "not_done":
+                return None
+    if entry.in_doubt is not None:
+        raise Park(WaitingOn.IN_DOUBT, entry.in_doubt.why)
+    recovery = call.declaration.recovery
+    # After an unexpected promotion the log may have been rewound: what a key or a probe says is then worth less
+    # than it seems, so only what has no outside consequence runs again unasked.
+    if recorder.claimed.rewound and recovery is not Recovery.PURE:
+        await in_doubt(recorder, call, "the database was rewound by a failover while it was under way")
+    if recovery.reruns:
+        return None
+    if recovery is Recovery.RECONCILE:
+        return await _probed(recorder, call, entry)
+    await in_doubt(recorder, call, "the worker died while it was under way")
+    return None
+
+
+async def _probed(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settled | None:
+    assert call.declaration.probe is not None
+    assert entry.started is not None
+    effect = Effect(key=call.key, attempt=entry.attempts, run=recorder.claimed.run, tenant=recorder.claimed.tenant)
+    answer = call.declaration.probe(effect, **parse(recorder.content(entry.started.args)))
+    if isinstance(answer, Awaitable):
+        answer = await answer
+    match answer:
+        case Happened(result=result):
+            plain = dump_result(result)
+            ref = recorder.seal(plain)
+            recorder.know(ref, plain)
+            return Settled(ref, "probe")
+        case NotHappened():
+            return None
+        case Unknown(why=why):
+            await in_doubt(recorder, call, why or "the probe could not tell whether it happened")
+            return None
+
+
+async def in_doubt(recorder: Recorder, call: ToolCall, why: str) -> None:
+    """Put an effect before a person, and park.
+
+    Raises:
+        Park: always.
+    """
+    task = recorder.gear.new_id()
+    advice = {
+        Recovery.ONCE: "If it may be run again with the same key, declare it @effect.idempotent; "
+        "if it can be looked up, @effect.reconcile(probe=...).",
+    }.get(call.declaration.recovery, "")
+    text = f"'{call.tool}' started and is not known to have finished: {why}. {advice}".strip()
+    assert call.attempt.args is not None
+    await recorder.record(
+        ev.EffectInDoubt(
+            approval=task,
+            scope=call.scope,
+            step=call.step,
+            call=call.call,
+            tool=call.tool,
+            key=call.key,
+            why=text,
+            approved=call.approved,
+        ),
+        approvals=[
+            ApprovalRow(
+                id=task,
+                kind="in_doubt",
+                scope=call.scope,
+                step=call.step,
+                call=call.call,
+                tool=call.tool,
+                args=call.attempt.args,
+                digest=binding(recorder, call, call.attempt.args),
+                key=call.key,
+                why=text,
+            )
+        ],
+    )
+    raise Park(WaitingOn.IN_DOUBT, text)
+
+
+def binding(recorder: Recorder, call: ToolCall, args: str) -> str:
+    """What a decision is bound to: this run, this call, this tool with this schema, exactly these arguments."""
+    claimed = recorder.claimed
+    parts = (
+        str(claimed.tenant),
+        str(claimed.run),
+        call.scope,
+        str(call.step),
+        call.call,
+        call.tool,
+        call.schema,
+        args,
+        claimed.principal,
+    )
+    preimage = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode("utf-8", "surrogatepass") for part in parts)
+    return hashlib.sha256(b"holdfast.approval.1\n" + preimage).hexdigest()
+
+
+# --- perform and record-------------------------------------------------------------------------------------------
+
+
+async def _performed(
+    recorder: Recorder,
+    call: ToolCall,
+    flying: StepInFlight,
+    perform: Perform,
+    nested: Nested,
+) -> Any:
+    alone, before = not recorder.flight.siblings(flying), copy(nested.usage)
+    try:
+        result = await _within(recorder, call, perform)
+        used = _used(nested, before) if alone and not recorder.flight.siblings(flying) else nested.used
+        plain = _plain(call, result)
+    except (ModelRetry, ToolRetryError) as retry:
+        await _end(recorder, call, flying, "retry", recorder.seal_text(_message(retry)))
+        raise
+    except (ToolFailed, ToolFailedError) as failed:
+        await _end(recorder, call, flying, "failed", recorder.seal_text(_message(failed)))
+        raise
+    except SkipToolExecution as skipped:
+        await _end(recorder, call, flying, "value", recorder.seal(_plain(call, skipped.result)))
+        raise
+    except (ApprovalRequired, CallDeferred) as deferred:
+        kind = "approval" if isinstance(deferred, ApprovalRequired) else "call"
+        how = recorder.seal(dump_json({"kind": kind, "metadata": deferred.metadata}))
+        await _end(recorder, call, flying, "deferred", how)
+        raise
+    except (ToolTimedOut, ResultNotStored) as unknown:
+        if call.attempt.args is None or call.declaration.recovery is Recovery.PURE:
+            await _failed(recorder, call, flying, unknown)
+            raise
+        await in_doubt(recorder, call, str(unknown))
+    except Exception as error:
+        await _failed(recorder, call, flying, error)
+        raise
+    else:
+        await _end(recorder, call, flying, "value", recorder.seal(plain), usage=used, plain=plain)
+        return result
+
+
+async def _within(recorder: Recorder, call: ToolCall, perform: Perform) -> Any:
+    if call.declaration.recovery is Recovery.DELEGATE:
+        return await perform()
+    limit_s = recorder.task.tool_timeout_s
+    try:
+        async with asyncio.timeout(limit_s) as limit:
+            return await perform()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        if call.declaration.recovery.reruns:
+            raise ToolFailed(
+                f"'{call.tool}' did not finish within {limit_s:g} s; whether it took effect is not known."
+            ) from None
+        raise ToolTimedOut(f"it did not finish within {limit_s:g} s") from None
+
+
+def _used(nested: Nested, before: RunUsage) -> ev.Usage | None:
+    """What nested runs added to the run's usage. With siblings under way only what is attributed can be told."""
+    after = nested.usage
+    # The call itself is counted by the framework, now and at replay.
+    requests, tool_calls = after.requests - before.requests, after.tool_calls - before.tool_calls - 1
+    if requests <= 0 and tool_calls <= 0:
+        return None
+    return ev.Usage(
+        input_tokens=after.input_tokens - before.input_tokens,
+        output_tokens=after.output_tokens - before.output_tokens,
+        cache_read_tokens=after.cache_read_tokens - before.cache_read_tokens,
+        cache_write_tokens=after.cache_write_tokens - before.cache_write_tokens,
+        requests=requests,
+        tool_calls=max(tool_calls, 0),
+    )
+
+
+def _use_again(usage: RunUsage, used: ev.Usage | None) -> None:
+    if used is None:
+        return
+    usage.incr(
+        RunUsage(
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cache_read_tokens=used.cache_read_tokens,
+            cache_write_tokens=used.cache_write_tokens,
+            requests=used.requests,
+            tool_calls=used.tool_calls,
+        )
+    )
+
+
+def _plain(call: ToolCall, result: Any) -> bytes:
+    try:
+        return dump_result(result)
+    except Unserialisable as error:
+        raise ResultNotStored(f"'{call.tool}' returned something that cannot be stored: {error}") from error
+
+
+async def _failed(recorder: Recorder, call: ToolCall, flying: StepInFlight, error: Exception) -> None:
+    """The run will fail with this error, once the calls beside it are settled."""
+    content = recorder.seal(dump_json({"type": type(error).__qualname__, "message": str(error)}))
+    await _end(recorder, call, flying, "error", content)
+    await recorder.flight.wait_for_siblings(flying)
+
+
+async def _end(
+    recorder: Recorder,
+    call: ToolCall,
+    flying: StepInFlight,
+    outcome: Literal["value", "retry", "failed", "error", "deferred"],
+    result: Ref,
+    *,
+    usage: ev.Usage | None = None,
+    by: str | None = None,
+    plain: bytes | None = None,
+) -> None:
+    fact = ev.ToolFinished(
+        scope=call.scope,
+        step=call.step,
+        call=call.call,
+        tool=call.tool,
+        outcome=outcome,
+        result=result,
+        model_args=recorder.seal(call.args),
+        schema=call.schema,
+        approved=call.approved,
+        usage=usage,
+        latency_ms=round(1000 * (time.monotonic() - flying.started)),
+        resolved_by=by,
+    )
+    if plain is not None:
+        recorder.unconfirmed.append((fact, call.key, plain))
+    recorder.gear.probe("outcome.before")
+    # The last outcome of a turn rides with the next request's intent; one with a sibling under way does not wait.
+    if recorder.flight.siblings(flying):
+        await recorder.record(fact)
+    else:
+        recorder.hold(fact)
+    recorder.gear.probe("outcome.after")
+
+
+def _message(error: Exception) -> str:
+    cause = error.__cause__
+    return getattr(cause, "message", None) or getattr(error, "message", None) or str(cause or error)

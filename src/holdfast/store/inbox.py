@@ -1,0 +1,30 @@
+"""Reading a run's inbox: what people and other processes delivered, not yet folded into the journal."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from holdfast.store.pool import Database
+
+_INBOX = (files("holdfast.store") / "queries" / "read_inbox.sql").read_text()
+
+
+class Signal(NamedTuple):
+    """One delivery. `content` is sealed under the run's subject's key."""
+
+    seq: int
+    kind: str
+    body: str
+    content: bytes | None
+    digest: bytes | None
+    by: str
+
+
+async def read_inbox(db: Database, tenant: UUID, run: UUID, *, after: int) -> list[Signal]:
+    """The signals after `after`, oldest first."""
+    async with db.tenant(tenant) as connection:
+        cursor = await connection.execute(_INBOX, {"tenant": tenant, "run": run, "after": after})
+        return [Signal(*row) for row in await cursor.fetchall()]
