@@ -13,7 +13,9 @@ from holdfast.testing import ModelServer, Script, call, calls, say
 async def test_an_answer_waits_until_it_is_released(model_on, ask):
     with ModelServer(Script([say("go", gate="start")])) as server:
         async with model_on(server) as model:
+            arrived = asyncio.create_task(server.until_requests(1, turn=1))
             run = asyncio.create_task(ask(Agent(model), "hi"))
+            await arrived
             await server.until_held("start")
             assert not run.done()
             assert server.requests[0].outcome == "open"

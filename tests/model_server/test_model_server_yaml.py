@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent
+from pydantic_ai.exceptions import ModelServerError
 
-from holdfast.testing import ModelServer, ScriptFileError, load_routes, parse_routes
+from holdfast.testing import ModelServer, ScriptFileError, ScriptRequest, Usage, fault, load_routes, parse_routes, say
 
 EVERYTHING = """
 scripts:
@@ -65,6 +66,7 @@ async def test_all_of_it_in_yaml(model_on, ask):
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
+        ("turns:\n  - say: a\n    fault:\n      hang: 1", 4, "turns[0].fault[0].hang: Input should be a valid bool"),
         ("turns: []", 1, "turns: List should have at least 1 item"),
         ("turns:\n  - sey: hello", 2, "turns[0].sey: Extra inputs are not permitted"),
         ("turns:\n  - say: hello\n  - say: 5", 3, "turns[1].say: Input should be a valid string"),
@@ -118,6 +120,39 @@ def test_what_is_not_yaml_or_not_there(tmp_path):
         parse_routes("turns: [")
     with pytest.raises(ScriptFileError, match="cannot be read"):
         load_routes(tmp_path / "none.yaml")
+
+
+def test_every_option_of_a_turn_means_what_it_means_in_python():
+    [route] = parse_routes("""
+repeat: last
+stream_by: whole
+turns:
+  - say: x
+    gate: g
+    gate_after: 2
+    delay_s: 1.5
+    delay_per_token_s: 0.5
+    usage: {input_tokens: 1, output_tokens: 2, cached_tokens: 3}
+    fault: {cut_after: 1, hang_after: 2, delay_s: 3, delay_per_token_s: 4, times: 5}
+""")
+    assert route.script.stream_by == "whole"
+    assert route.script.turn_for(ScriptRequest(api="chat", model="m", body={}, turn=9)) == say(
+        "x",
+        gate="g",
+        gate_after=2,
+        delay_s=1.5,
+        delay_per_token_s=0.5,
+        usage=Usage(1, 2, cached_tokens=3),
+        fault=fault(cut_after=1, hang_after=2, delay_s=3, delay_per_token_s=4, times=5),
+    )
+
+
+async def test_a_fault_for_always(model_on):
+    with ModelServer(parse_routes("turns: [{say: never, fault: {status: 500, times: always}}]")) as server:
+        async with model_on(server) as model:
+            for _ in range(3):
+                with pytest.raises(ModelServerError):
+                    await Agent(model).run("hi")
 
 
 def test_a_null_output_is_an_output():

@@ -63,9 +63,7 @@ class Answer:
 
     def piece_count(self) -> int:
         """How many pieces a stream of this answer has."""
-        return len(self.text_pieces()) + sum(
-            len(self.argument_pieces(each.arguments)) for each in self.tool_calls
-        )
+        return len(self.text_pieces()) + sum(len(self.argument_pieces(each.arguments)) for each in self.tool_calls)
 
 
 def compose(turn: Turn, request: ScriptRequest, stream_by: StreamBy) -> Answer:
@@ -121,9 +119,7 @@ def _output_tool(output: Output, offered: list[OfferedTool]) -> OfferedTool | No
         if named is None:
             raise ScriptError(f"the request offers no tool {output.tool!r} for the output: {_names(offered)}")
         return named
-    candidates = [
-        tool for tool in offered if tool.name.startswith("final_result") or _OUTPUT_TOOL in tool.description
-    ]
+    candidates = [tool for tool in offered if tool.name.startswith("final_result") or _OUTPUT_TOOL in tool.description]
     if not candidates:
         return None
     if len(candidates) == 1:
@@ -131,9 +127,7 @@ def _output_tool(output: Output, offered: list[OfferedTool]) -> OfferedTool | No
     keys = _keys(output.value)
     fitting = [tool for tool in candidates if keys <= set(tool.parameters.get("properties", {}))]
     if not fitting:
-        raise ScriptError(
-            f"no output tool takes the keys {sorted(keys)}: {_names(candidates)}; name one with tool"
-        )
+        raise ScriptError(f"no output tool takes the keys {sorted(keys)}: {_names(candidates)}; name one with tool")
     return fitting[0]
 
 

@@ -138,9 +138,7 @@ class Connection(asyncio.Protocol):
         try:
             request = _take_request(self._buffer)
         except ValueError as error:
-            self.respond(
-                400, b'{"error":{"message":"%b","type":"invalid_request_error"}}' % str(error).encode()
-            )
+            self.respond(400, b'{"error":{"message":"%b","type":"invalid_request_error"}}' % str(error).encode())
             self.cut()
             return
         if request is not None:
@@ -175,9 +173,7 @@ def _take_request(buffer: bytearray) -> HttpRequest | None:
             raise ValueError("the head of the request is too long")
         return None
     first, *lines = bytes(buffer[:end]).decode("latin-1").split("\r\n")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-    }
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     if "transfer-encoding" in headers:
         raise ValueError("send the body with Content-Length; chunked bodies are not read here")
     length = headers.get("content-length", "0")

@@ -66,13 +66,9 @@ class Delivery:
         self._connection.cut()
         return "cut"
 
-    async def stream(
-        self, answer: Answer, turn: Turn, fault: Fault | None, request: ScriptRequest
-    ) -> Outcome:
+    async def stream(self, answer: Answer, turn: Turn, fault: Fault | None, request: ScriptRequest) -> Outcome:
         """Send a streamed answer."""
-        frames = list(
-            chat_frames(answer, request.body) if request.api == "chat" else responses_frames(answer)
-        )
+        frames = list(chat_frames(answer, request.body) if request.api == "chat" else responses_frames(answer))
         gate_at = _index_after(frames, turn.gate_after) if turn.gate and turn.gate_after else -1
         hang_at = _index_after(frames, fault.hang_after) if fault else -1
         cut_at = _index_after(frames, fault.cut_after) if fault else -1

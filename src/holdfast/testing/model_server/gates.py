@@ -14,9 +14,7 @@ class _Gate:
     is_open: bool = False
     permits: int = 0
     waiting: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-    watching: list[tuple[int, asyncio.Future[None]]] = field(
-        default_factory=list[tuple[int, asyncio.Future[None]]]
-    )
+    watching: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list[tuple[int, asyncio.Future[None]]])
 
 
 class Gates:

@@ -28,9 +28,7 @@ class LoopThread:
     def start(self) -> None:
         """Begin to run coroutines."""
         self._loop = _new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="holdfast-model-server", daemon=True
-        )
+        self._thread = threading.Thread(target=self._loop.run_forever, name="holdfast-model-server", daemon=True)
         self._thread.start()
 
     def end(self) -> None:

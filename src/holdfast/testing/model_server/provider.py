@@ -55,9 +55,7 @@ class Provider:
             return delivery.show({"object": "list", "data": [_model(route.model) for route in self._routes]})
         api = _APIS.get(http.path)
         if api is None or http.method != "POST":
-            return delivery.refuse(
-                404, f"no {http.method} {http.path} here; it has {', '.join(_APIS)}", "unknown_url"
-            )
+            return delivery.refuse(404, f"no {http.method} {http.path} here; it has {', '.join(_APIS)}", "unknown_url")
         try:
             request = _read(api, http.body)
             script = self._admit(request, record)

@@ -21,9 +21,7 @@ def read_request(api: Api, body: dict[str, Any]) -> ScriptRequest:
         ]
     else:
         reader.response_items(body)
-        reader.request.tools = [
-            _tool(each) for each in _dicts(body.get("tools")) if each.get("type") == "function"
-        ]
+        reader.request.tools = [_tool(each) for each in _dicts(body.get("tools")) if each.get("type") == "function"]
     return reader.request
 
 

@@ -113,9 +113,7 @@ class RequestLog:
     def find(self, wanted: dict[str, Any] | None = None) -> list[RequestRecord]:
         """Records with these fields (see `FILTERS`). Raises `ScriptError` for a field that is none."""
         if unknown := set(wanted or {}) - set(FILTERS):
-            raise ScriptError(
-                f"requests have no field {', '.join(sorted(unknown))}; filter by {', '.join(FILTERS)}"
-            )
+            raise ScriptError(f"requests have no field {', '.join(sorted(unknown))}; filter by {', '.join(FILTERS)}")
         records = self._records.copy()
         return [each for each in records if each.matches(wanted)] if wanted else records
 

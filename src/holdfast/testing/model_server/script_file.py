@@ -47,9 +47,7 @@ def parse_routes(text: str, *, name: str = "script") -> list[Route]:
     problems: list[tuple[Place, str]] = []
     routes = _routes(content, problems)
     if problems:
-        raise ScriptFileError(
-            name, [f"line {_line(tree, place)}: {_spell(place)}{text}" for place, text in problems]
-        )
+        raise ScriptFileError(name, [f"line {_line(tree, place)}: {_spell(place)}{text}" for place, text in problems])
     return routes
 
 
@@ -191,6 +189,8 @@ def _line(node: yaml.Node | None, place: Place) -> int:
     """The line (from 1) of the deepest part of `place` that is in the file."""
     line = node.start_mark.line if node else 0
     for step in place:
+        if step == 0 and isinstance(node, yaml.MappingNode):
+            continue  # a single fault stands for a list of one
         inner: yaml.Node | None = None
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
@@ -199,7 +199,5 @@ def _line(node: yaml.Node | None, place: Place) -> int:
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             inner = node.value[step]
             line = node.value[step].start_mark.line
-        elif step == 0:
-            continue  # a single fault stands for a list of one
         node = inner
     return line + 1

@@ -141,9 +141,7 @@ class ModelServer:
 
     async def until_held(self, gate: str, count: int = 1, *, timeout_s: float = 30.0) -> None:
         """Like `wait_until_held`, without blocking the event loop."""
-        waiting = self._thread.submit(
-            lambda: asyncio.wait_for(self._gates.until_held(gate, count), timeout_s)
-        )
+        waiting = self._thread.submit(lambda: asyncio.wait_for(self._gates.until_held(gate, count), timeout_s))
         await asyncio.wrap_future(waiting)
 
     # The thread.
