@@ -115,6 +115,7 @@ def _drop_leftovers(admin: psycopg.Connection[Any], keep: str) -> None:
                 True,
             )
         if unused:
+            admin.execute("update pg_database set datistemplate = false where datname = %s", [name])
             admin.execute(f"drop database if exists {name} with (force)")
 
 

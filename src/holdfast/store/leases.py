@@ -14,6 +14,7 @@ from uuid import UUID
 import orjson
 from psycopg.rows import class_row
 
+from holdfast.store.claims import release_runs as release_runs  # noqa: PLC0414  a lease's verbs in one place
 from holdfast.store.query import query
 
 if TYPE_CHECKING:
