@@ -1,0 +1,181 @@
+"""One connection that sends batches, and what happens when a batch fails.
+
+A batch that the database refuses as a whole is cut in halves until only the culprit fails. When the
+connection goes away under a batch, nobody knows whether it was committed: *commit sent, reply lost*. The lane
+reconnects and reads. The member's last hash at its place in the journal means committed. Otherwise the very
+same member is sent again: the old statement may still be running, but the fence lets only one of the two
+through. If ours is then fenced, the old one may have won, so the journal is read once more before the answer
+is believed.
+
+Between the two the world may change: a halt may refuse the second sending and be lifted before the first
+is executed after all. Then the fence refuses this holder's next append, and it drops the run: never two versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import args_row
+
+from holdfast.store.errors import is_connection_lost, is_retryable
+from holdfast.store.journal.arrays import register
+from holdfast.store.journal.fate import read_fates
+from holdfast.store.journal.statement import Answer, parameters
+from holdfast.store.query import query
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, AsyncCursor
+
+    from holdfast.store.journal.member import Member
+    from holdfast.store.journal.writer import JournalWriter
+    from holdfast.store.pool import Database
+
+_RETRIES = 5
+_RECONNECT_FIRST_S, _RECONNECT_MOST_S = 0.02, 1.0
+
+
+class Lane:
+    """One connection of the writer's."""
+
+    def __init__(self, writer: JournalWriter, db: Database) -> None:
+        self._writer, self._db = writer, db
+        self._connection: AsyncConnection[Any] | None = None
+        self._cursor: AsyncCursor[Answer] | None = None
+
+    async def connect(self) -> AsyncCursor[Answer]:
+        """Connect afresh.
+
+        Raises:
+            Exception: the database cannot be reached.
+        """
+        await self.disconnect()
+        connection = self._connection = await self._db.connect()
+        register(connection)
+        self._cursor = connection.cursor(binary=True, row_factory=args_row(Answer))
+        self._writer.down_since = None
+        return self._cursor
+
+    async def disconnect(self) -> None:
+        """Drop the connection, if there is one."""
+        connection, self._connection, self._cursor = self._connection, None, None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.close()
+
+    async def run(self) -> None:
+        """Send batches until cancelled."""
+        while True:
+            batch = await self._writer.next_batch()
+            try:
+                await self._deliver(batch)
+            except Exception as error:  # noqa: BLE001 whatever it is, no caller may hang
+                for member in batch:
+                    if member.is_open:
+                        member.journal.reject(member, error)
+
+    async def _deliver(self, batch: list[Member]) -> None:
+        retries = 0
+        while True:
+            try:
+                answers = await self._send(batch)
+            except Exception as error:  # noqa: BLE001 encoding errors and bugs too are one member's fault, not all's
+                if is_connection_lost(error) or self._is_down():
+                    await self._recover(batch, error)
+                    return
+                if is_retryable(error) and retries < _RETRIES:
+                    retries += 1
+                    await asyncio.sleep(0.002 * 2**retries * self._writer.random())
+                    continue
+                await self._refused(batch, error)
+                return
+            await self._settle(batch, answers)
+            return
+
+    async def _send(self, batch: list[Member]) -> list[Answer]:
+        cursor = self._cursor or await self.connect()
+        arguments = parameters(batch)
+        probe = self._writer.probe
+        if probe is not None:
+            probe("append.before_send")
+        watch = asyncio.get_running_loop().call_later(self._writer.deadline_s, self._cut)
+        try:
+            await cursor.execute(query("append"), arguments, prepare=self._db.prepared)
+        finally:
+            watch.cancel()
+        if probe is not None:
+            probe("append.after_commit")
+        return await cursor.fetchall()
+
+    async def _settle(self, batch: list[Member], answers: list[Answer]) -> None:
+        doubtful: list[Member] = []
+        for answer in answers:
+            member = batch[answer.idx - 1]
+            if member.unknown and answer.outcome == "fenced":
+                doubtful.append(member)
+            else:
+                member.is_open = False
+                member.journal.answered(member, answer)
+        if doubtful:
+            await self._recover(doubtful, None)
+
+    async def _refused(self, batch: list[Member], error: Exception) -> None:
+        if len(batch) == 1:
+            batch[0].is_open = False
+            batch[0].journal.reject(batch[0], error)
+            return
+        middle = len(batch) // 2
+        await self._deliver(batch[:middle])
+        await self._deliver(batch[middle:])
+
+    async def _recover(self, batch: list[Member], error: Exception | None) -> None:
+        """Reconnect where the connection went away, and find out what became of the batch."""
+        pause_s = _RECONNECT_FIRST_S
+        while True:
+            if error is not None:
+                if self._writer.outage_s() >= self._writer.deadline_s:
+                    self._give_up(batch, error)
+                    return
+                for member in batch:
+                    member.unknown = True
+                await self.disconnect()
+            try:
+                if self._connection is None:
+                    await self.connect()
+                assert self._connection is not None
+                fates = await read_fates(self._connection, batch)
+            except Exception as failure:  # noqa: BLE001 until the deadline, whatever keeps the database from answering
+                error = failure
+                await asyncio.sleep(pause_s * (0.5 + self._writer.random()))
+                pause_s = min(2 * pause_s, _RECONNECT_MOST_S)
+                continue
+            self._conclude(batch, fates, fenced=error is None)
+            return
+
+    def _conclude(self, batch: list[Member], fates: list[Answer], *, fenced: bool) -> None:
+        for fate in fates:
+            member = batch[fate.idx - 1]
+            member.is_open = False
+            if fate.outcome == "absent" and not fenced:
+                member.is_open = True
+                member.journal.send_again(member)
+            else:
+                member.journal.answered(member, fate)
+
+    def _give_up(self, batch: list[Member], cause: Exception) -> None:
+        error = self._writer.unavailable(cause)
+        for member in batch:
+            member.is_open = False
+            member.journal.give_up(error, member)
+
+    def _is_down(self) -> bool:
+        return self._connection is None or self._connection.closed
+
+    def _cut(self) -> None:
+        # A server that never answers: ending the socket turns the wait into a lost connection.
+        if self._connection is not None and not self._connection.closed:
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as twin, suppress(OSError):
+                twin.shutdown(socket.SHUT_RDWR)

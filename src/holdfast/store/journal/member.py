@@ -1,0 +1,147 @@
+"""Items and members.
+
+An *item* is one call of `append` or `hold`. A *member* is all that one run has pending, merged, numbered
+and hashed: what the run contributes to one batch. A member stays as built until it is answered, so that
+after a lost reply the very same hashes can be looked for, and sent again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from holdfast.store.hashing import event_hash
+from holdfast.store.journal.rows import NOTHING_COUNTED, Counters
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from holdfast.store.journal.run import RunJournal
+
+INTENT, PROGRESS, REWOUND = 1, 2, 4
+"""The flags of a member, as the SQL function knows them."""
+
+
+class Entry(NamedTuple):
+    """One event, ready to be numbered and hashed."""
+
+    type: bytes
+    at_us: int
+    body: bytes
+    flag: int
+    """INTENT, PROGRESS or neither."""
+    counts: Counters | None
+
+
+class Item:
+    """One call of `append` or `hold`."""
+
+    __slots__ = (
+        "approvals",
+        "entries",
+        "fold_to",
+        "future",
+        "is_plain",
+        "next",
+        "refused",
+        "rewound",
+        "size",
+    )
+
+    def __init__(self, entries: list[Entry], size: int) -> None:
+        self.entries = entries
+        self.size = size
+        """Bytes that it holds of the queue."""
+        self.future: asyncio.Future[int] | None = None
+        """Who waits for it. Nobody waits for what is held."""
+        self.approvals: tuple[bytes, ...] = ()
+        self.next: bytes | None = None
+        self.is_plain = True
+        """Neither approvals nor a next state."""
+        self.fold_to = 0
+        self.rewound = False
+        self.refused: Exception | None = None
+        """Raised to the caller once the item's facts are committed: its intents were refused."""
+
+    def settle(self, seq: int) -> None:
+        """Tell whoever waits that it is committed, up to this sequence."""
+        future = self.future
+        if future is not None and not future.done():
+            if self.refused is None:
+                future.set_result(seq)
+            else:
+                future.set_exception(self.refused)
+
+    def fail(self, error: Exception) -> bool:
+        """Tell whoever waits. Answers whether anybody did."""
+        if self.future is None:
+            return False
+        if not self.future.done():
+            self.future.set_exception(error)
+        return True
+
+    def has_intent(self) -> bool:
+        """Whether it announces something not yet done."""
+        return any(entry.flag == INTENT for entry in self.entries)
+
+    def drop_intents(self, refused: Exception) -> None:
+        """Keep the facts only."""
+        self.refused = refused
+        self.entries = [entry for entry in self.entries if entry.flag != INTENT]
+
+
+class Member:
+    """What one run contributes to a batch."""
+
+    __slots__ = (
+        "blobs",
+        "counters",
+        "entries",
+        "flags",
+        "folded_seq",
+        "hashes",
+        "head",
+        "is_open",
+        "items",
+        "journal",
+        "new_head",
+        "new_seq",
+        "seq",
+        "size",
+        "unknown",
+    )
+
+    def __init__(self, journal: RunJournal, items: list[Item], blobs: list[tuple[bytes, bytes]], size: int) -> None:
+        self.journal = journal
+        self.items = items
+        self.blobs = blobs
+        self.size = size
+        """Bytes that it holds of the queue."""
+        self.is_open = True
+        """Not answered yet."""
+        self.unknown = False
+        """It was sent and the reply was lost: it may have been committed, or may yet be."""
+        self.seq: int = journal.seq
+        self.head: bytes = journal.head
+        self.folded_seq: int = journal.folded_seq
+        self.entries: list[Entry] = []
+        self.flags = 0
+        self.counters = NOTHING_COUNTED
+        for item in items:
+            self.entries += item.entries
+            if item.rewound:
+                self.flags |= REWOUND
+            self.folded_seq = max(self.folded_seq, item.fold_to)
+        self.hashes = self._chain()
+        self.new_seq: int = self.seq + len(self.hashes)
+        self.new_head: bytes = self.hashes[-1]
+
+    def _chain(self) -> list[bytes]:
+        prefix, seq, head, hashes = self.journal.prefix, self.seq, self.head, list[bytes]()
+        for type_, at_us, body, flag, counts in self.entries:
+            seq += 1
+            head = event_hash(prefix, seq, type_, at_us, body, head)
+            hashes.append(head)
+            self.flags |= flag
+            if counts is not None:
+                self.counters = Counters(*map(int.__add__, self.counters, counts))
+        return hashes

@@ -1,0 +1,99 @@
+"""What an append carries beside events: the run's next state, the human tasks it opens, what it counts."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from holdfast.domain.events import AnyEvent, ModelRequested, ModelResponded, ToolStarted
+from holdfast.domain.ids import Ref
+from holdfast.domain.state import RunState, WaitingOn
+
+
+class Park(NamedTuple):
+    """The run waits as rows only, and loses its worker, with this append."""
+
+    waiting_on: WaitingOn
+    wake_at: datetime | None = None
+
+
+class Finish(NamedTuple):
+    """The run ends with this append."""
+
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRow:
+    """A human task that this append opens."""
+
+    id: UUID
+    kind: Literal["approval", "in_doubt"]
+    scope: str
+    step: int
+    call: str
+    tool: str
+    args: Ref
+    """Digest of the content shown."""
+    digest: str
+    """What the decision is bound to."""
+    key: str | None = None
+    why: str | None = None
+
+
+class Counters(NamedTuple):
+    """What events add to the run's counters."""
+
+    steps: int = 0
+    model_requests: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+NOTHING_COUNTED = Counters()
+_MODEL_REQUEST = Counters(steps=1, model_requests=1)
+_TOOL_CALL = Counters(steps=1, tool_calls=1)
+
+
+def counted(event: AnyEvent) -> Counters | None:
+    """What this event adds. A step is a model request or a tool call, counted when it is announced."""
+    match event:
+        case ModelRequested():
+            return _MODEL_REQUEST
+        case ToolStarted():
+            return _TOOL_CALL
+        case ModelResponded(usage=usage):
+            return Counters(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        case _:
+            return None
+
+
+def encode_approval(row: ApprovalRow) -> bytes:
+    """The row as a JSON object. NUL and lone surrogates, which no text column takes, become visible escapes.
+
+    Raises:
+        orjson.JSONEncodeError: a value cannot be written as JSON.
+    """
+    try:
+        encoded = orjson.dumps(row)
+    except orjson.JSONEncodeError:
+        encoded = b"\\u0000"
+    if b"\\u0000" in encoded:
+        encoded = orjson.dumps({name: _storable(value) for name, value in asdict(row).items()})
+    return encoded
+
+
+def encode_next(next_: Park | Finish) -> bytes:
+    """The run's next state as a JSON object."""
+    if isinstance(next_, Finish):
+        return orjson.dumps({"state": next_.state})
+    return orjson.dumps({"state": RunState.PARKED, "waiting_on": next_.waiting_on, "wake_at": next_.wake_at})
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\\u0000").encode(errors="backslashreplace").decode()
+    return value

@@ -1,0 +1,419 @@
+"""The journal of one held run, as its holder writes it.
+
+States: *idle* (nothing due), *ready* (waiting for a lane), *flying* (a member of it was sent, or waits out a
+busy row). One member of a run flies at a time; what is appended meanwhile becomes the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+import orjson
+
+from holdfast.domain.errors import (
+    AppendRejected,
+    DatabaseUnavailable,
+    RunCancelling,
+    RunHalted,
+    RunInterrupted,
+    RunLost,
+    SignalsPending,
+    TooLarge,
+)
+from holdfast.domain.events import INTENTS, OUTCOMES, AnyEvent
+from holdfast.domain.ids import Ref
+from holdfast.store.hashing import chain_prefix
+from holdfast.store.journal.bodies import encode
+from holdfast.store.journal.member import INTENT, PROGRESS, Entry, Item, Member
+from holdfast.store.journal.rows import (
+    ApprovalRow,
+    Finish,
+    Park,
+    counted,
+    encode_approval,
+    encode_next,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from holdfast.store.claims import Claimed
+    from holdfast.store.journal.statement import Answer
+    from holdfast.store.journal.writer import JournalWriter
+    from holdfast.store.vault import SubjectKey
+
+BLOB_BYTES = 16 * 1024 * 1024
+"""The largest piece of content of a run."""
+
+_FLAGS = dict.fromkeys(INTENTS, INTENT) | dict.fromkeys(OUTCOMES, PROGRESS)
+_BUSY_FIRST_S, _BUSY_MOST_S = 0.002, 0.1
+
+
+class RunJournal:
+    """Appends to one run's journal while this process holds it. Made by `JournalWriter.open`."""
+
+    def __init__(self, writer: JournalWriter, claim: Claimed, key: SubjectKey, known: Iterable[Ref]) -> None:
+        self.tenant, self.run, self.worker, self.epoch = claim.tenant, claim.run, claim.worker, claim.epoch
+        self.seq: int = claim.seq
+        """The last event known to be committed."""
+        self.head: bytes = claim.head
+        self.inbox_seq: int = claim.inbox_seq
+        """The last signal known to be delivered."""
+        self.folded_seq: int = claim.folded_seq
+        self.cancelling = claim.cancelling
+        """Whether cancellation was asked for, as far as the last answer said."""
+        self.lost: RunInterrupted | None = None
+        """Why nothing more can be appended by this holder."""
+        self.prefix = chain_prefix(claim.tenant, claim.run)
+        self._writer = writer
+        self._key = key
+        self._known = set(known)
+        self._staged: list[tuple[bytes, bytes]] = []
+        self._staged_bytes = 0
+        self._pending: deque[Item] = deque()
+        self._take_only = 0
+        self._resend: Member | None = None
+        self._busy_s = _BUSY_FIRST_S
+        self._idle = True
+        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure: Exception | None = None
+
+    def seal(self, plain: bytes) -> Ref:
+        """Name content, and stage it for the next append unless this run has it already.
+
+        Raises:
+            TooLarge: it is longer than 16 MiB.
+        """
+        if len(plain) > BLOB_BYTES:
+            raise TooLarge(
+                f"A piece of content of run {self.run} has {len(plain)} bytes; the limit is {BLOB_BYTES}. "
+                "Return a reference to where it is kept instead of the content itself."
+            )
+        digest = self._key.digest(plain)
+        ref = Ref(digest.hex())
+        if ref not in self._known:
+            self._stage(ref, digest, self._key.encrypt(digest, plain))
+        return ref
+
+    def stage(self, digest: bytes, body: bytes) -> Ref:
+        """Stage content that is sealed already, as that of a signal is, under this run's subject's key."""
+        ref = Ref(digest.hex())
+        if ref not in self._known:
+            self._stage(ref, digest, body)
+        return ref
+
+    async def append(
+        self,
+        *events: AnyEvent,
+        approvals: Iterable[ApprovalRow] = (),
+        park: Park | None = None,
+        finish: Finish | None = None,
+        fold_to: int | None = None,
+        rewound: bool = False,
+    ) -> int:
+        """Commit these events, in this order, after all that was held or appended before.
+
+        Returns, once committed, the sequence of the last of them. `fold_to` is the last signal that they fold
+        in. `rewound` says that they deal with a rewound log.
+
+        Raises:
+            RunLost: fenced. Nothing was committed and nothing will be.
+            RunHalted, RunCancelling: the intents among the events were refused; the facts are committed.
+            SignalsPending: the run may not park or finish yet; nothing of this call was committed.
+            AppendRejected: an event cannot be stored, or the database refused this run's rows.
+            TooLarge: an event is too long.
+            DatabaseUnavailable: no answer within the writer's deadline. It may have been committed; the fence
+                knows.
+        """
+        self._refuse_if_stopped()
+        item = self._item(events, approvals, park or finish, fold_to)
+        item.rewound = rewound
+        if self._writer.is_full(item.size):
+            await self._wait_for_room(item)
+        else:
+            self._writer.bill(item.size)
+        return await self._push(item)
+
+    def hold(
+        self,
+        *events: AnyEvent,
+        approvals: Iterable[ApprovalRow] = (),
+        fold_to: int | None = None,
+    ) -> None:
+        """Queue facts for this run's next append, or for a commit of their own within the writer's `hold_s`.
+
+        What goes wrong with them is raised by the next `append` or `flush`.
+        """
+        self._refuse_if_stopped()
+        item = self._item(events, approvals, None, fold_to)
+        if item.has_intent():
+            raise ValueError("An intent cannot be held: it is to be committed before what it announces. Append it.")
+        self._writer.bill(item.size)
+        self._pending.append(item)
+        if self._timer is None and not self._due:
+            self._timer = asyncio.get_running_loop().call_later(self._writer.hold_s, self._hold_is_over)
+
+    async def flush(self) -> None:
+        """Return once all that was held or appended before is committed.
+
+        Raises:
+            RunInterrupted: as `append`, for what was held.
+        """
+        self._refuse_if_stopped()
+        if self._pending or not self._idle:
+            await self._push(Item([], 0))
+        if self._failure is not None:
+            self._refuse_if_stopped()
+
+    # What the lanes call.
+
+    def take(self, max_bytes: int) -> Member | None:
+        """The next member, or None when there is nothing to send after all."""
+        member, self._resend = self._resend, None
+        if member is not None:
+            return member
+        self._stop_timer()
+        items, size = list[Item](), 0
+        for _ in range(self._take_only or len(self._pending)):
+            if items and size >= max_bytes:
+                break
+            items.append(self._pending.popleft())
+            size += items[-1].size
+            if items[-1].next is not None:
+                break
+        self._take_only = 0
+        self._due = bool(self._pending)
+        if not any(item.entries for item in items):
+            self._commit(items, self.seq)
+            self._rest()
+            return None
+        blobs, self._staged = self._staged, []
+        return Member(self, items, blobs, size)
+
+    def answered(self, member: Member, answer: Answer) -> None:
+        """Act on what the database said of a member."""
+        if answer.inbox_seq is not None:
+            self.inbox_seq = max(self.inbox_seq, answer.inbox_seq)
+            self.cancelling = bool(answer.cancelling)
+        match answer.outcome:
+            case "appended":
+                self._appended(member)
+            case "busy":
+                self._wait_for_row(member)
+            case "halted":
+                self._without_intents(
+                    member, RunHalted(self.run, f"A halt covers run {self.run}: nothing new is started.")
+                )
+            case "cancelled":
+                self._without_intents(
+                    member,
+                    RunCancelling(self.run, f"Run {self.run} is being cancelled: nothing new is started."),
+                )
+            case "signalled":
+                self._without_end(member)
+            case _:
+                self.lose(
+                    RunLost(
+                        self.run,
+                        f"Run {self.run} is no longer held at epoch {self.epoch} and sequence {member.seq}: "
+                        "another worker took it, or it ended. Drop it.",
+                    ),
+                    member,
+                )
+
+    def send_again(self, member: Member) -> None:
+        """The reply was lost and the member is not in the journal, at least not yet."""
+        self._resend = member
+        self._writer.ready(self)
+
+    def reject(self, member: Member, cause: Exception) -> None:
+        """The database refused the member by itself."""
+        error = AppendRejected(self.run, f"The database refused what run {self.run} appended: {cause}")
+        error.__cause__ = cause
+        if self._pending:
+            self._staged[:0] = member.blobs
+        else:
+            self._known -= {Ref(digest.hex()) for digest, _ in member.blobs}
+        self._fail(member.items, error)
+        self._rest()
+
+    def give_up(self, error: DatabaseUnavailable, member: Member | None = None) -> None:
+        """The database did not come back in time: all that waits for it is told."""
+        waiting = [*(member.items if member else ()), *self._pending]
+        self._pending.clear()
+        self._resend = None
+        if member is not None:
+            self._staged[:0] = member.blobs
+        self._fail(waiting, error)
+        self._rest()
+
+    def lose(self, error: RunInterrupted, member: Member | None = None) -> None:
+        """Nothing more can be appended: all that waits is told, and whoever comes later."""
+        self.lost = error
+        waiting = [*(member.items if member else ()), *self._pending]
+        self._pending.clear()
+        self._staged.clear()
+        self._resend = None
+        self._stop_timer()
+        self._fail(waiting, error)
+        self._rest()
+
+    def make_due(self) -> None:
+        """Send what is held now."""
+        self._stop_timer()
+        self._due = bool(self._pending)
+        if self._idle and self._due:
+            self._stir()
+
+    def _appended(self, member: Member) -> None:
+        self.seq, self.head, self.folded_seq = member.new_seq, member.new_head, member.folded_seq
+        self._busy_s = _BUSY_FIRST_S
+        if member.items[-1].next is not None:
+            self.lost = RunLost(self.run, f"Run {self.run} was parked or ended by this holder, which let it go.")
+        self._commit(member.items, member.seq)
+        if self.lost is not None and self._pending:
+            self.lose(self.lost)
+        else:
+            self._rest()
+
+    def _without_intents(self, member: Member, error: RunInterrupted) -> None:
+        for item in member.items:
+            if item.has_intent():
+                item.drop_intents(error)
+        self._requeue(member, [item for item in member.items if item.entries])
+        self._fail((item for item in member.items if not item.entries), error)
+        self._rest()
+
+    def _without_end(self, member: Member) -> None:
+        # The end comes last in its member. Its own events, as a RunSucceeded, must not be committed now.
+        *kept, ending = member.items
+        self._requeue(member, kept)
+        error = SignalsPending(
+            self.run,
+            f"Run {self.run} has signals up to {self.inbox_seq} not folded in. Fold them in first.",
+        )
+        error.inbox_seq = self.inbox_seq
+        self._fail([ending], error)
+        self._rest()
+
+    def _requeue(self, member: Member, kept: list[Item]) -> None:
+        # These go first and alone: what joined meanwhile may hold an intent, and would have them refused again.
+        self._staged[:0] = member.blobs
+        self._pending.extendleft(reversed(kept))
+        self._take_only = len(kept)
+        self._due = self._due or bool(kept)
+
+    def _wait_for_row(self, member: Member) -> None:
+        self._resend = member
+        wait_s = self._busy_s * (0.5 + self._writer.random())
+        self._busy_s = min(2 * self._busy_s, _BUSY_MOST_S)
+        asyncio.get_running_loop().call_later(wait_s, self._writer.ready, self)
+
+    def _rest(self) -> None:
+        if self._pending and self._due:
+            self._writer.ready(self)
+            return
+        self._idle = True
+        self._writer.rested()
+        if self._pending and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._writer.hold_s, self._hold_is_over)
+
+    def _commit(self, items: Iterable[Item], seq: int) -> None:
+        for item in items:
+            seq += len(item.entries)
+            self._writer.release(item.size)
+            item.settle(seq)
+
+    def _fail(self, items: Iterable[Item], error: Exception) -> None:
+        for item in items:
+            self._writer.release(item.size)
+            if not item.fail(error):
+                self._failure = error
+
+    def _item(
+        self,
+        events: tuple[AnyEvent, ...],
+        approvals: Iterable[ApprovalRow],
+        next_: Park | Finish | None,
+        fold_to: int | None,
+    ) -> Item:
+        if not events:
+            raise ValueError("An append carries at least one event: no row of a run changes without a fact.")
+        at_us = self._writer.clock()
+        entries, size = list[Entry](), 0
+        for event in events:
+            type_ = event.type
+            body = encode(self.run, event, self.seal)
+            entries.append(Entry(type_.encode(), at_us, body, _FLAGS.get(type_, 0), counted(event)))
+            size += len(body)
+        item = Item(entries, size + self._staged_bytes)
+        self._staged_bytes = 0
+        item.fold_to = fold_to or 0
+        if approvals or next_:
+            self._add_rows(item, approvals, next_)
+        return item
+
+    def _add_rows(
+        self,
+        item: Item,
+        approvals: Iterable[ApprovalRow],
+        next_: Park | Finish | None,
+    ) -> None:
+        item.is_plain = False
+        item.approvals = tuple(self._encode_approval(row) for row in approvals)
+        if next_ is not None:
+            if item.has_intent():
+                raise ValueError("A run cannot announce something and park or end in one append.")
+            item.next = encode_next(next_)
+
+    def _encode_approval(self, row: ApprovalRow) -> bytes:
+        try:
+            return encode_approval(row)
+        except orjson.JSONEncodeError as error:
+            raise AppendRejected(self.run, f"A row of run {self.run} cannot be written as JSON: {error}.") from error
+
+    def _stage(self, ref: Ref, digest: bytes, body: bytes) -> None:
+        self._known.add(ref)
+        self._staged.append((digest, body))
+        self._staged_bytes += len(body)
+
+    def _push(self, item: Item) -> asyncio.Future[int]:
+        future = item.future = asyncio.get_running_loop().create_future()
+        self._pending.append(item)
+        self._due = True
+        if self._idle:
+            self._stir()
+        return future
+
+    def _stir(self) -> None:
+        self._idle = False
+        self._writer.stirred()
+        self._writer.ready(self)
+
+    async def _wait_for_room(self, item: Item) -> None:
+        await self._writer.room(item.size)
+        try:
+            self._refuse_if_stopped()
+        except BaseException:
+            self._writer.release(item.size)
+            raise
+
+    def _refuse_if_stopped(self) -> None:
+        if self.lost is not None:
+            raise self.lost
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        self._writer.refuse_if_closed(self.run)
+
+    def _hold_is_over(self) -> None:
+        self._timer = None
+        self.make_due()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,235 @@
+"""Group commit across runs: one statement carries what many runs append.
+
+Runs with something due stand in one queue. A few lanes, each a connection of its own, take from it whatever
+is there when they come free: alone a run commits at once, under load batches form by themselves. The queue is
+bounded in bytes, and `append` waits for room: that is the back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+from holdfast.domain.errors import DatabaseUnavailable, RunLost
+from holdfast.store.errors import unavailable
+from holdfast.store.journal.lane import Lane
+from holdfast.store.journal.run import RunJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from holdfast.domain.ids import Ref
+    from holdfast.store.claims import Claimed
+    from holdfast.store.journal.member import Member
+    from holdfast.store.pool import Database
+    from holdfast.store.vault import SubjectKey
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+class JournalWriter:
+    """Appends to the journals of all runs that this process holds. One event loop, one writer.
+
+    `max_batch` members and about `max_bytes` make a batch; `queue_bytes` may wait in all; `hold_s` is how
+    long held facts wait for company; `deadline_s` is how long an unreachable database is waited for. `clock`
+    gives microseconds since the Unix epoch. `probe` is told the crash points `append.before_send` and
+    `append.after_commit`.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        connections: int = 2,
+        max_batch: int = 128,
+        max_bytes: int = 1 << 20,
+        queue_bytes: int = 64 << 20,
+        hold_s: float = 0.005,
+        deadline_s: float = 30.0,
+        clock: Callable[[], int] = _now_us,
+        rng: Callable[[], float] = random.random,
+        probe: Callable[[str], None] | None = None,
+    ) -> None:
+        self.clock, self.random, self.probe = clock, rng, probe
+        self.hold_s, self.deadline_s = hold_s, deadline_s
+        self.down_since: float | None = None
+        """When the database went away, by the loop's clock. Shared by the lanes: callers wait once."""
+        self._max_batch, self._max_bytes, self._queue_bytes = max_batch, max_bytes, queue_bytes
+        self._queued_bytes = 0
+        self._journals: set[RunJournal] = set()
+        self._busy_journals = 0
+        self._ready: deque[RunJournal] = deque()
+        self._sleeping: deque[asyncio.Future[None]] = deque()
+        self._waking = False
+        self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._drained: asyncio.Future[None] | None = None
+        self._closed = False
+        self._lanes = [Lane(self, db) for _ in range(connections)]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> Self:
+        """Connect the lanes.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached.
+        """
+        for lane in self._lanes:
+            try:
+                await lane.connect()
+            except Exception as error:
+                raise unavailable(error) from error
+        self._tasks = [asyncio.create_task(lane.run(), name="holdfast.journal.lane") for lane in self._lanes]
+        for task in self._tasks:
+            task.add_done_callback(self._lane_ended)
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Commit what is queued and held, then disconnect. What cannot be committed in time fails."""
+        self._closed = True
+        for journal in list(self._journals):
+            journal.make_due()
+        if self._busy_journals and self._tasks:
+            self._drained = asyncio.get_running_loop().create_future()
+            waited_for = [self._drained, *self._tasks]
+            await asyncio.wait(waited_for, timeout=self.deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for journal in list(self._journals):
+            journal.lose(RunLost(journal.run, f"The journal writer was closed: run {journal.run} is let go."))
+        for lane in self._lanes:
+            await lane.disconnect()
+
+    def open(self, claim: Claimed, key: SubjectKey, *, known: Iterable[Ref] = ()) -> RunJournal:
+        """The journal of a run just claimed. `key` seals its content; `known` is what it already stored."""
+        journal = RunJournal(self, claim, key, known)
+        self._journals.add(journal)
+        return journal
+
+    def forget(self, journal: RunJournal) -> None:
+        """Let go of a run's journal. What it still had queued is committed nonetheless."""
+        journal.make_due()
+        self._journals.discard(journal)
+
+    def _lane_ended(self, task: asyncio.Task[None]) -> None:
+        # Lanes run until they are cancelled. One that ends by itself is a fault in this module: nobody may hang.
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._closed = True
+            for journal in list(self._journals):
+                journal.lose(
+                    RunLost(journal.run, f"The journal writer failed: {fault!r}. Run {journal.run} is let go.")
+                )
+
+    # What journals call.
+
+    def refuse_if_closed(self, run: UUID) -> None:
+        """Raise RunLost once the writer was closed."""
+        if self._closed:
+            raise RunLost(run, f"The journal writer was closed: run {run} is let go.")
+
+    def ready(self, journal: RunJournal) -> None:
+        """This run has something due and nothing flying."""
+        self._ready.append(journal)
+        self._wake()
+
+    def rested(self) -> None:
+        """A run went from having something due to idle."""
+        self._busy_journals -= 1
+        if self._busy_journals == 0 and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def stirred(self) -> None:
+        """A run went from idle to having something due."""
+        self._busy_journals += 1
+
+    def bill(self, size: int) -> None:
+        """These bytes are queued."""
+        self._queued_bytes += size
+
+    def release(self, size: int) -> None:
+        """These bytes are no longer queued: whoever waits for room gets it, in turn."""
+        self._queued_bytes -= size
+        while self._room and not self._is_over(self._room[0][0]):
+            wanted, waiter = self._room.popleft()
+            if not waiter.done():
+                self._queued_bytes += wanted
+                waiter.set_result(None)
+
+    def is_full(self, size: int) -> bool:
+        """Whether an append of this size has to wait, for room or for those who wait already."""
+        return bool(self._room) or self._is_over(size)
+
+    async def room(self, size: int) -> None:
+        """Wait until this much fits in. Returns with it billed."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._room.append((size, waiter))
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.release(size)
+            raise
+
+    def _is_over(self, size: int) -> bool:
+        return self._queued_bytes > 0 and self._queued_bytes + size > self._queue_bytes
+
+    # What lanes call.
+
+    async def next_batch(self) -> list[Member]:
+        """Wait for something due and take as much of it as one statement carries."""
+        while True:
+            while not self._ready:
+                self._waking = False
+                waiter = asyncio.get_running_loop().create_future()
+                self._sleeping.append(waiter)
+                await waiter
+            batch = self._gather()
+            self._waking = False
+            if self._ready:
+                self._wake()
+            if batch:
+                return batch
+
+    def _gather(self) -> list[Member]:
+        batch: list[Member] = []
+        size = 0
+        while self._ready and len(batch) < self._max_batch and size < self._max_bytes:
+            member = self._ready.popleft().take(self._max_bytes - size)
+            if member is not None:
+                batch.append(member)
+                size += member.size
+        return batch
+
+    def _wake(self) -> None:
+        # One lane at a time. It starts in the loop's next turn, so siblings that finish in this turn join it.
+        if not self._waking and self._sleeping:
+            self._waking = True
+            self._sleeping.popleft().set_result(None)
+
+    def outage_s(self) -> float:
+        """How long the database has been away, counted from now if this is the first sign."""
+        now = asyncio.get_running_loop().time()
+        if self.down_since is None:
+            self.down_since = now
+        return now - self.down_since
+
+    def unavailable(self, cause: Exception) -> DatabaseUnavailable:
+        """The error for those who waited as long as the deadline allows."""
+        error = DatabaseUnavailable(
+            f"The database did not answer for {self.deadline_s:g} s ({cause}). What was being appended may have "
+            "been committed or not. Check that PostgreSQL runs and that HOLDFAST_DATABASE_URL points to it."
+        )
+        error.__cause__ = cause
+        return error
