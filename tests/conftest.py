@@ -122,7 +122,8 @@ def _drop_leftovers(admin: psycopg.Connection[Any], keep: str) -> None:
 def _make_template(embedded: EmbeddedServer, admin: psycopg.Connection[Any], name: str) -> None:
     admin.execute("select pg_advisory_lock(1)")
     _drop_leftovers(admin, name)
-    if not admin.execute("select from pg_database where datname = %s and datistemplate", [name]).fetchone():
+    made = admin.execute("select 1 from pg_database where datname = %s and datistemplate", [name]).fetchone()
+    if made is None:
         admin.execute(f"drop database if exists {name} with (force)")
         admin.execute(f"create database {name}")
         migrate.migrate(embedded.url(user="admin", database=name))
