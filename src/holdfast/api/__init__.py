@@ -1,0 +1,11 @@
+"""The HTTP interface: translation between requests and use cases, and nothing else.
+
+`create_api` makes the application. A request's way: a route in `routes/` reads path, query and body
+(`body.py` enforces the size while reading), calls one use case, and answers with its view as raw JSON.
+Whatever is raised becomes a problem document (RFC 9457) in `problems.py`, where each problem is catalogued.
+Streams are in `sse.py`.
+"""
+
+from holdfast.api.application import create_api
+
+__all__ = ["create_api"]

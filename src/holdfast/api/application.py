@@ -1,0 +1,49 @@
+"""The FastAPI application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from holdfast import __version__
+from holdfast.api import problems
+from holdfast.api.routes import approvals, events, health, runs, tasks
+from holdfast.api.routes import problems as problem_pages
+from holdfast.api.sse import HEARTBEAT_S
+
+if TYPE_CHECKING:
+    from holdfast.service.services import Services
+
+MAX_BODY_BYTES = 1 << 20
+_DESCRIPTION = (
+    "Durable runs of agents. Start a run, follow it as server-sent events from any replica, decide what it asks. "
+    "Errors are problem documents (RFC 9457); their `type` is a path on this server that explains them."
+)
+
+
+def create_api(
+    services: Services, *, max_body_bytes: int = MAX_BODY_BYTES, heartbeat_s: float = HEARTBEAT_S
+) -> FastAPI:
+    """The HTTP interface over `services`.
+
+    Args:
+        services: what the use cases work with; opened and closed by the caller.
+        max_body_bytes: bodies larger than this are refused while they are read.
+        heartbeat_s: seconds of silence after which an event stream sends a comment.
+    """
+    api = FastAPI(
+        title="Holdfast",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,  # the page loads scripts from elsewhere, and only loopback can be counted on
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    api.state.services = services
+    api.state.max_body_bytes = max_body_bytes
+    api.state.heartbeat_s = heartbeat_s
+    problems.install(api)
+    for routes in (tasks, runs, events, approvals, health, problem_pages):
+        api.include_router(routes.router)
+    return api

@@ -1,0 +1,121 @@
+"""Every problem this interface answers with. Its `type` is `/problems/<slug>`, stable, and served with this text."""
+
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One kind of problem."""
+
+    slug: str
+    status: int
+    title: str
+    what_to_do: str
+
+
+CATALOGUE: dict[str, Problem] = {
+    problem.slug: problem
+    for problem in (
+        Problem(
+            "bad-request",
+            400,
+            "Bad request",
+            "The request cannot be understood as it is. `detail` says what to change.",
+        ),
+        Problem(
+            "malformed-json", 400, "Malformed JSON", "The body is not JSON in UTF-8. `detail` says where it goes wrong."
+        ),
+        Problem(
+            "invalid-cursor",
+            400,
+            "Invalid cursor",
+            "Cursors are made by this interface and not to be composed. Send one as it was received, or none to begin "
+            "at the start.",
+        ),
+        Problem("not-found", 404, "Not found", "Nothing with this id exists, or you may not see it. Check the id."),
+        Problem(
+            "unknown-task",
+            404,
+            "Unknown task",
+            "No task with this name is registered. `GET /v1/tasks` lists those there are.",
+        ),
+        Problem(
+            "no-such-route",
+            404,
+            "No such route",
+            "Nothing is served under this path. `GET /openapi.json` lists the routes.",
+        ),
+        Problem(
+            "method-not-allowed",
+            405,
+            "Method not allowed",
+            "This path is served, but not with this method. The `Allow` header names those that are.",
+        ),
+        Problem(
+            "idempotency-key-reused",
+            409,
+            "Idempotency key reused",
+            "An idempotency key names one request. The same key came with another one, and nothing was done. Use a new "
+            "key for a new request.",
+        ),
+        Problem(
+            "run-finished",
+            409,
+            "The run has ended",
+            "Nothing more can be delivered to a run that has ended. Start another.",
+        ),
+        Problem(
+            "already-decided",
+            409,
+            "Already decided",
+            "Somebody decided this first, or the run ended. Nothing was changed. `GET /v1/approvals/{id}` shows how it "
+            "stands.",
+        ),
+        Problem(
+            "digest-mismatch",
+            409,
+            "Digest mismatch",
+            "A decision is bound to exactly what was shown. The digest sent is not the one of what waits. Look again, "
+            "then decide.",
+        ),
+        Problem(
+            "erased",
+            410,
+            "Erased",
+            "The content of this person was erased. It cannot be read, and nothing can be added to it.",
+        ),
+        Problem("too-large", 413, "Too large", "The content is larger than the limit that `detail` names. Send less."),
+        Problem(
+            "unsupported-media-type",
+            415,
+            "Unsupported media type",
+            "Bodies are JSON. Send `Content-Type: application/json`.",
+        ),
+        Problem(
+            "invalid-input",
+            422,
+            "Invalid input",
+            "The input was read and does not fit. `detail` names each place. Nothing was stored.",
+        ),
+        Problem(
+            "invalid-request",
+            422,
+            "Invalid request",
+            "A part of the request does not fit: `errors` names each place. `GET /openapi.json` says what is expected. "
+            "Nothing was stored.",
+        ),
+        Problem(
+            "internal-error",
+            500,
+            "Internal error",
+            "A fault of Holdfast. The server's log has it under the time of this answer. Sending the request again is "
+            "safe with an idempotency key.",
+        ),
+        Problem(
+            "unavailable",
+            503,
+            "Unavailable",
+            "The installation cannot serve this now; an operator has to act, or has already. Try again after the "
+            "seconds in `Retry-After`.",
+        ),
+    )
+}

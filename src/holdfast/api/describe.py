@@ -1,0 +1,45 @@
+"""What the OpenAPI document says of a route beside what its signature says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from holdfast.api.catalogue import CATALOGUE
+from holdfast.api.problems import MEDIA_TYPE, ProblemView
+
+EVERYWHERE = ("internal-error", "unavailable")
+BODY = ("malformed-json", "too-large", "unsupported-media-type", "invalid-request", "invalid-input")
+
+
+def problems(*slugs: str) -> dict[int | str, dict[str, Any]]:
+    """The problems a route can answer with, by status, each with an example."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for slug in (*slugs, *EVERYWHERE):
+        kind = CATALOGUE[slug]
+        entry = found.setdefault(
+            kind.status, {"description": "", "model": ProblemView, "content": {MEDIA_TYPE: {"examples": {}}}}
+        )
+        entry["description"] = "; ".join(filter(None, [entry["description"], kind.title]))
+        entry["content"][MEDIA_TYPE]["examples"][slug] = {
+            "value": {
+                "type": f"/problems/{slug}",
+                "title": kind.title,
+                "status": kind.status,
+                "detail": kind.what_to_do,
+                "instance": "/v1/…",
+            }
+        }
+    return found
+
+
+def body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """The request body, for routes that read it themselves."""
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+
+
+def answer(status: int, model: type[BaseModel], description: str) -> dict[int | str, dict[str, Any]]:
+    """A successful answer."""
+    return {status: {"model": model, "description": description}}

@@ -1,0 +1,86 @@
+"""What waits for people, and their decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from holdfast.api.bodies import DecisionBody
+from holdfast.api.body import read_body
+from holdfast.api.describe import BODY, answer, body, problems
+from holdfast.api.requests import TheServices, TheWho, read_id, reply
+from holdfast.service.decide_approval import decide
+from holdfast.service.list_tasks_to_decide import PAGE, PAGE_MOST, get_task_to_decide, list_tasks_to_decide
+from holdfast.service.views import ApprovalPage, ApprovalView
+
+router = APIRouter(tags=["approvals"])
+State = Literal["pending", "approved", "rejected", "done", "not_done", "fail_run", "void", "all"]
+
+
+@router.get(
+    "/v1/approvals",
+    summary="List what waits for people",
+    responses={
+        **answer(200, ApprovalPage, "Human tasks, oldest first."),
+        **problems("invalid-cursor", "invalid-request"),
+    },
+)
+async def get_approvals(
+    services: TheServices,
+    who: TheWho,
+    state: Annotated[State, Query()] = "pending",
+    run: Annotated[str | None, Query(description="Only those of this run.")] = None,
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
+) -> Response:
+    """Approvals to give and effects in doubt to resolve, each with exactly the arguments it is about."""
+    return reply(
+        await list_tasks_to_decide(
+            services,
+            who,
+            run=None if run is None else read_id(run),
+            state=None if state == "all" else state,
+            cursor=cursor or None,
+            limit=limit,
+        )
+    )
+
+
+@router.get(
+    "/v1/approvals/{approval}",
+    summary="Get one human task",
+    responses={**answer(200, ApprovalView, "The task, decided or not."), **problems("not-found")},
+)
+async def get_approval(approval: str, services: TheServices, who: TheWho) -> Response:
+    """An approval or an effect in doubt, with its digest."""
+    return reply(await get_task_to_decide(services, who, read_id(approval)))
+
+
+@router.post(
+    "/v1/approvals/{approval}/decision",
+    summary="Decide",
+    openapi_extra=body(DecisionBody),
+    responses={
+        **answer(200, ApprovalView, "The task as decided."),
+        **problems("not-found", "already-decided", "digest-mismatch", "erased", *BODY),
+    },
+)
+async def post_decision(request: Request, approval: str, services: TheServices, who: TheWho) -> Response:
+    """Approve or reject a call; or say what became of an effect in doubt.
+
+    `digest` is the one of what was shown to whoever decides: the decision is about exactly that.
+    """
+    given = await read_body(request, DecisionBody)
+    view = await decide(
+        services,
+        who,
+        read_id(approval),
+        given.verdict,
+        digest=given.digest,
+        args=given.args,
+        reason=given.reason,
+        result=given.result,
+    )
+    return reply(view)

@@ -1,0 +1,56 @@
+"""A human task as people get it: with exactly the arguments it is about."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from holdfast.domain.errors import NotFound
+from holdfast.service.contents import MISSING, Contents
+from holdfast.service.existing import existing_run
+from holdfast.service.services import Services, Who
+from holdfast.service.views import ApprovalView
+from holdfast.store import approvals
+from holdfast.store.approvals import ApprovalTask
+
+
+async def existing_approval(services: Services, who: Who, approval: UUID) -> ApprovalTask:
+    """The row of a human task.
+
+    Raises:
+        NotFound: there is no such task for this tenant.
+    """
+    row = await approvals.get_approval(services.db, who.tenant, approval)
+    if row is None:
+        raise no_approval()
+    return row
+
+
+def no_approval() -> NotFound:
+    """The error that says so."""
+    return NotFound(
+        "There is no approval or effect in doubt with this id. `GET /v1/approvals` or `holdfast approvals ls` lists "
+        "what waits for a decision."
+    )
+
+
+async def approval_view(services: Services, who: Who, row: ApprovalTask) -> ApprovalView:
+    """The task with its arguments, opened."""
+    run = await existing_run(services, who, row.run)
+    args = await Contents(services, who.tenant, row.run, run.subject).shown(row.args.hex(), whole=True)
+    return ApprovalView(
+        id=row.id,
+        run=row.run,
+        kind=row.kind,
+        state=row.state,
+        scope=row.scope,
+        step=row.step,
+        call=row.call,
+        tool=row.tool,
+        key=row.key,
+        args=args or MISSING,
+        digest=row.digest,
+        why=row.why,
+        asked_at=row.asked_at,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
+    )

@@ -1,0 +1,61 @@
+"""A run's row as readers get it, with how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.domain import events as ev
+from holdfast.service.contents import Contents
+from holdfast.service.event_view import ReadEvent
+from holdfast.service.services import Services
+from holdfast.service.views import ContentView, ErrorView, RunView, UsageView
+from holdfast.store.runs import RunRow
+
+
+def row_view(row: RunRow, **more: Any) -> RunView:
+    """What the row alone says."""
+    return RunView(
+        id=row.id,
+        task=row.task,
+        task_version=row.task_version,
+        state=row.state,
+        waiting_on=row.waiting_on,
+        wake_at=row.wake_at,
+        session=row.session,
+        principal=row.principal,
+        parent=row.parent,
+        priority=row.priority,
+        cancelling=row.cancelling and not row.state.is_final,
+        seq=row.seq,
+        usage=UsageView(
+            steps=row.steps,
+            model_requests=row.model_requests,
+            tool_calls=row.tool_calls,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+        ),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        updated_at=row.updated_at,
+        **more,
+    )
+
+
+async def full_view(services: Services, row: RunRow) -> RunView:
+    """The run with its labels and, once it has ended, its output or error."""
+    first = await services.journal(row.tenant, row.id, after=0, limit=1)
+    accepted = ReadEvent.of(first[0]).event if first else None
+    labels = accepted.labels if isinstance(accepted, ev.RunAccepted) else None
+    if not row.state.is_final:
+        return row_view(row, labels=labels)
+    last = await services.journal(row.tenant, row.id, after=row.seq - 1, limit=1)
+    contents = Contents(services, row.tenant, row.id, row.subject)
+    match ReadEvent.of(last[0]).event if last else None:
+        case ev.RunSucceeded() as end:
+            return row_view(row, labels=labels, output=await contents.shown(end.output, whole=True))
+        case ev.RunFailed() as end:
+            message = await contents.shown(end.message) or ContentView()
+            return row_view(row, labels=labels, error=ErrorView(error=end.error, message=message, place=end.place))
+        case _:
+            return row_view(row, labels=labels)

@@ -1,0 +1,86 @@
+"""What the use cases of a process share, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import uuid_utils.compat
+
+from holdfast.domain.errors import UnknownTask
+from holdfast.domain.ids import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from holdfast.app import App, Task
+    from holdfast.store.hashing import StoredEvent
+    from holdfast.store.hints import Hints
+    from holdfast.store.pool import Database
+    from holdfast.store.reader import RunReader
+    from holdfast.store.vault import SubjectKey, Vault
+
+MAX_CONTENT_BYTES = 1 << 20
+"""The largest input, message or decision, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Somebody acting in a tenant."""
+
+    tenant: UUID
+    principal: str
+
+
+LOCAL = Who(DEFAULT_TENANT, "local")
+"""The one person of an installation without identities."""
+
+
+def utc_now() -> datetime:
+    """The clock that stamps what this process writes."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a process needs to serve requests. Made in `wiring.py`, and by tests."""
+
+    db: Database
+    vault: Vault
+    reader: RunReader
+    hints: Hints
+    app: App | None = None
+    """None where no tasks are known, as in commands that only look."""
+    max_content_bytes: int = MAX_CONTENT_BYTES
+    now: Callable[[], datetime] = utc_now
+    new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
+
+    def task(self, name: str) -> Task:
+        """The registered task of that name.
+
+        Raises:
+            UnknownTask: there is none.
+        """
+        if self.app is None:
+            raise UnknownTask(
+                f"There is no task '{name}': this process has no application. Name one, as in `--app app.py:app`."
+            )
+        return self.app[name]
+
+    async def journal(self, tenant: UUID, run: UUID, *, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
+        """A run's events after a sequence, oldest first; read again where the database went away meanwhile."""
+        return await self.db.repeat(lambda: self.reader.journal(tenant, run, after=after, limit=limit))
+
+    async def blobs(self, tenant: UUID, run: UUID, refs: Iterable[str]) -> dict[str, bytes]:
+        """Sealed content of a run by reference; read again as `journal` does."""
+        wanted = list(refs)
+        return await self.db.repeat(lambda: self.reader.blobs(tenant, run, wanted))
+
+    async def subject_key(self, tenant: UUID, subject: str) -> SubjectKey:
+        """The key of a subject, made if it is new.
+
+        Raises:
+            Erased: it was destroyed.
+        """
+        return await self.db.repeat(lambda: self.vault.subject(tenant, subject))

@@ -1,0 +1,37 @@
+"""The whole story of a run, for people."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from holdfast.service.approval_view import approval_view
+from holdfast.service.contents import Contents
+from holdfast.service.event_view import ReadEvent
+from holdfast.service.existing import existing_run
+from holdfast.service.run_view import full_view
+from holdfast.service.services import Services, Who
+from holdfast.service.story import Story
+from holdfast.service.views import StoryView
+from holdfast.store import approvals
+
+_WAITING_MOST = 200
+
+
+async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
+    """Every step of a run with times, tokens, what it waited for and why, and what people have to decide.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    row = await existing_run(services, who, run)
+    events = await services.journal(who.tenant, run)
+    story = Story(ReadEvent.of(stored) for stored in events)
+    plain = await Contents(services, who.tenant, run, row.subject).plain(story.refs)
+    pending = await approvals.list_approvals(
+        services.db, who.tenant, run=run, state="pending", after=None, limit=_WAITING_MOST
+    )
+    return StoryView(
+        run=await full_view(services, row),
+        steps=story.views(plain),
+        waiting=[await approval_view(services, who, one) for one in pending],
+    )

@@ -1,0 +1,165 @@
+"""Ask for a run: checked, sealed, and in the database before the answer is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from holdfast.domain import events as ev
+from holdfast.domain.errors import IdempotencyConflict, InvalidInput, NotFound
+from holdfast.service.content import check_text, to_json
+from holdfast.service.existing import existing_run
+from holdfast.service.run_view import row_view
+from holdfast.service.services import Services, Who
+from holdfast.service.views import RunView
+from holdfast.store import runs
+from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
+from holdfast.store.vault import Sealed, SubjectKey
+
+PRIORITY_MOST = 100
+LABELS_MOST = 32
+LABEL_NAME_CHARS = 64
+LABEL_VALUE_CHARS = 256
+KEY_CHARS = 255
+
+
+async def start_run(
+    services: Services,
+    who: Who,
+    task: str,
+    input: Any,  # noqa: A002 - the word of the interface
+    *,
+    session: UUID | None = None,
+    idempotency_key: str | None = None,
+    priority: int = 0,
+    labels: Mapping[str, str] | None = None,
+) -> RunView:
+    """Accept a run of `task`. When this returns, the run survives everything that the database survives.
+
+    Args:
+        services: what this process has.
+        who: the one who asks; the run is about and for them.
+        task: the registered task's name.
+        input: the input as JSON shapes.
+        session: the conversation to go on with, or to begin under this id.
+        idempotency_key: asking again with the same key and the same request answers with the first run.
+        priority: -100 to 100; higher is taken first.
+        labels: names and values to find the run by. Not encrypted: no personal content.
+
+    Raises:
+        UnknownTask: no such task is registered.
+        InvalidInput: the input does not fit the task, or something cannot be stored.
+        TooLarge: the input is larger than the limit.
+        IdempotencyConflict: the key was used with another request.
+        NotFound: the session belongs to somebody else.
+    """
+    registered = services.task(task)
+    _check(priority, labels or {}, idempotency_key)
+    content = to_json(input, what="input", max_bytes=services.max_content_bytes)
+    registered.read_input(input)
+    joined = None if session is None else await _session(services, who, session)
+    subject = who.principal if joined is None else joined.subject
+    key = await services.subject_key(who.tenant, subject)
+    sealed = key.seal(content)
+    accepted = ev.RunAccepted(
+        task=task,
+        task_version=registered.version,
+        subject=subject,
+        principal=who.principal,
+        input=sealed.ref,
+        session=session,
+        history_of=None if joined is None else joined.last_run,
+        priority=priority,
+        labels=dict(labels or {}),
+    )
+    idempotency = None
+    if idempotency_key is not None:
+        request = _request_digest(key, accepted)
+        idempotency = runs.Idempotency(f"start_run:{who.principal}", idempotency_key, request)
+    return await _accept(services, who, accepted, sealed, idempotency)
+
+
+async def _session(services: Services, who: Who, session: UUID) -> runs.SessionRow | None:
+    """The conversation, or None where it is new: it is made with the run."""
+    found = await runs.get_session(services.db, who.tenant, session)
+    if found is not None and found.principal != who.principal:
+        raise NotFound("There is no session with this id. Leave it out to start without one, or send a new id.")
+    return found
+
+
+async def _accept(
+    services: Services,
+    who: Who,
+    accepted: ev.RunAccepted,
+    sealed: Sealed,
+    idempotency: runs.Idempotency | None,
+) -> RunView:
+    run, at = services.new_id(), services.now()
+    body = ev.dump(accepted)
+    answer = await runs.accept_run(
+        services.db,
+        who.tenant,
+        run,
+        task=accepted.task,
+        task_version=accepted.task_version,
+        session=accepted.session,
+        principal=accepted.principal,
+        subject=accepted.subject,
+        priority=accepted.priority,
+        at=at,
+        body=body.decode(),
+        hash=_first_hash(who.tenant, run, at, body),
+        blobs={sealed.digest: sealed.body},
+        idempotency=idempotency,
+    )
+    if answer.outcome == "conflict":
+        raise IdempotencyConflict(
+            "This idempotency key was used before with a different request, and no run was started. Send the first "
+            "request again to get its run, or use a new key for a new run."
+        )
+    services.hints.notify("q")
+    labels = accepted.labels if answer.outcome == "accepted" else None
+    return row_view(await existing_run(services, who, answer.run), labels=labels)
+
+
+def _first_hash(tenant: UUID, run: UUID, at: datetime, body: bytes) -> bytes:
+    return event_hash(chain_prefix(tenant, run), 1, ev.RunAccepted.type.encode(), microseconds(at), body, GENESIS)
+
+
+def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
+    """What tells one request from another. Keyed, so that nobody can test a guess at its input."""
+    said = {
+        "task": accepted.task,
+        "input": accepted.input,
+        "session": accepted.session,
+        "priority": accepted.priority,
+        "labels": accepted.labels,
+    }
+    return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
+
+
+def _check(priority: int, labels: Mapping[str, str], idempotency_key: str | None) -> None:
+    if abs(priority) > PRIORITY_MOST:
+        raise InvalidInput(f"The priority {priority} is not between -{PRIORITY_MOST} and {PRIORITY_MOST}.")
+    if len(labels) > LABELS_MOST:
+        raise InvalidInput(f"There are {len(labels)} labels; the most is {LABELS_MOST}.")
+    for name, value in labels.items():
+        if not 0 < len(check_text(name, what="name of a label")) <= LABEL_NAME_CHARS:
+            raise InvalidInput(f"A label's name has {len(name)} characters; it needs 1 to {LABEL_NAME_CHARS}.")
+        if len(check_text(value, what="value of a label")) > LABEL_VALUE_CHARS:
+            raise InvalidInput(f"Label '{name}' has a value of more than {LABEL_VALUE_CHARS} characters.")
+    check_idempotency_key(idempotency_key)
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Refuse a key that could not be sent, stored or told apart.
+
+    Raises:
+        InvalidInput: it is empty, too long, or not printable ASCII.
+    """
+    if key is not None and not (0 < len(key) <= KEY_CHARS and key.isascii() and key.isprintable()):
+        raise InvalidInput(f"The idempotency key has to be 1 to {KEY_CHARS} printable ASCII characters, as a UUID is.")

@@ -1,0 +1,209 @@
+"""What use cases answer with. These are the shapes of the HTTP interface and of `--json`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from holdfast.domain.state import RunState, WaitingOn
+
+
+class View(BaseModel):
+    """What all views have in common."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+
+class ContentView(View):
+    """One piece of content, as far as it can be shown."""
+
+    value: Any = None
+    """The content, where it is neither erased nor truncated."""
+    truncated: bool = False
+    """It is larger than is shown here: `text` holds its beginning."""
+    text: str | None = None
+    size_bytes: int | None = None
+    """Its whole size, where it was truncated."""
+    erased: bool = False
+    """Its subject's key was destroyed: nobody can read it any more."""
+    missing: bool = False
+    """The journal names it, but it is not stored."""
+
+
+class ErrorView(View):
+    """Why a run failed."""
+
+    error: str
+    """The kind of error."""
+    message: ContentView
+    place: str = ""
+    """Where in the run it arose."""
+
+
+class UsageView(View):
+    """What a run used so far."""
+
+    steps: int
+    model_requests: int
+    tool_calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class RunView(View):
+    """One run."""
+
+    id: UUID
+    task: str
+    task_version: str
+    state: RunState
+    waiting_on: WaitingOn | None = None
+    """What a parked run waits for."""
+    wake_at: datetime | None = None
+    session: UUID | None = None
+    principal: str
+    parent: UUID | None = None
+    priority: int = 0
+    labels: dict[str, str] | None = None
+    """None in lists."""
+    cancelling: bool = False
+    """Cancellation was asked for and the run has not ended yet."""
+    seq: int
+    """The last event of its journal."""
+    usage: UsageView
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    updated_at: datetime
+    output: ContentView | None = None
+    """Of a run that succeeded. None in lists."""
+    error: ErrorView | None = None
+    """Of a run that failed. None in lists."""
+
+
+class RunPage(View):
+    """Some runs, newest first."""
+
+    items: list[RunView]
+    next: str | None = None
+    """The cursor of the page after this one; None on the last."""
+
+
+class TaskView(View):
+    """A task that runs can be started of."""
+
+    name: str
+    version: str
+    input_schema: dict[str, Any]
+
+
+class EventView(View):
+    """One fact in a run's journal."""
+
+    id: str
+    """The place in the stream behind this event: send it as `Last-Event-ID` or `after`."""
+    seq: int
+    type: str
+    at: datetime
+    data: dict[str, Any]
+    """The event's own fields. Content is named by digest here and shown in `content`."""
+    content: dict[str, ContentView] = Field(default_factory=dict[str, ContentView])
+    """Content by the field of `data` that names it."""
+
+
+class EventPage(View):
+    """Some durable events, in order."""
+
+    items: list[EventView]
+    next: str
+    """Send it as `after` to get the events behind these."""
+    ended: bool
+    """Whether the last of these is the run's last."""
+
+
+class DeltaView(View):
+    """Text of a model response as it is generated, or as it was."""
+
+    id: str
+    seq: int
+    """The event that asked for the response."""
+    attempt: int
+    part: int
+    kind: Literal["text", "thinking", "tool_call"]
+    start: int
+    """Where `text` begins in the part, in characters."""
+    text: str
+
+
+class VoidView(View):
+    """The text of this attempt that was shown is not part of the run: the attempt was given up."""
+
+    id: str
+    seq: int
+    attempt: int
+
+
+StreamItem = EventView | DeltaView | VoidView
+
+
+class ApprovalView(View):
+    """Something a person has to decide: whether a tool may be called, or what became of an effect."""
+
+    id: UUID
+    run: UUID
+    kind: Literal["approval", "in_doubt"]
+    state: Literal["pending", "approved", "rejected", "done", "not_done", "fail_run", "void"]
+    scope: str
+    step: int
+    call: str
+    tool: str
+    key: str | None = None
+    """The idempotency key of the effect."""
+    args: ContentView
+    """Exactly the arguments that the decision is about."""
+    digest: str
+    """Send it with the decision: it says what was shown."""
+    why: str | None = None
+    asked_at: datetime
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+
+
+class ApprovalPage(View):
+    """Some human tasks, oldest first."""
+
+    items: list[ApprovalView]
+    next: str | None = None
+
+
+class StepView(View):
+    """One thing that happened in a run, as a person would tell it."""
+
+    seq: int
+    kind: Literal["accepted", "model", "tool", "output", "approval", "in_doubt", "message", "wait", "change", "end"]
+    scope: str = ""
+    step: int | None = None
+    title: str
+    outcome: str = ""
+    """Empty while it is going on."""
+    at: datetime
+    ended_at: datetime | None = None
+    duration_ms: int | None = None
+    attempts: int = 1
+    input_tokens: int = 0
+    output_tokens: int = 0
+    why: str = ""
+    """What it waited for, or why it ended so."""
+    content: dict[str, ContentView] = Field(default_factory=dict[str, ContentView])
+
+
+class StoryView(View):
+    """A run and every step of it."""
+
+    run: RunView
+    steps: list[StepView]
+    waiting: list[ApprovalView]
+    """What people have to decide for it to go on."""
