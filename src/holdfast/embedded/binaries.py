@@ -119,24 +119,36 @@ def reachable(binaries: Binaries, account: Account) -> Binaries:
     """
     if os.geteuid() != 0 or can_reach(account, binaries.bin_dir):
         return binaries
+    install = binaries.bin_dir.parent
+    at = binaries.bin_dir.stat()
+    base = Path("/var/cache/holdfast")
+    home = base / f"postgresql-{binaries.version}-{at.st_dev:x}-{at.st_ino:x}-{int(at.st_mtime)}"
+    if not home.exists():
+        _copy(install, base, home)
+    return binaries._replace(bin_dir=home / install.parent.name / install.name / "bin")
+
+
+def _copy(install: Path, base: Path, home: Path) -> None:
+    """Copy the programs and what they load, whole or not at all; the places relative to each other stay."""
     import shutil
     import tempfile
 
-    key = binaries.bin_dir.stat()
-    base = Path("/var/cache/holdfast")
-    home = base / f"postgresql-{binaries.version}-{key.st_dev:x}-{key.st_ino:x}-{int(key.st_mtime)}"
-    if not home.exists():
-        base.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=base) as work:
-            for part in ("bin", "lib", "share"):
-                shutil.copytree(binaries.bin_dir.parent / part, Path(work, "new", part), symlinks=True)
-            Path(work, "new").chmod(0o755)
-            try:
-                Path(work, "new").rename(home)
-            except OSError:  # another process was first
-                if not home.exists():
-                    raise
-    return binaries._replace(bin_dir=home / "bin")
+    package = install.parent
+    libraries = package.with_name(f"{package.name}.libs")  # where a wheel keeps the libraries it carries
+    base.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=base) as work:
+        new = Path(work, "new")
+        for part in ("bin", "lib", "share"):
+            shutil.copytree(install / part, new / package.name / install.name / part, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, new / libraries.name, symlinks=True)
+        for made in (new, new / package.name, new / package.name / install.name):
+            made.chmod(0o755)
+        try:
+            new.rename(home)
+        except OSError:  # another process was first
+            if not home.exists():
+                raise
 
 
 def interpreter() -> str:

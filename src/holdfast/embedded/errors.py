@@ -3,7 +3,7 @@
 OUTSIDE = "or use a PostgreSQL of your own (15 or later) by setting HOLDFAST_DATABASE_URL"
 
 
-class EmbeddedUnavailable(Exception):  # noqa: N818  (named by the state the operator finds, not by "Error")
+class EmbeddedUnavailable(Exception):
     """The embedded PostgreSQL cannot be used here; the message says what to do."""
 
 
@@ -23,5 +23,8 @@ class StartFailed(EmbeddedUnavailable):
     """PostgreSQL was started and did not become ready. `log_tail` is the end of what it said."""
 
     def __init__(self, message: str, log_tail: str = "") -> None:
-        super().__init__(f"{message}\n{log_tail}".rstrip())
+        super().__init__(message)
         self.log_tail = log_tail
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\n{self.log_tail}".rstrip()

@@ -111,8 +111,8 @@ def _hear(answer: IO[bytes], deadline_s: float) -> None:
     said = os.read(answer.fileno(), 65536) if ready else b""
     if not said:
         return
-    message: dict[str, str] = {}
+    message: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
         message = json.loads(said)
     if "error" in message:
-        raise getattr(errors, message["error"])(message["message"])
+        raise getattr(errors, message["error"])(*message["arguments"])

@@ -130,9 +130,13 @@ def write_state(layout: Layout, state: dict[str, Any]) -> None:
     """Publish `state`, whole or not at all."""
     temporary = layout.root / f"server.json.{os.getpid()}"
     fd = open_shared(layout, temporary, os.O_WRONLY | os.O_TRUNC)
-    with os.fdopen(fd, "w") as file:
-        json.dump(state, file)
-    temporary.replace(layout.state)
+    try:
+        with os.fdopen(fd, "w") as file:
+            json.dump(state, file)
+        temporary.replace(layout.state)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def unusable(root: Path, error: OSError) -> DirectoryNotUsable:

@@ -24,7 +24,7 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    "log_line_prefix": "%m [%p] %u@%d ",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
     "lc_messages": "C",
 }
 # Ours alone: the lifetime, the socket and its safety hang on them.
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     """One server to run. All of it travels as JSON to the supervisor."""
 
     root: str
-    pgdata_argument: str
+    by_descriptor: bool
     bin_dir: str
     version: str
     uid: int
@@ -96,7 +96,7 @@ def make_plan(layout: Layout, options: Options) -> Plan:
         options = options._replace(tcp_port=_free_port())
     return Plan(
         root=os.fspath(layout.root),
-        pgdata_argument=_pgdata_argument(layout, account),
+        by_descriptor=_by_descriptor(layout, account),
         bin_dir=os.fspath(binaries.bin_dir),
         version=binaries.version,
         uid=account.uid,
@@ -107,21 +107,20 @@ def make_plan(layout: Layout, options: Options) -> Plan:
     )
 
 
-def _pgdata_argument(layout: Layout, account: Account) -> str:
-    """How the server names its data directory: by path, or as the directory it is started in.
+def _by_descriptor(layout: Layout, account: Account) -> bool:
+    """Whether the server gets its data directory as an open descriptor instead of a path.
 
     A server that root runs as another user may be unable to pass through the parents (a project in
-    /root, a 0700 temporary directory). It is started inside the directory, and this name for it needs
-    no parents.
+    /root, a 0700 temporary directory). A descriptor that root opened needs no parents.
     """
     if os.geteuid() != 0 or can_reach(account, layout.root):
-        return os.fspath(layout.pgdata)
+        return False
     if sys.platform != "linux":
         raise DirectoryNotUsable(
             f"Root's PostgreSQL runs as another OS user, which cannot enter {layout.root}. "
             f"Run Holdfast as an ordinary user, name a data directory that others may enter, {OUTSIDE}."
         )
-    return "/proc/self/cwd"
+    return True
 
 
 def _free_port() -> int:

@@ -42,34 +42,40 @@ def _death_signal(signum: int) -> Callable[[], None]:
 
 def _spawn(
     plan: Plan,
-    command: list[str],
-    cwd: Path,
+    program: str,
+    pgdata: Path,
+    arguments: list[str],
     death: int,
     *,
     stdin: int,
     output: int,
     keep: tuple[int, ...] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program as the server's user, inside `cwd`, with nothing of our environment in it.
+    """Start a program on `pgdata` as the server's user, with nothing of our environment in it.
 
     It is sent the signal `death` when this process dies, and inherits the descriptors `keep`.
     """
+    directory = os.open(pgdata, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    where = f"/proc/self/fd/{directory}" if plan.by_descriptor else os.fspath(pgdata)
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
     drop = os.geteuid() == 0
-    return subprocess.Popen(  # noqa: S603  (a program we found, without a shell)
-        command,
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", **kept},
-        stdin=stdin,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        preexec_fn=_death_signal(death),  # noqa: PLW1509  (the supervisor has one thread)
-        umask=0o077,
-        pass_fds=keep,
-        user=plan.uid if drop else None,
-        group=plan.gid if drop else None,
-        extra_groups=supplementary_groups(plan.account) if drop else None,
-    )
+    try:
+        return subprocess.Popen(  # noqa: S603  (a program we found, without a shell)
+            [f"{plan.bin_dir}/{program}", "-D", where, *arguments],
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", **kept},
+            stdin=stdin,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_death_signal(death),  # noqa: PLW1509  (the supervisor has one thread)
+            umask=0o077,
+            pass_fds=(*keep, directory) if plan.by_descriptor else keep,
+            user=plan.uid if drop else None,
+            group=plan.gid if drop else None,
+            extra_groups=supplementary_groups(plan.account) if drop else None,
+        )
+    finally:
+        os.close(directory)
 
 
 def ensure_data(layout: Layout, plan: Plan) -> None:
@@ -90,25 +96,14 @@ def ensure_data(layout: Layout, plan: Plan) -> None:
 
 
 def _initdb(layout: Layout, plan: Plan, new: Path) -> None:
-    where = "/proc/self/cwd" if plan.pgdata_argument.startswith("/proc/") else os.fspath(new)
     locale = ["--no-locale"]
     if int(plan.version.split(".")[0]) >= 17:  # noqa: PLR2004  (first with a locale provider of its own)
         locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    command = [
-        f"{plan.bin_dir}/initdb",
-        "-D",
-        where,
-        "-U",
-        SUPERUSER,
-        "-E",
-        "UTF8",
-        "--data-checksums",
-        *locale,
-    ]
-    command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile=/dev/stdin"]
-    command += ["--no-sync"] if plan.options.settings.get("fsync") == "off" else []
+    arguments = ["-U", SUPERUSER, "-E", "UTF8", "--data-checksums", *locale]
+    arguments += ["--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile=/dev/stdin"]
+    arguments += ["--no-sync"] if plan.options.settings.get("fsync") == "off" else []
     with _password_file(layout, plan) as password:
-        initdb = _spawn(plan, command, new, signal.SIGKILL, stdin=password, output=subprocess.PIPE)
+        initdb = _spawn(plan, "initdb", new, arguments, signal.SIGKILL, stdin=password, output=subprocess.PIPE)
         said, _ = initdb.communicate()
     if initdb.returncode != 0:
         shutil.rmtree(new, ignore_errors=True)
@@ -136,6 +131,8 @@ class Postmaster:
     def __init__(self, layout: Layout, plan: Plan, lock: int) -> None:
         """Start it; `lock` is the descriptor of server.lock, which it takes over."""
         self._layout, self._plan = layout, plan
+        # No server lives (we have its lock): a socket here is dead, whatever pid its lock file names.
+        shutil.rmtree(plan.socket_dir, ignore_errors=True)
         make_socket_directory(layout, Path(plan.socket_dir), plan.account)
         log = open_shared(layout, layout.log, os.O_WRONLY | os.O_APPEND)
         self._log_start_bytes = os.fstat(log).st_size
@@ -144,8 +141,9 @@ class Postmaster:
             # A gentler stop could hang, and then an orphan would stay.
             self._process = _spawn(
                 plan,
-                self._command(),
+                "postgres",
                 layout.pgdata,
+                self._arguments(),
                 signal.SIGQUIT,
                 stdin=subprocess.DEVNULL,
                 output=log,
@@ -160,7 +158,7 @@ class Postmaster:
         """Of the process, alive or not."""
         return self._process.pid
 
-    def _command(self) -> list[str]:
+    def _arguments(self) -> list[str]:
         plan = self._plan
         quoted = plan.socket_dir.replace('"', '""')
         fixed = {
@@ -172,8 +170,7 @@ class Postmaster:
             "log_destination": "stderr",
         }
         settings = {**DEFAULT_SETTINGS, **plan.options.settings, **fixed}
-        flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
-        return [f"{plan.bin_dir}/postgres", "-D", plan.pgdata_argument, *flags]
+        return [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
 
     def ended(self) -> bool:
         """Whether the process is gone (and reap it)."""

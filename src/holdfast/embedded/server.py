@@ -15,10 +15,11 @@ from . import locks
 from .accounts import server_account
 from .errors import DirectoryNotUsable, EmbeddedUnavailable, StartFailed
 from .launch import ensure_running
-from .layout import Layout, layout_of, make_directory, open_shared
+from .layout import Layout, layout_of, make_directory, open_shared, unusable
 from .plan import Options, checked_settings
 
 RETRY_PAUSE_S = 0.5
+AGAIN_S = 0.02
 
 
 class EmbeddedServer:
@@ -52,9 +53,7 @@ class EmbeddedServer:
     def url(self, *, user: str, database: str) -> str:
         """The libpq URL of a role on a database, over the socket; no password is asked there."""
         host = quote(self._socket_dir, safe="")
-        return (
-            f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={host}&port={self._port}"
-        )
+        return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={host}&port={self._port}"
 
     def tcp_url(self, *, database: str = "postgres") -> str:
         """The URL of `admin`, with its password, on the loopback port; as an outside server would look.
@@ -62,9 +61,7 @@ class EmbeddedServer:
         ValueError unless the server was started with `tcp_port`.
         """
         if not self._tcp:
-            raise ValueError(
-                "this server listens on its socket only; acquire it with tcp_port=0 for a TCP port"
-            )
+            raise ValueError("this server listens on its socket only; acquire it with tcp_port=0 for a TCP port")
         password = quote(self._layout.password.read_text().strip(), safe="")
         return f"postgresql://admin:{password}@127.0.0.1:{self._port}/{quote(database, safe='')}"
 
@@ -73,8 +70,9 @@ class EmbeddedServer:
         if self._released.is_set() or os.getpid() != self._pid:
             return
         self._released.set()
-        os.write(self._wake_w, b"x")
         locks.close(self._share)
+        with contextlib.suppress(BrokenPipeError):  # the watcher was awake and has seen it by itself
+            os.write(self._wake_w, b"x")
         self._watcher.join(timeout=self._start_timeout_s)
         os.close(self._wake_w)
 
@@ -102,14 +100,12 @@ class EmbeddedServer:
         except OSError:
             return  # the directory is gone: _restore sees that
         try:
-            # Looked at after opening: a death before it would leave a FIFO that never reports one.
-            if locks.held_exclusively(self._layout.supervisor_lock):
-                poll = select.poll()
-                poll.register(fifo, 0)  # hang-up is always reported
-                poll.register(self._wake_r, select.POLLIN)
-                poll.poll()
-        except OSError:
-            return
+            os.read(fifo, 1)  # the end of file: nobody has it open for writing, no supervisor lives
+        except BlockingIOError:  # one lives; the poll below reports its end, even if it came meanwhile
+            poll = select.poll()
+            poll.register(fifo, 0)  # hang-up is always reported
+            poll.register(self._wake_r, select.POLLIN)
+            poll.poll()
         finally:
             os.close(fifo)
 
@@ -123,9 +119,9 @@ class EmbeddedServer:
                 log.error("the embedded server's directory %s was removed while in use", self._layout.root)
             return False
         try:
-            ensure_running(
-                self._layout, None, time.monotonic() + self._start_timeout_s, self._released.is_set
-            )
+            ensure_running(self._layout, None, time.monotonic() + self._start_timeout_s, self._released.is_set)
+            # A supervisor in the middle of dying may still have its lock, and its server accept: look again.
+            self._released.wait(AGAIN_S)
         except (EmbeddedUnavailable, OSError) as error:
             if not self._released.is_set():
                 log.warning("the embedded server is down and could not be started again yet: %s", error)
@@ -149,12 +145,8 @@ def acquire(
     setting that the embedded server owns.
     """
     if os.name != "posix":
-        raise DirectoryNotUsable(
-            "The embedded server needs Linux or macOS. Set HOLDFAST_DATABASE_URL instead."
-        )
-    options = Options(
-        checked_settings(settings), os.fspath(bin_dir.absolute()) if bin_dir else None, tcp_port
-    )
+        raise DirectoryNotUsable("The embedded server needs Linux or macOS. Set HOLDFAST_DATABASE_URL instead.")
+    options = Options(checked_settings(settings), os.fspath(bin_dir.absolute()) if bin_dir else None, tcp_port)
     layout = layout_of(data_dir)
     deadline_s = time.monotonic() + start_timeout_s
     if not layout.root.is_dir():
@@ -164,9 +156,10 @@ def acquire(
     try:
         state = ensure_running(layout, options, deadline_s)
         return EmbeddedServer(layout, share, state, start_timeout_s)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            locks.close(share)
+    except BaseException as error:
+        locks.close(share)
+        if isinstance(error, OSError):
+            raise unusable(layout.root, error) from error
         raise
 
 
@@ -176,9 +169,7 @@ def _take_share(layout: Layout, deadline_s: float) -> int:
         fd = locks.keep(open_shared(layout, layout.holders_lock))
         if not locks.lock(fd, exclusive=False, deadline_s=deadline_s):
             locks.close(fd)
-            raise StartFailed(
-                f"The server on {layout.root} is being stopped and has not ended in time. Try again."
-            )
+            raise StartFailed(f"The server on {layout.root} is being stopped and has not ended in time. Try again.")
         if locks.is_file_at(fd, layout.holders_lock):
             return fd
         locks.close(fd)  # the directory was deleted while we waited

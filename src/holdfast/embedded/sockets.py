@@ -49,8 +49,7 @@ def _make_owned(directory: Path, account: Account, mode: int) -> None:
         at = directory.lstat()
     if directory.is_symlink() or at.st_uid != account.uid:
         raise DirectoryNotUsable(
-            f"{directory}, where the server's socket belongs, was made by another user. "
-            f"Remove it and start again."
+            f"{directory}, where the server's socket belongs, was made by another user. Remove it and start again."
         )
     directory.chmod(mode)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import locks
-from .errors import DirectoryNotUsable, EmbeddedUnavailable, StartFailed
+from .errors import EmbeddedUnavailable, StartFailed
 from .layout import Layout, layout_of, open_shared, share, unusable, write_state
 from .leftovers import server_lock
 from .plan import Plan
@@ -30,7 +30,7 @@ WAKE_EVERY_S = 2.0
 RESTART_PAUSE_S = 1.0
 
 
-class _WokenUp(Exception):  # noqa: N818
+class _WokenUp(Exception):
     """A signal arrived while waiting."""
 
 
@@ -159,6 +159,10 @@ def _answer(report: int, message: dict[str, Any]) -> None:
     os.close(report)
 
 
+def _arguments(error: EmbeddedUnavailable) -> list[str]:
+    return [*error.args, error.log_tail] if isinstance(error, StartFailed) else list(error.args)
+
+
 def _log(line: str) -> None:
     sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} [{os.getpid()}] {line}\n")
     sys.stderr.flush()
@@ -180,6 +184,5 @@ def main() -> NoReturn:
     except (EmbeddedUnavailable, OSError) as error:
         told = error if isinstance(error, EmbeddedUnavailable) else unusable(layout.root, error)
         _log(f"not started: {told}")
-        kind = DirectoryNotUsable.__name__ if isinstance(told, DirectoryNotUsable) else StartFailed.__name__
-        _answer(report, {"error": kind, "message": str(told)})
+        _answer(report, {"error": type(told).__name__, "arguments": _arguments(told)})
     os._exit(0)
