@@ -119,6 +119,12 @@ class Lab:
             await live.aclose()
             await writer.aclose()
 
+    async def expect(self, state: str) -> None:
+        """The run is in this state; if it failed instead, say how."""
+        if self.state == "failed" != state:
+            raise AssertionError(await self.failure())
+        assert self.state == state
+
     def let_go(self) -> None:
         """What rescue does when a worker's lease has run out."""
         with psycopg.connect(self.admin_url, autocommit=True) as connection:

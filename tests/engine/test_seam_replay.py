@@ -32,7 +32,7 @@ async def test_a_run_without_interruption_succeeds(make_lab):
     lab = await make_lab(counting_agent(3, calls))
     await lab.start()
     assert await lab.work() == "finished"
-    assert lab.state == "succeeded"
+    await lab.expect("succeeded")
     assert (await lab.output()).strip() == "done"
     assert calls == [0, 1, 2]
 
@@ -49,7 +49,7 @@ async def test_killed_at_every_passing_of_a_point_no_finished_step_runs_again(ma
             assert nth > 1
             break
         assert await lab.work() == "finished"
-        assert lab.state == "succeeded"
+        await lab.expect("succeeded")
         finished = [event.call for event in await lab.of(ev.ToolFinished)]
         assert sorted(finished) == ["c0", "c1", "c2"]
         assert sorted(set(calls)) == [0, 1, 2]
@@ -210,7 +210,7 @@ async def test_a_prompt_that_reads_the_clock_and_a_changed_balance_resumes_exact
     before = [message for message in seen[-1]]
     seen.clear()
     assert await lab.work() == "finished"
-    assert lab.state == "succeeded"
+    await lab.expect("succeeded")
     kept = seen[0][: len(before)]
     assert [message.parts for message in kept] == [message.parts for message in before]
     assert [getattr(message, "instructions", None) for message in kept] == [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -69,7 +69,7 @@ def dump_result(value: Any) -> bytes:
     """A tool's result: its kind, and its value as its type writes it."""
     if isinstance(value, ToolReturn):
         return b'{"kind":"return","value":' + _dump(_TOOL_RETURN, value) + b"}"
-    return b'{"kind":"value","value":' + _dump(_adapter_of(type(value)), value) + b"}"
+    return b'{"kind":"value","value":' + _dump(_adapter_of(cast("type[Any]", type(value))), value) + b"}"
 
 
 def load_result(raw: bytes, returns: Any = Any) -> Any:
@@ -108,12 +108,12 @@ def _adapter_or_any(cls: type[Any]) -> TypeAdapter[Any]:
 
 def same_structure(left: Any, right: Any) -> bool:
     """Whether two JSON shapes are equal, lists compared without order: sets have none."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same_structure(left[key], right[key]) for key in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return sorted(map(_canonical, left)) == sorted(map(_canonical, right))
-    return left == right
+    return _unordered(left) == _unordered(right)
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _unordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unordered(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return sorted(json.dumps(_unordered(item), sort_keys=True) for item in cast("list[Any]", value))
+    return value

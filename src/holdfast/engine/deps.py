@@ -10,7 +10,7 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
 )
-from typing import Any
+from typing import Any, cast
 
 from holdfast.app import RunScope, Task
 
@@ -28,9 +28,9 @@ async def dependencies(task: Task, scope: RunScope) -> AsyncGenerator[Any]:
             if inspect.isawaitable(made):
                 made = await made
             if isinstance(made, AbstractAsyncContextManager):
-                made = await stack.enter_async_context(made)
+                made = await stack.enter_async_context(cast("AbstractAsyncContextManager[Any]", made))
             elif isinstance(made, AbstractContextManager):
-                made = stack.enter_context(made)
+                made = stack.enter_context(cast("AbstractContextManager[Any]", made))
         yield made
 
 

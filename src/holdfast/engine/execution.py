@@ -151,8 +151,9 @@ class Execution:
         recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
         replay = Replay.of((stored.seq, ev.load(stored.type, stored.body)) for stored in recorded.events)
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
+        content: dict[str, bytes] = {**recorded.content}
         opening: list[ev.AnyEvent] = [] if held is not None else [self._claim_event()]
-        recorder = Recorder(self._task, claimed, gear, journal, replay, recorded.content, opening)
+        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening)
         previous, self._recorder = self._recorder, recorder
         if previous is not None:
             recorder.leaving = previous.leaving

@@ -7,7 +7,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from pydantic import TypeAdapter
@@ -42,9 +42,10 @@ def _functions(toolset: AbstractToolset[Any]) -> Iterator[tuple[str, Callable[..
 
 def function_at(tool: Any, name: str) -> Callable[..., Any] | None:
     """The function behind a resolved tool of a run, however its toolset was come by."""
-    toolset = getattr(tool, "toolset", None)
-    while isinstance(toolset, WrapperToolset):
-        toolset = toolset.wrapped
+    toolset: Any = getattr(tool, "toolset", None)
+    if not isinstance(toolset, AbstractToolset):
+        return None
+    toolset = _innermost(cast("AbstractToolset[Any]", toolset))
     if not isinstance(toolset, FunctionToolset):
         return None
     found = toolset.tools.get(getattr(tool, "original_name", None) or name)

@@ -115,9 +115,9 @@ class Recorder:
         """Write facts that may wait a moment for the next intent."""
         self.journal.hold(*self._opened(facts))
 
-    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> None:
-        """Write facts and return when they are committed."""
-        await self._append(*facts, approvals=approvals)
+    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
+        """Write facts; return the number of the last one when they are committed."""
+        return await self._append(*facts, approvals=approvals)
 
     async def intend(self, intent: ev.AnyEvent) -> int:
         """Announce what is about to be done; return its sequence number when it is committed.

@@ -9,7 +9,7 @@ replay.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
@@ -241,12 +241,11 @@ async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes) -> Non
     recorder.gear.probe("tool.entering")
 
 
+@dataclass
 class GuardedToolset(WrapperToolset[Any]):
     """Refuses a call whose arguments differ from its intent's, and one that has no intent."""
 
-    def __init__(self, wrapped: AbstractToolset[Any], seam: Seam) -> None:
-        super().__init__(wrapped)
-        self._seam = seam
+    seam: Seam
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -256,7 +255,7 @@ class GuardedToolset(WrapperToolset[Any]):
         Raises:
             ArgumentsChanged: something between the intent and this call changed the arguments, or bypassed the intent.
         """
-        call = self._seam.calls.get((ctx.run_step, ctx.tool_call_id or ""))
+        call = self.seam.calls.get((ctx.run_step, ctx.tool_call_id or ""))
         if call is None or call.attempt.args is None:
             raise ArgumentsChanged(
                 f"'{name}' was called without a journaled intent: something called the toolset past the run's tool "

@@ -343,8 +343,9 @@ async def _within(recorder: Recorder, call: ToolCall, perform: Perform) -> Any:
     if call.declaration.recovery is Recovery.DELEGATE:
         return await perform()
     limit_s = recorder.task.tool_timeout_s
+    limit = asyncio.timeout(limit_s)
     try:
-        async with asyncio.timeout(limit_s) as limit:
+        async with limit:
             return await perform()
     except TimeoutError:
         if not limit.expired():

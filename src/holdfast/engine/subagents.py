@@ -25,7 +25,7 @@ from pydantic_ai.models import (
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import RunContext
-from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, ToolsetTool, WrapperToolset
+from pydantic_ai.toolsets import FunctionToolset, ToolsetTool, WrapperToolset
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
@@ -227,24 +227,23 @@ def _count(outside: Outside, context: RunContext[Any], response: ModelResponse) 
         outside.count(as_usage(response.usage))
 
 
+@dataclass
 class SubToolset(WrapperToolset[Any]):
     """A sub-agent's tools: each call is journaled and replayed, and approvals reach the run's own inbox."""
 
-    def __init__(self, wrapped: AbstractToolset[Any], subagents: SubAgents, agent: str) -> None:
-        super().__init__(wrapped)
-        self._subagents = subagents
-        self._agent = agent
-        self._gated: set[str] = set()
+    subagents: SubAgents
+    agent: str
+    gated: set[str] = field(default_factory=set[str])
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The tools; those that need approval are gated here, where the run can park, not by the inner agent."""
         _inner.set(ctx)
         tools = await super().get_tools(ctx)
-        if self._subagents.current() is None:
+        if self.subagents.current() is None:
             return tools
         for name, tool in tools.items():
             if tool.tool_def.kind == "unapproved":
-                self._gated.add(name)
+                self.gated.add(name)
                 tools[name] = replace(tool, tool_def=replace(tool.tool_def, kind="function"))
         return tools
 
@@ -252,11 +251,11 @@ class SubToolset(WrapperToolset[Any]):
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
         """One inner call through the pipeline of `step.py`."""
-        outside = self._subagents.current()
+        outside = self.subagents.current()
         if outside is None:
             return await super().call_tool(name, tool_args, ctx, tool)
-        recorder = self._subagents.recorder
-        if name in self._gated:
+        recorder = self.subagents.recorder
+        if name in self.gated:
             tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
         call = self._call(outside, name, tool_args, ctx, tool)
         try:
@@ -284,7 +283,7 @@ class SubToolset(WrapperToolset[Any]):
             await perform_intent(recorder, call, dump_args(tool_args))
             return await super(SubToolset, self).call_tool(name, tool_args, ctx, tool)
 
-        with self._subagents.inside(call, ctx.usage) as nested:
+        with self.subagents.inside(call, ctx.usage) as nested:
             try:
                 return await tool_step(recorder, call, perform, nested=nested)
             except SkipToolExecution as replayed:
@@ -298,12 +297,12 @@ class SubToolset(WrapperToolset[Any]):
         ctx: RunContext[Any],
         tool: ToolsetTool[Any],
     ) -> tuple[dict[str, Any], RunContext[Any]]:
-        recorder = self._subagents.recorder
+        recorder = self.subagents.recorder
         part = ToolCallPart(name, tool_args, tool_call_id=ctx.tool_call_id or name)
         asked = self._call(outside, name, tool_args, ctx, tool)
         entry = await ask(recorder, replace(asked, args=shown_args(part), attempt=Attempt()))
         if entry.decided is None:
-            raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self._agent}' asks for approval")
+            raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self.agent}' asks for approval")
         if entry.decided.verdict == "rejected":
             raise ToolFailed(
                 recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
@@ -320,8 +319,8 @@ class SubToolset(WrapperToolset[Any]):
         ctx: RunContext[Any],
         tool: ToolsetTool[Any],
     ) -> ToolCall:
-        scope = outside.scope_of(self._agent, ctx.run_id)
-        recorder = self._subagents.recorder
+        scope = outside.scope_of(self.agent, ctx.run_id)
+        recorder = self.subagents.recorder
         function = function_at(tool, name)
         call = ctx.tool_call_id or name
         return ToolCall(
