@@ -66,7 +66,11 @@ class Lab:
     @property
     def services(self) -> Services:
         return Services(
-            db=self.api_db, vault=Vault(self.api_db, self.wrapping), reader=RunReader(self.api_db), hints=self.hints, app=self.app
+            db=self.api_db,
+            vault=Vault(self.api_db, self.wrapping),
+            reader=RunReader(self.api_db),
+            hints=self.hints,
+            app=self.app,
         )
 
     async def start(self, task: str = "task", input: Any = "hi", **more: Any) -> UUID:
@@ -98,7 +102,12 @@ class Lab:
         await register_worker(self.worker_db, worker, host="lab", pid=1, serves=tasks, lease_s=60)
         self.let_go()
         [claimed] = await claim_runs(
-            self.worker_db, worker, want=1, tasks=list(tasks), versions=[v[0] for v in tasks.values()], free=[1] * len(tasks)
+            self.worker_db,
+            worker,
+            want=1,
+            tasks=list(tasks),
+            versions=[v[0] for v in tasks.values()],
+            free=[1] * len(tasks),
         )
         assert claimed.run == self.run
         writer = JournalWriter(self.worker_db)
@@ -129,7 +138,8 @@ class Lab:
         """What rescue does when a worker's lease has run out."""
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             connection.execute(
-                "update holdfast.runs set state = 'queued', worker = null where id = %s and state = 'running'", [self.run]
+                "update holdfast.runs set state = 'queued', worker = null where id = %s and state = 'running'",
+                [self.run],
             )
 
     def row(self) -> dict[str, Any]:

@@ -69,7 +69,10 @@ async def test_a_rejection_tells_the_model_why(make_lab):
     assert await lab.work() == "finished"
     assert ledger == []
     [part] = [
-        part for message in seen[-1] if isinstance(message, ModelRequest) for part in message.parts
+        part
+        for message in seen[-1]
+        if isinstance(message, ModelRequest)
+        for part in message.parts
         if isinstance(part, ToolReturnPart)
     ]
     assert (part.outcome, part.content) == ("denied", "not without a receipt")

@@ -11,6 +11,7 @@ from pydantic_ai.toolsets import WrapperToolset
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.service.decide_approval import resolve_effect
+from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from tests.engine.agents import agent
 from tests.engine.lab import WHO, Died, die_at, eventually
 
@@ -70,8 +71,8 @@ async def test_a_person_resolves_an_effect_in_doubt(make_lab, resolution, result
     await lab.start()
     assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
     assert await lab.work() == "parked"
-    [doubt] = await lab.of(ev.EffectInDoubt)
-    await resolve_effect(lab.services, WHO, doubt.approval, resolution, result=result)
+    [task] = (await list_tasks_to_decide(lab.services, WHO)).items
+    await resolve_effect(lab.services, WHO, task.id, resolution, digest=task.digest, result=result)
     assert lab.state == "queued"
     assert await lab.work() == "finished"
     assert lab.state == state
@@ -84,7 +85,11 @@ async def test_a_person_resolves_an_effect_in_doubt(make_lab, resolution, result
 
 @pytest.mark.parametrize(
     ("answer", "runs", "state"),
-    [(effect.Happened("looked up"), 1, "succeeded"), (effect.NotHappened(), 2, "succeeded"), (effect.Unknown(), 1, "parked")],
+    [
+        (effect.Happened("looked up"), 1, "succeeded"),
+        (effect.NotHappened(), 2, "succeeded"),
+        (effect.Unknown(), 1, "parked"),
+    ],
 )
 async def test_a_probe_is_asked_before_a_reconcile_effect_runs_again(make_lab, answer, runs, state):
     asked: list[Any] = []

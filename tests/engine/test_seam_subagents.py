@@ -33,7 +33,9 @@ def family(deep_calls: list[str], *, needs_approval: bool = False, declare: Any 
     return outer, inner
 
 
-@pytest.mark.parametrize("point", ["intent.before", "intent.after", "model.answered", "outcome.before", "outcome.after"])
+@pytest.mark.parametrize(
+    "point", ["intent.before", "intent.after", "model.answered", "outcome.before", "outcome.after"]
+)
 async def test_killed_anywhere_inside_no_inner_step_is_repeated(make_lab, point):
     for nth in itertools.count(1):
         deep_calls: list[str] = []

@@ -118,7 +118,7 @@ class Execution:
             except HandOver:
                 return Ended.HANDED_OVER
 
-    async def _carry(self) -> Ended:
+    async def _carry(self) -> Ended:  # noqa: PLR0911 - one return for each way a run can end here
         recorder = await self._open()
         if recorder.replay.cancel is not None:
             return await self._cancelled(recorder)

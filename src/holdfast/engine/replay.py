@@ -26,6 +26,7 @@ class ModelEntry:
 
     @property
     def attempts(self) -> int:
+        """How often the request was sent."""
         return max((request.attempt for _, request in self.requests), default=0)
 
 

@@ -54,6 +54,8 @@ class Outside:
     usage: RunUsage
     runs: dict[tuple[str, str | None], int] = field(default_factory=dict[tuple[str, str | None], int])
     """Ordinals of inner runs, by agent and run id: the same on every machine."""
+    contexts: dict[str | None, RunContext[Any]] = field(default_factory=dict[str | None, RunContext[Any]])
+    """The context of each inner run's step under way: a toolset is told it before each request, a model is not."""
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
@@ -94,8 +96,6 @@ class Outside:
 
 
 _outside: ContextVar[Outside | None] = ContextVar("holdfast_outside", default=None)
-_inner: ContextVar[RunContext[Any] | None] = ContextVar("holdfast_inner", default=None)
-"""The inner run's context of this step: a toolset is told it before each request, a model is not."""
 
 
 class SubAgents:
@@ -160,10 +160,12 @@ class SubModel(WrapperModel):
         self._subagents = subagents
         self._agent = agent
 
-    def _step(self) -> tuple[ModelStep, RunContext[Any], Outside] | None:
-        outside, context = self._subagents.current(), _inner.get()
-        if outside is None or context is None:
+    def _step(self, messages: list[ModelMessage]) -> tuple[ModelStep, RunContext[Any], Outside] | None:
+        outside = self._subagents.current()
+        if outside is None:
             return None
+        # The framework stamps a request with its run before it is sent.
+        context = outside.contexts[messages[-1].run_id]
         return self._subagents.model_step(outside.scope_of(self._agent, context.run_id)), context, outside
 
     async def request(
@@ -173,7 +175,7 @@ class SubModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """The recorded response, or a new one."""
-        found = self._step()
+        found = self._step(messages)
         if found is None:
             return await super().request(messages, model_settings, model_request_parameters)
         step, context, outside = found
@@ -196,7 +198,7 @@ class SubModel(WrapperModel):
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """The same, streamed."""
-        found = self._step()
+        found = self._step(messages)
         if found is None:
             async with super().request_stream(
                 messages, model_settings, model_request_parameters, run_context
@@ -237,10 +239,11 @@ class SubToolset(WrapperToolset[Any]):
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
         """The tools; those that need approval are gated here, where the run can park, not by the inner agent."""
-        _inner.set(ctx)
         tools = await super().get_tools(ctx)
-        if self.subagents.current() is None:
+        outside = _outside.get()
+        if outside is None:
             return tools
+        outside.contexts[ctx.run_id] = ctx
         for name, tool in tools.items():
             if tool.tool_def.kind == "unapproved":
                 self.gated.add(name)
@@ -253,7 +256,7 @@ class SubToolset(WrapperToolset[Any]):
         """One inner call through the pipeline of `step.py`."""
         outside = self.subagents.current()
         if outside is None:
-            return await super().call_tool(name, tool_args, ctx, tool)
+            return await self._unjournaled(name, tool_args, ctx, tool)
         recorder = self.subagents.recorder
         if name in self.gated:
             tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
@@ -267,6 +270,23 @@ class SubToolset(WrapperToolset[Any]):
         finally:
             if ctx.usage is outside.usage:
                 outside.tool_calls += 1
+
+    async def _unjournaled(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """A call inside a tool that is not `delegate`: part of that tool's single step, in which nobody can wait."""
+        try:
+            if name in self.gated and not ctx.tool_call_approved:
+                raise ApprovalRequired
+            return await super().call_tool(name, tool_args, ctx, tool)
+        except ApprovalRequired:
+            outside = _outside.get()
+            if outside is None:
+                raise
+            raise UserError(
+                f"'{name}' of sub-agent '{self.agent}' asks for approval inside '{outside.call.tool}', which is one "
+                f"step and cannot wait. Declare '{outside.call.tool}' @effect.delegate, and let it only run agents."
+            ) from None
 
     async def _through(
         self,
