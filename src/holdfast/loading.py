@@ -30,9 +30,7 @@ def load_app(reference: str) -> App:
     """
     target, _, attribute = reference.partition(":")
     if not target:
-        raise UserError(
-            f"'{reference}' names no app. Write `module:attribute` or `path/to/file.py:attribute`."
-        )
+        raise UserError(f"'{reference}' names no app. Write `module:attribute` or `path/to/file.py:attribute`.")
     module = _from_file(Path(target)) if _is_path(target) else _from_name(target)
     return _app_of(module, attribute or _DEFAULT_ATTRIBUTE, target)
 
@@ -99,17 +97,14 @@ def _put_first(directory: Path) -> None:
 
 def _import_failed(what: str, error: BaseException) -> UserError:
     if isinstance(error, SyntaxError) and error.filename:
-        return UserError(
-            f"{error.filename}:{error.lineno}: importing {what} failed: SyntaxError: {error.msg}"
-        )
+        return UserError(f"{error.filename}:{error.lineno}: importing {what} failed: SyntaxError: {error.msg}")
     place = innermost_user_place(error.__traceback__)
     where = f"{place}: " if place else ""
     if isinstance(error, UserError):
         return UserError(f"{where}{error}")
     if isinstance(error, SystemExit):
         return UserError(
-            f"{where}importing {what} ended the process. Put what starts something under "
-            '`if __name__ == "__main__":`.'
+            f'{where}importing {what} ended the process. Put what starts something under `if __name__ == "__main__":`.'
         )
     return UserError(f"{where}importing {what} failed: {type(error).__name__}: {error}")
 
@@ -123,11 +118,7 @@ def _app_of(module: ModuleType, attribute: str, target: str) -> App:
     if isinstance(found, App):
         return found
     apps = sorted(name for name, value in vars(module).items() if isinstance(value, App))
-    known = (
-        f"It has {', '.join(f'{target}:{name}' for name in apps)}."
-        if apps
-        else "It has no holdfast.App at all."
-    )
+    known = f"It has {', '.join(f'{target}:{name}' for name in apps)}." if apps else "It has no holdfast.App at all."
     if found is None:
         raise UserError(f"{module.__file__} has no attribute '{attribute}'. {known}")
     raise UserError(

@@ -50,12 +50,8 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, validate_default=False
     )
 
-    app: str | None = Field(
-        None, description="the application, `module:attribute` or `path/to/file.py:attribute`"
-    )
-    database_url: str | None = Field(
-        None, repr=False, description="an outside PostgreSQL; none: the embedded one"
-    )
+    app: str | None = Field(None, description="the application, `module:attribute` or `path/to/file.py:attribute`")
+    database_url: str | None = Field(None, repr=False, description="an outside PostgreSQL; none: the embedded one")
     admin_database_url: str | None = Field(None, repr=False, description="the login that migrates")
     listen_url: str | None = Field(None, repr=False, description="a direct URL for LISTEN, behind a pooler")
     prepared_statements: bool = Field(True, description="off behind poolers that cannot prepare")
@@ -64,16 +60,10 @@ class Settings(BaseSettings):
     key: str | None = Field(None, repr=False, description="the wrapping key itself, base64 or hex")
 
     slots: int = Field(16, ge=1, le=10_000, description="the most runs a worker executes at once")
-    lease_s: float = Field(
-        10.0, ge=1, le=3600, description="how long after its last sign a worker is given up"
-    )
+    lease_s: float = Field(10.0, ge=1, le=3600, description="how long after its last sign a worker is given up")
     poll_s: Seconds = Field(1.0, description="how often a worker looks for runs when no hint arrives")
-    grace_s: float = Field(
-        20.0, ge=0, le=3600, description="how long a drain waits for tools that must not rerun"
-    )
-    blocked_warn_s: Seconds = Field(
-        1.0, description="how long the event loop may be blocked without a warning"
-    )
+    grace_s: float = Field(20.0, ge=0, le=3600, description="how long a drain waits for tools that must not rerun")
+    blocked_warn_s: Seconds = Field(1.0, description="how long the event loop may be blocked without a warning")
     tick_s: Seconds = Field(1.0, description="how often timers and dead workers are looked after")
 
     host: str = Field("127.0.0.1", description="where the API listens")
@@ -129,10 +119,7 @@ class Settings(BaseSettings):
 
     def show(self) -> list[Shown]:
         """Every setting with its value, secrets masked, and where it came from."""
-        return [
-            Shown(name, _shown(name, getattr(self, name)), self.origin(name))
-            for name in type(self).model_fields
-        ]
+        return [Shown(name, _shown(name, getattr(self, name)), self.origin(name)) for name in type(self).model_fields]
 
 
 def find_file(start: Path) -> Path | None:

@@ -1,11 +1,10 @@
-"""The one place where parts are put together: settings and an app in, a worker or the API's parts out."""
+"""The one place where parts are put together: settings and an app in, a worker or services out."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from holdfast.domain.errors import DatabaseUnavailable, KeyUnavailable, UserError
@@ -17,31 +16,18 @@ if TYPE_CHECKING:
 
     from holdfast.app import App
     from holdfast.embedded import EmbeddedServer
+    from holdfast.service.services import Services
     from holdfast.settings import Settings
-    from holdfast.store.hints import Hints
     from holdfast.store.pool import Database
-    from holdfast.store.reader import RunReader
-    from holdfast.store.vault import Vault, WrappingKey
+    from holdfast.store.vault import WrappingKey
     from holdfast.worker.worker import Worker
 
-__all__ = ["ApiParts", "Installation", "load_app", "open_api", "open_worker"]
+__all__ = ["Installation", "load_app", "open_api", "open_worker"]
 
 _EMBEDDED_DIR = "pg"
 _EMBEDDED_DATABASE = "postgres"
 _EMBEDDED_ADMIN = "admin"
 _KEY_FILE = "key"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiParts:
-    """What the API and the use cases behind it work with."""
-
-    app: App
-    settings: Settings
-    db: Database
-    reader: RunReader
-    vault: Vault
-    hints: Hints
 
 
 class Installation:
@@ -133,8 +119,7 @@ class Installation:
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))
             hints = await stack.enter_async_context(Hints(db))
-            writer = JournalWriter(db)
-            stack.push_async_callback(writer.aclose)
+            writer = await stack.enter_async_context(JournalWriter(db))
             live = LivePublisher(db, hints)
             stack.push_async_callback(live.aclose)
             gear = Gear(
@@ -148,20 +133,21 @@ class Installation:
             yield Worker(app, gear, self.settings)
 
     @asynccontextmanager
-    async def api(self, app: App) -> AsyncGenerator[ApiParts, None]:
-        """The API's parts."""
+    async def api(self, app: App | None = None) -> AsyncGenerator[Services, None]:
+        """What the API, the console and the command line serve requests with."""
+        from holdfast.service.services import Services
         from holdfast.store.hints import Hints
         from holdfast.store.reader import RunReader
         from holdfast.store.vault import Vault
 
         async with self.database("api") as db, Hints(db) as hints:
-            yield ApiParts(
+            yield Services(
                 app=app,
-                settings=self.settings,
                 db=db,
                 reader=RunReader(db),
                 vault=Vault(db, self.wrapping),
                 hints=hints,
+                max_content_bytes=self.settings.max_body_bytes,
             )
 
 
@@ -173,10 +159,10 @@ async def open_worker(settings: Settings, app: App) -> AsyncGenerator[Worker, No
 
 
 @asynccontextmanager
-async def open_api(settings: Settings, app: App) -> AsyncGenerator[ApiParts, None]:
-    """The API's parts on the installation that the settings name. Raises as `Installation.open` does."""
-    async with Installation.open(settings) as installation, installation.api(app) as parts:
-        yield parts
+async def open_api(settings: Settings, app: App | None = None) -> AsyncGenerator[Services, None]:
+    """The API's services on the installation that the settings name. Raises as `Installation.open` does."""
+    async with Installation.open(settings) as installation, installation.api(app) as services:
+        yield services
 
 
 def _acquire(data_dir: Path) -> EmbeddedServer:

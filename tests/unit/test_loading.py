@@ -111,9 +111,7 @@ def test_a_task_registered_twice_names_the_line(project: Path):
         app.task("sell", agent=agent)
         """,
     )
-    assert refusal("twice_eight:app").startswith(
-        f"{project}/twice_eight.py:7: Task 'sell' is registered twice"
-    )
+    assert refusal("twice_eight:app").startswith(f"{project}/twice_eight.py:7: Task 'sell' is registered twice")
 
 
 def test_a_module_that_ends_the_process_is_told(project: Path):

@@ -47,9 +47,7 @@ def test_the_file_is_searched_upwards_and_its_paths_count_from_where_it_lies(pro
     assert settings.data_dir == project / ".holdfast"
 
 
-def test_paths_of_the_environment_count_from_the_working_directory(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_paths_of_the_environment_count_from_the_working_directory(project: Path, monkeypatch: pytest.MonkeyPatch):
     (project / "holdfast.toml").write_text('data_dir = "elsewhere"\n')
     below = project / "a"
     below.mkdir()
@@ -59,10 +57,7 @@ def test_paths_of_the_environment_count_from_the_working_directory(
 
 def test_an_unknown_key_is_refused_with_its_line_and_a_suggestion(project: Path):
     (project / "holdfast.toml").write_text("port = 1\n\ndatabse_url = 'x'\n")
-    assert (
-        refusal()
-        == f"{project}/holdfast.toml:3: 'databse_url' is not a setting. Did you mean 'database_url'?"
-    )
+    assert refusal() == f"{project}/holdfast.toml:3: 'databse_url' is not a setting. Did you mean 'database_url'?"
 
 
 def test_a_table_is_refused_as_an_unknown_key(project: Path):

@@ -104,9 +104,7 @@ def test_a_stall_outside_any_step_is_bounded_too(blocked_thread: int):
 
 def test_a_loop_that_comes_back_may_renew_again_and_is_logged(blocked_thread: int):
     clock = Clock()
-    watch = StallWatch(
-        thread=blocked_thread, warn_s=1, steps=lambda: [Step("tool", "charge_card", 1002)], clock=clock
-    )
+    watch = StallWatch(thread=blocked_thread, warn_s=1, steps=lambda: [Step("tool", "charge_card", 1002)], clock=clock)
     with capture_logs() as logs:
         assert not pass_time(watch, clock, 4)
         watch.beat()

@@ -67,9 +67,7 @@ class Ending:
 
 
 @contextmanager
-def ended_by_signals(
-    worker: Worker, loop: asyncio.AbstractEventLoop, grace_s: float
-) -> Generator[Ending, None, None]:
+def ended_by_signals(worker: Worker, loop: asyncio.AbstractEventLoop, grace_s: float) -> Generator[Ending, None, None]:
     """SIGTERM and SIGINT end `worker` while the block runs. Only in the main thread."""
     ending = Ending(worker, loop, grace_s)
     before = {number: signal.signal(number, ending.on_signal) for number in SIGNALS}

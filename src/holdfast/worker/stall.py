@@ -129,9 +129,7 @@ class StallWatch:
 
     def _end_stall(self) -> None:
         if self._stall is not None:
-            self._log.info(
-                LogEvent.LOOP_FREE, **_who(self._stall), blocked_s=round(self._beat - self._stall.since, 2)
-            )
+            self._log.info(LogEvent.LOOP_FREE, **_who(self._stall), blocked_s=round(self._beat - self._stall.since, 2))
         self._stall, self._gave_up = None, False
 
 

@@ -11,9 +11,8 @@ from uuid import UUID
 from holdfast.domain.errors import DatabaseUnavailable
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
-from holdfast.store.claims import claim_runs
+from holdfast.store.claims import claim_runs, release_runs
 from holdfast.store.hints import QUEUED
-from holdfast.store.leases import release_runs
 from holdfast.worker.carried import Carried
 from holdfast.worker.claiming import Claimer
 from holdfast.worker.lease import Lease
@@ -67,9 +66,7 @@ class Tenure:
         self._over = asyncio.Event()
         self._lost: str | None = None
         self._given_up = asyncio.Event()
-        self.carried = Carried(
-            app, slots=settings.slots, execute=execute, give_back=self._give_back, freed=self._freed
-        )
+        self.carried = Carried(app, slots=settings.slots, execute=execute, give_back=self._give_back, freed=self._freed)
         self._claimer = Claimer(app, self.carried, self._claim, poll_s=settings.poll_s)
         self._watch = StallWatch(
             thread=threading.get_ident(), warn_s=settings.blocked_warn_s, steps=lambda: self.carried.steps
@@ -198,9 +195,7 @@ class Tenure:
     async def _claim(
         self, want: int, tasks: Sequence[str], versions: Sequence[str], free: Sequence[int]
     ) -> Sequence[Claimed]:
-        return await patiently(
-            "claim", lambda: claim_runs(self._gear.db, self.worker, want, tasks, versions, free)
-        )
+        return await patiently("claim", lambda: claim_runs(self._gear.db, self.worker, want, tasks, versions, free))
 
     async def _give_back(self, runs: Sequence[UUID], failed: bool) -> None:
         try:
