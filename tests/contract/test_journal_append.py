@@ -4,18 +4,6 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from support.journals import (
-    blob_digests,
-    hold_run,
-    keys,
-    noted,
-    open_journal,
-    run_row,
-    signal,
-    stored,
-    types,
-    writing,
-)
 
 from holdfast.domain.errors import RunCancelling, RunHalted, RunLost, SignalsPending, TooLarge
 from holdfast.domain.events import (
@@ -32,6 +20,18 @@ from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.store.journal import ApprovalRow, Finish, Park
+from support.journals import (
+    blob_digests,
+    hold_run,
+    keys,
+    noted,
+    open_journal,
+    run_row,
+    signal,
+    stored,
+    types,
+    writing,
+)
 
 
 def requested(step: int = 1) -> ModelRequested:

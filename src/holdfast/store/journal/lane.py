@@ -142,11 +142,13 @@ class Lane:
                 for member in batch:
                     member.unknown = True
                 await self.disconnect()
+            left_s = max(self._writer.deadline_s - self._writer.outage_s(), 0.1) if error else self._writer.deadline_s
             try:
-                if self._connection is None:
-                    await self.connect()
-                assert self._connection is not None
-                fates = await read_fates(self._connection, batch)
+                async with asyncio.timeout(left_s):
+                    if self._connection is None:
+                        await self.connect()
+                    assert self._connection is not None
+                    fates = await read_fates(self._connection, batch)
             except Exception as failure:  # noqa: BLE001 until the deadline, whatever keeps the database from answering
                 error = failure
                 await asyncio.sleep(pause_s * (0.5 + self._writer.random()))
@@ -161,7 +163,7 @@ class Lane:
             member.is_open = False
             if fate.outcome == "absent" and not fenced:
                 member.is_open = True
-                member.journal.send_again(member)
+                member.journal.send_again()
             else:
                 member.journal.answered(member, fate)
 
@@ -169,7 +171,7 @@ class Lane:
         error = self._writer.unavailable(cause)
         for member in batch:
             member.is_open = False
-            member.journal.give_up(error, member)
+            member.journal.give_up(error)
 
     def _is_down(self) -> bool:
         return self._connection is None or self._connection.closed

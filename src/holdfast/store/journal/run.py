@@ -10,8 +10,6 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-import orjson
-
 from holdfast.domain.errors import (
     AppendRejected,
     DatabaseUnavailable,
@@ -22,19 +20,12 @@ from holdfast.domain.errors import (
     SignalsPending,
     TooLarge,
 )
-from holdfast.domain.events import INTENTS, OUTCOMES, AnyEvent
+from holdfast.domain.events import AnyEvent
 from holdfast.domain.ids import Ref
 from holdfast.store.hashing import chain_prefix
-from holdfast.store.journal.bodies import encode
-from holdfast.store.journal.member import INTENT, PROGRESS, Entry, Item, Member
-from holdfast.store.journal.rows import (
-    ApprovalRow,
-    Finish,
-    Park,
-    counted,
-    encode_approval,
-    encode_next,
-)
+from holdfast.store.journal.intake import add_rows, make_item
+from holdfast.store.journal.member import Item, Member
+from holdfast.store.journal.rows import ApprovalRow, Finish, Park
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +38,6 @@ if TYPE_CHECKING:
 BLOB_BYTES = 16 * 1024 * 1024
 """The largest piece of content of a run."""
 
-_FLAGS = dict.fromkeys(INTENTS, INTENT) | dict.fromkeys(OUTCOMES, PROGRESS)
 _BUSY_FIRST_S, _BUSY_MOST_S = 0.002, 0.1
 
 
@@ -74,7 +64,7 @@ class RunJournal:
         self._staged_bytes = 0
         self._pending: deque[Item] = deque()
         self._take_only = 0
-        self._resend: Member | None = None
+        self._flying: Member | None = None
         self._busy_s = _BUSY_FIRST_S
         self._idle = True
         self._due = False
@@ -172,9 +162,8 @@ class RunJournal:
 
     def take(self, max_bytes: int) -> Member | None:
         """The next member, or None when there is nothing to send after all."""
-        member, self._resend = self._resend, None
-        if member is not None:
-            return member
+        if self._flying is not None:
+            return self._flying
         self._stop_timer()
         items, size = list[Item](), 0
         for _ in range(self._take_only or len(self._pending)):
@@ -191,18 +180,21 @@ class RunJournal:
             self._rest()
             return None
         blobs, self._staged = self._staged, []
-        return Member(self, items, blobs, size)
+        self._flying = Member(self, items, blobs, size)
+        return self._flying
 
     def answered(self, member: Member, answer: Answer) -> None:
-        """Act on what the database said of a member."""
+        """Act on what the database said of the member that flew."""
         if answer.inbox_seq is not None:
             self.inbox_seq = max(self.inbox_seq, answer.inbox_seq)
             self.cancelling = bool(answer.cancelling)
+        if answer.outcome == "busy":
+            self._wait_for_row()
+            return
+        self._flying = None
         match answer.outcome:
             case "appended":
                 self._appended(member)
-            case "busy":
-                self._wait_for_row(member)
             case "halted":
                 self._without_intents(
                     member, RunHalted(self.run, f"A halt covers run {self.run}: nothing new is started.")
@@ -215,24 +207,24 @@ class RunJournal:
             case "signalled":
                 self._without_end(member)
             case _:
+                self._flying = member
                 self.lose(
                     RunLost(
                         self.run,
                         f"Run {self.run} is no longer held at epoch {self.epoch} and sequence {member.seq}: "
                         "another worker took it, or it ended. Drop it.",
-                    ),
-                    member,
+                    )
                 )
 
-    def send_again(self, member: Member) -> None:
-        """The reply was lost and the member is not in the journal, at least not yet."""
-        self._resend = member
+    def send_again(self) -> None:
+        """The reply was lost, and the member is not in the journal, at least not yet."""
         self._writer.ready(self)
 
     def reject(self, member: Member, cause: Exception) -> None:
         """The database refused the member by itself."""
         error = AppendRejected(self.run, f"The database refused what run {self.run} appended: {cause}")
         error.__cause__ = cause
+        self._flying = None
         if self._pending:
             self._staged[:0] = member.blobs
         else:
@@ -240,26 +232,16 @@ class RunJournal:
         self._fail(member.items, error)
         self._rest()
 
-    def give_up(self, error: DatabaseUnavailable, member: Member | None = None) -> None:
+    def give_up(self, error: DatabaseUnavailable) -> None:
         """The database did not come back in time: all that waits for it is told."""
-        waiting = [*(member.items if member else ()), *self._pending]
-        self._pending.clear()
-        self._resend = None
-        if member is not None:
-            self._staged[:0] = member.blobs
-        self._fail(waiting, error)
-        self._rest()
+        self._staged[:0] = self._flying.blobs if self._flying else []
+        self._fail_all(error)
 
-    def lose(self, error: RunInterrupted, member: Member | None = None) -> None:
+    def lose(self, error: RunInterrupted) -> None:
         """Nothing more can be appended: all that waits is told, and whoever comes later."""
-        self.lost = error
-        waiting = [*(member.items if member else ()), *self._pending]
-        self._pending.clear()
+        self.lost = self.lost or error
         self._staged.clear()
-        self._resend = None
-        self._stop_timer()
-        self._fail(waiting, error)
-        self._rest()
+        self._fail_all(self.lost)
 
     def make_due(self) -> None:
         """Send what is held now."""
@@ -274,7 +256,7 @@ class RunJournal:
         if member.items[-1].next is not None:
             self.lost = RunLost(self.run, f"Run {self.run} was parked or ended by this holder, which let it go.")
         self._commit(member.items, member.seq)
-        if self.lost is not None and self._pending:
+        if self.lost is not None:
             self.lose(self.lost)
         else:
             self._rest()
@@ -283,8 +265,9 @@ class RunJournal:
         for item in member.items:
             if item.has_intent():
                 item.drop_intents(error)
-        self._requeue(member, [item for item in member.items if item.entries])
-        self._fail((item for item in member.items if not item.entries), error)
+        empty = [item for item in member.items if item.refused is error and not item.entries]
+        self._requeue(member, [item for item in member.items if item not in empty])
+        self._fail(empty, error)
         self._rest()
 
     def _without_end(self, member: Member) -> None:
@@ -306,13 +289,14 @@ class RunJournal:
         self._take_only = len(kept)
         self._due = self._due or bool(kept)
 
-    def _wait_for_row(self, member: Member) -> None:
-        self._resend = member
+    def _wait_for_row(self) -> None:
         wait_s = self._busy_s * (0.5 + self._writer.random())
         self._busy_s = min(2 * self._busy_s, _BUSY_MOST_S)
         asyncio.get_running_loop().call_later(wait_s, self._writer.ready, self)
 
     def _rest(self) -> None:
+        if self._idle:
+            return
         if self._pending and self._due:
             self._writer.ready(self)
             return
@@ -327,6 +311,14 @@ class RunJournal:
             self._writer.release(item.size)
             item.settle(seq)
 
+    def _fail_all(self, error: Exception) -> None:
+        waiting = [*(self._flying.items if self._flying else ()), *self._pending]
+        self._pending.clear()
+        self._flying = None
+        self._stop_timer()
+        self._fail(waiting, error)
+        self._rest()
+
     def _fail(self, items: Iterable[Item], error: Exception) -> None:
         for item in items:
             self._writer.release(item.size)
@@ -340,40 +332,13 @@ class RunJournal:
         next_: Park | Finish | None,
         fold_to: int | None,
     ) -> Item:
-        if not events:
-            raise ValueError("An append carries at least one event: no row of a run changes without a fact.")
-        at_us = self._writer.clock()
-        entries, size = list[Entry](), 0
-        for event in events:
-            type_ = event.type
-            body = encode(self.run, event, self.seal)
-            entries.append(Entry(type_.encode(), at_us, body, _FLAGS.get(type_, 0), counted(event)))
-            size += len(body)
-        item = Item(entries, size + self._staged_bytes)
-        self._staged_bytes = 0
-        item.fold_to = fold_to or 0
+        item = make_item(self.run, events, self._writer.clock(), self.seal)
         if approvals or next_:
-            self._add_rows(item, approvals, next_)
+            add_rows(self.run, item, approvals, next_)
+        item.fold_to = fold_to or 0
+        item.size += self._staged_bytes
+        self._staged_bytes = 0
         return item
-
-    def _add_rows(
-        self,
-        item: Item,
-        approvals: Iterable[ApprovalRow],
-        next_: Park | Finish | None,
-    ) -> None:
-        item.is_plain = False
-        item.approvals = tuple(self._encode_approval(row) for row in approvals)
-        if next_ is not None:
-            if item.has_intent():
-                raise ValueError("A run cannot announce something and park or end in one append.")
-            item.next = encode_next(next_)
-
-    def _encode_approval(self, row: ApprovalRow) -> bytes:
-        try:
-            return encode_approval(row)
-        except orjson.JSONEncodeError as error:
-            raise AppendRejected(self.run, f"A row of run {self.run} cannot be written as JSON: {error}.") from error
 
     def _stage(self, ref: Ref, digest: bytes, body: bytes) -> None:
         self._known.add(ref)
