@@ -123,12 +123,10 @@ def _migrate_once(admin_url: str, passwords: Mapping[str, str]) -> SchemaStatus:
     with engine.begin() as alchemy:
         connection = cast("psycopg.Connection[Any]", alchemy.connection.driver_connection)
         connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
-        current = _version_if_any(connection)
-        if current is not None:
-            status = status_of(current)
-            if status.state == "newer":
-                status.require()
         _run(connection, "bootstrap.sql")
+        status = status_of(_version_if_any(connection))
+        if status.state == "newer":
+            status.require()
         _upgrade(alchemy)
         _run(connection, "retire.sql")
         for role, password in passwords.items():

@@ -1,5 +1,12 @@
--- The end of every upgrade: the engine may create nothing, and who migrated is a member of nothing.
+-- The end of every upgrade: the engine may create nothing, and who migrated is a member of nothing and may read the
+-- schema's version, no more.
 set local role holdfast_owner;
+do $$
+begin
+  -- So that it can say which version is in force. A superuser may anyway.
+  execute format('grant usage on schema holdfast to %I', session_user);
+  execute format('grant select on schema_version to %I', session_user);
+end $$;
 revoke create on schema holdfast from holdfast_engine;
 reset role;
 

@@ -39,9 +39,10 @@ begin
   if to_regclass(format('holdfast.%I', name)) is not null then
     return false;
   end if;
-  -- Another worker may be making it. Whoever comes second finds it made.
+  -- Another worker may be making it. Whoever comes second finds it made: in the table itself, for what to_regclass
+  -- has cached may be older than the lock.
   perform pg_advisory_xact_lock(hashtextextended('holdfast.partitions', 0));
-  if to_regclass(format('holdfast.%I', name)) is not null then
+  if exists (select from pg_class c where c.relnamespace = 'holdfast'::regnamespace and c.relname = name) then
     return false;
   end if;
   execute format('create table %I (like %I including all)', name, p_table);

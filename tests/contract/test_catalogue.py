@@ -1,0 +1,214 @@
+"""What the catalogue must say of every table, policy, function and role, whatever a later migration adds."""
+
+import re
+
+import pytest
+
+INFRASTRUCTURE = {"workers", "clock", "timeline", "schema_version"}
+LOGINS = ("holdfast_worker", "holdfast_api")
+WORKER_ONLY = {
+    "append",
+    "claim_runs",
+    "release_runs",
+    "register_worker",
+    "renew_lease",
+    "leave",
+    "tick",
+    "ensure_partitions",
+}
+BOTH = {"accept_run", "deliver_signal", "decide_approval", "now"}
+API_ONLY = {"declare_halt", "lift_halt"}
+TENANT_POLICY = "(tenant = (NULLIF(current_setting('holdfast.tenant'::text, true), ''::text))::uuid)"
+
+
+@pytest.fixture
+def rows(scene):
+    return lambda sql, *values: scene.admin.execute(sql, values).fetchall()
+
+
+@pytest.fixture
+def tables(rows):
+    found = {
+        name: (enabled, forced, owner)
+        for name, enabled, forced, owner in rows(
+            "select relname, relrowsecurity, relforcerowsecurity, relowner::regrole::text from pg_class"
+            " where relnamespace = 'holdfast'::regnamespace and relkind in ('r', 'p', 'f')"
+        )
+    }
+    assert {"runs", "events", "events_other", "blobs_other", "live", "workers"} <= set(found)
+    assert len([name for name in found if re.fullmatch(r"(events|blobs)_\d{6}", name)]) >= 6
+    return found
+
+
+def test_row_security_is_on_and_forced_on_every_table_and_partition(tables):
+    assert {name: row[:2] for name, row in tables.items()} == dict.fromkeys(tables, (True, True))
+
+
+def test_every_table_is_the_owners(tables):
+    assert {owner for *_, owner in tables.values()} == {"holdfast_owner"}
+
+
+def test_there_are_no_views_that_would_read_as_their_owner(rows):
+    assert (
+        rows("select relname from pg_class where relnamespace = 'holdfast'::regnamespace and relkind in ('v', 'm')")
+        == []
+    )
+
+
+def test_tenant_is_first_in_every_key(rows, tables):
+    keys = rows(
+        "select c.relname, i.relname, a.attname from pg_index x join pg_class c on c.oid = x.indrelid"
+        " join pg_class i on i.oid = x.indexrelid join pg_attribute a on a.attrelid = c.oid and a.attnum = x.indkey[0]"
+        " where c.relnamespace = 'holdfast'::regnamespace and x.indisunique"
+    )
+    wrong = [
+        key for key in keys if key[0] not in INFRASTRUCTURE and key[2] != ("id" if key[0] == "tenants" else "tenant")
+    ]
+    assert wrong == []
+    assert {key[0] for key in keys} == set(tables), "every table has a key"
+
+
+def test_no_foreign_key_sees_across_tenants(rows):
+    assert (
+        rows("select conname from pg_constraint where connamespace = 'holdfast'::regnamespace and contype = 'f'") == []
+    )
+
+
+def test_each_tenants_table_has_the_one_policy_and_only_the_engine_has_another(rows, tables):
+    policies = rows(
+        "select tablename, policyname, roles::text[], cmd, permissive, qual, with_check from pg_policies"
+        " where schemaname = 'holdfast'"
+    )
+    for name in set(tables) - INFRASTRUCTURE:
+        mine = [policy[1:] for policy in policies if policy[0] == name]
+        text = TENANT_POLICY.replace("tenant =", "id =") if name == "tenants" else TENANT_POLICY
+        assert ("tenant", ["public"], "ALL", "PERMISSIVE", text, None) in mine, name
+        rest = [policy for policy in mine if policy[0] != "tenant"]
+        assert rest in ([], [("engine", ["holdfast_engine"], "ALL", "PERMISSIVE", "true", "true")]), name
+
+
+def test_no_policy_asks_another_table(rows):
+    quals = rows("select coalesce(qual, '') || coalesce(with_check, '') from pg_policies where schemaname = 'holdfast'")
+    assert [text for (text,) in quals if "SELECT" in text.upper()] == []
+
+
+def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
+    found = {
+        (table, privilege)
+        for table, privilege in rows(
+            "select table_name, privilege_type from information_schema.role_table_grants"
+            " where grantee = 'holdfast_engine' and table_schema = 'holdfast'"
+        )
+    }
+    assert found == {
+        *((table, "SELECT") for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline")),
+        *((table, "UPDATE") for table in ("runs", "approvals", "sessions", "workers", "timeline")),
+        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers")),
+        ("workers", "DELETE"),
+    }
+    assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_a_login_reads_and_writes_only_these(rows, login):
+    found = {
+        (table, privilege)
+        for table, privilege in rows(
+            "select table_name, privilege_type from information_schema.role_table_grants"
+            " where grantee in (%s, 'PUBLIC') and table_schema = 'holdfast'",
+            login,
+        )
+    }
+    writes = {("sessions", "INSERT"), ("subject_keys", "INSERT")}
+    if login == "holdfast_worker":
+        writes |= {("live", "INSERT"), ("live", "DELETE")}
+    assert {grant for grant in found if grant[1] != "SELECT"} == writes
+    assert {table for table, privilege in found if privilege == "SELECT"} == {
+        "schema_version",
+        "tenants",
+        "runs",
+        "events",
+        "blobs",
+        "signals",
+        "approvals",
+        "sessions",
+        "subject_keys",
+        "halts",
+        "live",
+    }
+
+
+def test_nobody_but_the_named_may_execute(rows):
+    functions = rows(
+        "select p.proname, array(select a.grantee::regrole::text from aclexplode(p.proacl) a where a.grantee <> p.proowner"
+        " and a.privilege_type = 'EXECUTE' order by 1), p.proacl is null from pg_proc p"
+        " where p.pronamespace = 'holdfast'::regnamespace"
+    )
+    for name, grantees, is_default in functions:
+        assert not is_default, f"{name}: PUBLIC may execute it"
+        logins = {grantee for grantee in grantees if grantee != "holdfast_engine"}
+        expected = (
+            {"holdfast_worker"}
+            if name in WORKER_ONLY
+            else {"holdfast_api"}
+            if name in API_ONLY
+            else (set(LOGINS) if name in BOTH else set())
+        )
+        assert logins == expected, name
+    assert {name for name, *_ in functions} >= WORKER_ONLY | BOTH | API_ONLY
+
+
+def test_every_function_fixes_its_search_path_and_is_owned_by_one_who_never_logs_in(rows):
+    wrong = rows(
+        "select proname, proowner::regrole::text, proconfig from pg_proc where pronamespace = 'holdfast'::regnamespace"
+        " and (proowner::regrole::text not in ('holdfast_owner', 'holdfast_engine')"
+        "  or not coalesce(proconfig, '{}') @> array['search_path=holdfast, pg_temp'])"
+    )
+    assert wrong == []
+
+
+def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(rows):
+    owners = dict(
+        rows(
+            "select proname, proowner::regrole::text from pg_proc where pronamespace = 'holdfast'::regnamespace and prosecdef"
+        )
+    )
+    engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
+    assert engine == WORKER_ONLY - {"ensure_partitions"} | {"append_rare", "append_obstructed"}
+
+
+def test_owner_and_engine_never_log_in_and_nobody_is_a_member_of_theirs(rows):
+    assert (
+        rows(
+            "select rolname from pg_roles where rolname in ('holdfast_owner', 'holdfast_engine')"
+            " and (rolcanlogin or rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)"
+        )
+        == []
+    )
+    assert (
+        rows(
+            "select m.member::regrole::text from pg_auth_members m"
+            " where m.roleid in ('holdfast_owner'::regrole, 'holdfast_engine'::regrole)"
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_logins_are_plain_and_members_of_nothing(rows, login):
+    assert rows(
+        "select 1 from pg_roles where rolname = %s and rolcanlogin and not (rolsuper or rolbypassrls or rolcreaterole"
+        " or rolcreatedb or rolreplication)",
+        login,
+    ) == [(1,)]
+    assert rows("select 1 from pg_auth_members where member = %s::regrole", login) == []
+
+
+def test_content_is_kept_as_it_is_in_every_partition(rows):
+    """Sealed bytes do not compress; 'e' is external."""
+    found = rows(
+        "select c.relname, a.attstorage::text from pg_attribute a join pg_class c on c.oid = a.attrelid"
+        " where c.relnamespace = 'holdfast'::regnamespace and c.relname ~ '^blobs' and c.relkind in ('r', 'p')"
+        " and a.attname = 'body'"
+    )
+    assert {storage for _, storage in found} == {"e"}
