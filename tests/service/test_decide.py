@@ -26,7 +26,12 @@ async def test_what_waits_is_listed_with_exactly_its_arguments(services, parked)
     _, run, task = parked
     page = await list_tasks_to_decide(services, LOCAL)
     assert page.items == [task]
-    assert (task.run, task.tool, task.state, task.args.value) == (run.id, "refund", "pending", {"order": 7, "amount": "20"})
+    assert (task.run, task.tool, task.state, task.args.value) == (
+        run.id,
+        "refund",
+        "pending",
+        {"order": 7, "amount": "20"},
+    )
     assert (await list_tasks_to_decide(services, LOCAL, run=uuid4())).items == []
 
 

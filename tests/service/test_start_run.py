@@ -26,9 +26,7 @@ TABLES = ("runs", "events", "blobs", "signals", "idempotency_keys", "sessions")
 
 def stored(database) -> dict[str, int]:
     with psycopg.connect(database.admin_url) as connection:
-        return {
-            table: connection.execute(f"select count(*) from holdfast.{table}").fetchone()[0] for table in TABLES
-        }
+        return {table: connection.execute(f"select count(*) from holdfast.{table}").fetchone()[0] for table in TABLES}
 
 
 async def test_an_accepted_run_is_there_with_its_first_event_and_sealed_input(services, holder, database):
@@ -102,9 +100,7 @@ async def test_the_same_key_with_another_request_is_refused_and_stores_nothing(s
 
 
 async def test_requests_with_one_key_at_the_same_time_start_one_run(services, database):
-    runs = await asyncio.gather(
-        *(start_run(services, LOCAL, "support", "x", idempotency_key="k") for _ in range(8))
-    )
+    runs = await asyncio.gather(*(start_run(services, LOCAL, "support", "x", idempotency_key="k") for _ in range(8)))
     assert len({run.id for run in runs}) == 1
     assert stored(database) == stored(database) | {"runs": 1, "events": 1, "blobs": 1, "idempotency_keys": 1}
 

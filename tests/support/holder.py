@@ -123,7 +123,16 @@ class HeldRun:
             )
             waiting = WaitingOn.IN_DOUBT
         row = ApprovalRow(
-            id=approval, kind=kind, scope="", step=1, call=call, tool="refund", args=ref, digest=digest, key="k", why="w"
+            id=approval,
+            kind=kind,
+            scope="",
+            step=1,
+            call=call,
+            tool="refund",
+            args=ref,
+            digest=digest,
+            key="k",
+            why="w",
         )
         await self.append(event, ev.RunParked(waiting_on=waiting), approvals=[row], park=Park(waiting))
         return approval

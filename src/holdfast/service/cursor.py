@@ -6,9 +6,10 @@ in the stream is the last durable event seen plus, for each response still open,
 seen. It is written as terms joined by `_`. The first is what was delivered there:
 
 - `<seq>`: a durable event;
-- `<seq>.<attempt>.<part>.<offset>`: text, up to `offset` characters, of the response asked for by event `seq`.
+- `<seq>.<attempt>.<part>.<offset>`: text, up to `offset` characters, of the response asked for by event `seq`;
+- `<seq>.<attempt>.void`: the word that the text of this attempt is void.
 
-The others say what else had been seen. Most places need one term only. Nothing in it is a database id, so it
+No two items of a stream have the same first term. The others say what else had been seen. Most places need one term only. Nothing in it is a database id, so it
 means the same on every replica and after every crash.
 """
 
@@ -23,6 +24,7 @@ from uuid import UUID
 from holdfast.domain.errors import InvalidCursor
 
 _TERM = re.compile(r"(\d{1,18})(?:\.(\d{1,9})\.(\d{1,9})\.(\d{1,9}))?", re.ASCII)
+_VOID = re.compile(r"\d{1,18}\.\d{1,9}\.void_(?=\d)", re.ASCII)
 _MAX_CHARS = 4096
 
 
@@ -56,7 +58,7 @@ class StreamCursor:
             raise _invalid(text)
         durable: int | None = None
         texts: list[tuple[int, int, int, int]] = []
-        for term in text.split("_"):
+        for term in _stated(text):
             match = _TERM.fullmatch(term)
             if match is None:
                 raise _invalid(text)
@@ -86,6 +88,10 @@ class StreamCursor:
             terms.append(str(self.seq))
         return "_".join([*terms, *self._others((seq, part))])
 
+    def at_void(self, seq: int, attempt: int) -> str:
+        """This place, right behind the word that an attempt is void."""
+        return f"{seq}.{attempt}.void_{self.at_event()}"
+
     def _others(self, delivered: tuple[int, int] | None) -> list[str]:
         return [
             f"{seq}.{seen.attempt}.{part}.{offset}"
@@ -93,6 +99,12 @@ class StreamCursor:
             for part, offset in sorted(seen.parts.items())
             if (seq, part) != delivered
         ]
+
+
+def _stated(text: str) -> list[str]:
+    """The terms that say what was seen: a void that was delivered needs none, its text is forgotten."""
+    void = _VOID.match(text)
+    return text[void.end() if void else 0 :].split("_")
 
 
 def _invalid(text: str) -> InvalidCursor:

@@ -110,7 +110,7 @@ class Stream:
 
     def _void(self, seq: int) -> VoidView:
         attempt = self.cursor.seen.pop(seq).attempt
-        return VoidView(id=self.cursor.at_event(), seq=seq, attempt=attempt)
+        return VoidView(id=self.cursor.at_void(seq, attempt), seq=seq, attempt=attempt)
 
 
 def texts_of(response: Any) -> Iterator[tuple[int, str, str]]:
