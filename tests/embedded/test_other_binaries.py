@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from embedded_processes import FAST, SRC, supervisor_of, until, until_gone
 
-from conftest import FAST, SRC, supervisor_of, until, until_gone
 from holdfast.embedded import acquire, binaries, status
 
 PG15 = Path("/usr/lib/postgresql/15/bin")

@@ -4,8 +4,8 @@ import random
 import signal
 
 import psycopg
+from embedded_processes import FAST, Holder, servers_on, until_gone
 
-from conftest import FAST, Holder, servers_on, until_gone
 from holdfast.embedded import acquire, status
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from embedded_processes import FAST, alive, servers_on, until, until_gone
 
-from conftest import FAST, Holder, alive, servers_on, until, until_gone
 from holdfast.embedded import DirectoryNotUsable, acquire, status
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changing the OS user needs root; CI runs as root")
@@ -80,19 +80,15 @@ def test_root_with_programs_below_a_closed_directory(data_dir, tmp_path):
 
 
 @as_root
-def test_an_ordinary_user_runs_it_as_itself(nobodys):
-    holder = Holder(nobodys, user="nobody")
-    try:
-        assert "pid" in holder.answer()
-        assert owners_of_servers(nobodys) == {"nobody"}
-    finally:
-        holder.kill()
-        holder.close()
+def test_an_ordinary_user_runs_it_as_itself(nobodys, hold):
+    holder = hold(nobodys, user="nobody")
+    assert "pid" in holder.answer()
+    assert owners_of_servers(nobodys) == {"nobody"}
 
 
 @as_root
-def test_root_shares_an_ordinary_users_server_and_keeps_it_alive(nobodys):
-    holder = Holder(nobodys, user="nobody")
+def test_root_shares_an_ordinary_users_server_and_keeps_it_alive(nobodys, hold):
+    holder = hold(nobodys, user="nobody")
     pid = holder.answer()["pid"]
     with acquire(nobodys) as server:
         holder.close()
@@ -103,16 +99,13 @@ def test_root_shares_an_ordinary_users_server_and_keeps_it_alive(nobodys):
 
 
 @as_root
-def test_roots_start_in_a_users_project_leaves_a_server_the_user_can_use(nobodys):
+def test_roots_start_in_a_users_project_leaves_a_server_the_user_can_use(nobodys, hold):
     with acquire(nobodys, settings=FAST) as server, psycopg.connect(server.dsn) as connection:
         connection.execute("create table kept as select 42 as answer")
         assert owners_of_servers(nobodys) == {"nobody"}
     until_gone(nobodys)
-    holder = Holder(nobodys, user="nobody")
-    try:
-        assert "pid" in holder.answer()
-    finally:
-        holder.close()
+    holder = hold(nobodys, user="nobody")
+    assert "pid" in holder.answer()
 
 
 def shared_with_group(nobodys: Path) -> None:
@@ -123,21 +116,15 @@ def shared_with_group(nobodys: Path) -> None:
     nobodys.chmod(0o770)
 
 
-class OtherUser(Holder):
-    """A second ordinary user of the group: its number needs no name."""
-
-    UID = 61234
-
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__(data_dir, user=self.UID)
+OTHER_UID = 61234  # a second ordinary user of the group; its number needs no name
 
 
 @as_root
-def test_two_ordinary_users_share_where_the_operator_chose_so(nobodys):
+def test_two_ordinary_users_share_where_the_operator_chose_so(nobodys, hold):
     shared_with_group(nobodys)
-    first = Holder(nobodys, user="nobody")
+    first = hold(nobodys, user="nobody")
     pid = first.answer()["pid"]
-    second = OtherUser(nobodys)
+    second = hold(nobodys, user=OTHER_UID)
     answer = second.answer()
     assert answer.get("pid") == pid, answer
     first.close()  # the one who started it leaves; the other still has it
@@ -149,13 +136,13 @@ def test_two_ordinary_users_share_where_the_operator_chose_so(nobodys):
 
 
 @as_root
-def test_another_user_cannot_start_what_is_not_its_own(nobodys):
+def test_another_user_cannot_start_what_is_not_its_own(nobodys, hold):
     shared_with_group(nobodys)
-    first = Holder(nobodys, user="nobody")
+    first = hold(nobodys, user="nobody")
     first.answer()
     first.close()
     until_gone(nobodys)
-    second = OtherUser(nobodys)
+    second = hold(nobodys, user=OTHER_UID)
     answer = second.answer()
     second.close()
     assert answer["error"] == "DirectoryNotUsable"
@@ -164,10 +151,10 @@ def test_another_user_cannot_start_what_is_not_its_own(nobodys):
 
 
 @as_root
-def test_another_user_is_refused_where_the_operator_did_not(nobodys):
-    first = Holder(nobodys, user="nobody")
+def test_another_user_is_refused_where_the_operator_did_not(nobodys, hold):
+    first = hold(nobodys, user="nobody")
     first.answer()
-    second = OtherUser(nobodys)
+    second = hold(nobodys, user=OTHER_UID)
     answer = second.answer()
     second.close()
     first.close()
@@ -177,9 +164,9 @@ def test_another_user_is_refused_where_the_operator_did_not(nobodys):
 
 
 @as_root
-def test_kill_of_everyone_but_the_server_leaves_none_of_the_users_either(nobodys):
+def test_kill_of_everyone_but_the_server_leaves_none_of_the_users_either(nobodys, hold):
     """The kernel's death signal survives the change of user."""
-    holder = Holder(nobodys, user="nobody")
+    holder = hold(nobodys, user="nobody")
     pid = holder.answer()["pid"]
     supervisor = status(nobodys).supervisor_pid
     os.kill(supervisor, 9)

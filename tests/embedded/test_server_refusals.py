@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from embedded_processes import FAST, Holder, until_gone
 
-from conftest import FAST, Holder, until_gone
 from holdfast.embedded import (
     BinariesMissing,
     DataVersionMismatch,

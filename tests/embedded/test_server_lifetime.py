@@ -8,8 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-
-from conftest import (
+from embedded_processes import (
     FAST,
     SRC,
     alive,
@@ -20,6 +19,7 @@ from conftest import (
     until,
     until_gone,
 )
+
 from holdfast.embedded import acquire, status
 from holdfast.embedded.postmaster import LOG_MAX_BYTES
 

@@ -4,7 +4,8 @@ import os
 import signal
 from pathlib import Path
 
-from conftest import FAST, supervisor_of, until
+from embedded_processes import FAST, supervisor_of, until
+
 from holdfast.embedded import acquire, status
 
 
