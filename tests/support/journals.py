@@ -27,8 +27,8 @@ def hold_run(admin_url: str, *, tenant: UUID = DEFAULT_TENANT, session: UUID | N
     head = event_hash(chain_prefix(tenant, run), 1, b"run_accepted", round(at.timestamp() * 1_000_000), body, GENESIS)
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(
-            "insert into holdfast.runs (tenant, id, task, task_version, state, principal, subject, session, worker, epoch,"
-            " seq, head, created_at, queued_at, updated_at)"
+            "insert into holdfast.runs (tenant, id, task, task_version, state, principal, subject, session, worker,"
+            " epoch, seq, head, created_at, queued_at, updated_at)"
             " values (%s, %s, 'task', '1', 'running', 'me', 'somebody', %s, %s, 1, 1, %s, now(), now(), now())",
             [tenant, run, session, worker, head],
         )

@@ -114,7 +114,7 @@ class Lane:
         doubtful: list[Member] = []
         for answer in answers:
             member = batch[answer.idx - 1]
-            if member.unknown and answer.outcome == "fenced":
+            if member.lost_at is not None and answer.outcome == "fenced":
                 doubtful.append(member)
             else:
                 member.is_open = False
@@ -140,7 +140,7 @@ class Lane:
                     self._give_up(batch, error)
                     return
                 for member in batch:
-                    member.unknown = True
+                    member.lost_at = member.lost_at or asyncio.get_running_loop().time()
                 await self.disconnect()
             left_s = max(self._writer.deadline_s - self._writer.outage_s(), 0.1) if error else self._writer.deadline_s
             try:
@@ -162,10 +162,18 @@ class Lane:
             member = batch[fate.idx - 1]
             member.is_open = False
             if fate.outcome == "absent" and not fenced:
-                member.is_open = True
-                member.journal.send_again()
+                self._send_again(member)
             else:
                 member.journal.answered(member, fate)
+
+    def _send_again(self, member: Member) -> None:
+        # Bounded, for what kills its connection each time: a batch too large for the server's memory.
+        lost_s = asyncio.get_running_loop().time() - (member.lost_at or 0)
+        if lost_s > self._writer.deadline_s:
+            self._give_up([member], ConnectionError(f"the connection was lost again and again in {lost_s:.0f} s"))
+        else:
+            member.is_open = True
+            member.journal.send_again()
 
     def _give_up(self, batch: list[Member], cause: Exception) -> None:
         error = self._writer.unavailable(cause)

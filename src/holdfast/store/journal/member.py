@@ -103,11 +103,11 @@ class Member:
         "is_open",
         "items",
         "journal",
+        "lost_at",
         "new_head",
         "new_seq",
         "seq",
         "size",
-        "unknown",
     )
 
     def __init__(self, journal: RunJournal, items: list[Item], blobs: list[tuple[bytes, bytes]], size: int) -> None:
@@ -118,8 +118,8 @@ class Member:
         """Bytes that it holds of the queue."""
         self.is_open = True
         """Not answered yet."""
-        self.unknown = False
-        """It was sent and the reply was lost: it may have been committed, or may yet be."""
+        self.lost_at: float | None = None
+        """When its reply was first lost, by the loop's clock: it may have been committed since, or may yet be."""
         self.seq: int = journal.seq
         self.head: bytes = journal.head
         self.folded_seq: int = journal.folded_seq
