@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from worker_scene import Scene, until
 
-A_LONG_LEASE = {"lease_s": 60}
+A_LONG_LEASE = {"lease_s": 3600, "grace_s": 3600}
+"""What happens then does not happen because time runs out."""
 A_SHORT_LEASE = {"lease_s": 2}
 
 
@@ -60,7 +61,7 @@ async def test_a_drain_waits_for_a_tool_that_must_not_run_again(scene: Scene):
 
 
 async def test_past_its_grace_a_drain_gives_back_what_is_left(scene: Scene):
-    first = scene.worker("a", **A_LONG_LEASE, grace_s=0.2)
+    first = scene.worker("a", **A_LONG_LEASE | {"grace_s": 0.2})
     run = await scene.start("pay")
     scene.wait_did("pay-began", run)
     first.signal(signal.SIGTERM)
@@ -71,7 +72,7 @@ async def test_past_its_grace_a_drain_gives_back_what_is_left(scene: Scene):
 
 
 async def test_a_second_signal_ends_at_once(scene: Scene):
-    first = scene.worker("a", **A_LONG_LEASE, grace_s=3600)
+    first = scene.worker("a", **A_LONG_LEASE)
     run = await scene.start("pay")
     scene.wait_did("pay-began", run)
     first.signal(signal.SIGTERM)
@@ -83,7 +84,7 @@ async def test_a_second_signal_ends_at_once(scene: Scene):
 
 
 async def test_a_second_signal_ends_a_worker_whose_loop_is_blocked(scene: Scene):
-    first = scene.worker("a", **A_LONG_LEASE, grace_s=3600)
+    first = scene.worker("a", **A_LONG_LEASE)
     run = await scene.start("block")
     scene.wait_did("block-began", run)
     first.wait_log("loop.blocked")
@@ -170,6 +171,29 @@ async def test_dbos_716_a_database_blip_during_recovery_strands_no_run(scene: Sc
     for run in runs:
         scene.wait_row(run, state="succeeded")
         assert scene.did("note", run) == [second.pid]
+
+
+async def test_a_run_outlives_a_database_that_is_away_for_longer_than_the_lease(scene: Scene):
+    worker = scene.worker("a", **A_SHORT_LEASE)
+    run = await scene.start("hold")
+    scene.wait_did("hold-began", run)
+    with _database_away(scene):
+        worker.wait_log("lease.lost")
+    worker.wait_log("worker.started", times=2)
+    scene.open_gate()
+    assert scene.wait_row(run, state="succeeded")["epoch"] == 2
+    assert scene.did("note", run) == [worker.pid]
+
+
+async def test_a_short_blip_costs_nothing(scene: Scene):
+    worker = scene.worker("a", **A_LONG_LEASE)
+    run = await scene.start("hold")
+    scene.wait_did("hold-began", run)
+    with _database_away(scene):
+        worker.wait_log("database.unavailable")
+    worker.wait_log("database.back")
+    scene.open_gate()
+    assert scene.wait_row(run, state="succeeded")["epoch"] == 1
 
 
 class _database_away:  # noqa: N801 - reads as the condition it is
