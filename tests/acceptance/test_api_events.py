@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
-from support.api_fixtures import api, client, holder, serving  # noqa: F401 - fixtures
+
 from support.api_process import started
+from support.api_serving import serving
 from support.holder import open_holder
 from support.sse import Sent, feed
 

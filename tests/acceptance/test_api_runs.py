@@ -5,10 +5,9 @@ from uuid import uuid4
 
 import httpx2
 import psycopg
-from support.api_fixtures import api, client, holder  # noqa: F401 - fixtures
-from support.api_process import started
 
 from holdfast.domain.ids import DEFAULT_TENANT
+from support.api_process import started
 
 
 async def start(client, task="support", given="hello", **more):

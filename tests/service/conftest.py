@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.holder import Holder, open_holder, open_services
-from support.service_app import app
 
 from holdfast.service.services import Services
+from support.holder import Holder, open_holder, open_services
+from support.service_app import app
 
 
 @pytest.fixture

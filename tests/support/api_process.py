@@ -55,10 +55,10 @@ def started(api_url: str, **settings: float) -> Iterator[ApiProcess]:
 async def serve(api_url: str, settings: dict[str, float]) -> None:
     """Serve until the process ends."""
     import uvicorn
-    from support.holder import open_services
-    from support.service_app import app
 
     from holdfast.api import create_api
+    from support.holder import open_services
+    from support.service_app import app
 
     async with open_services(api_url, app) as services:
         api = create_api(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -13,9 +14,12 @@ from holdfast.api.routes import problems as problem_pages
 from holdfast.api.sse import HEARTBEAT_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.service.services import Services
 
 MAX_BODY_BYTES = 1 << 20
+_FOREIGN = "HTTPValidationError"
 _DESCRIPTION = (
     "Durable runs of agents. Start a run, follow it as server-sent events from any replica, decide what it asks. "
     "Errors are problem documents (RFC 9457); their `type` is a path on this server that explains them."
@@ -44,6 +48,21 @@ def create_api(
     api.state.max_body_bytes = max_body_bytes
     api.state.heartbeat_s = heartbeat_s
     problems.install(api)
+    api.openapi = partial(_openapi, api, api.openapi)
     for routes in (tasks, runs, events, approvals, health, problem_pages):
         api.include_router(routes.router)
     return api
+
+
+def _openapi(api: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The document, without the framework's own form of validation errors: ours are problem documents."""
+    if api.openapi_schema is not None:
+        return api.openapi_schema
+    document = generate()
+    for route in (route for methods in document["paths"].values() for route in methods.values()):
+        route["responses"] = {
+            status: answer for status, answer in route["responses"].items() if _FOREIGN not in str(answer)
+        }
+    for name in (_FOREIGN, "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document

@@ -13,13 +13,16 @@ EVERYWHERE = ("internal-error", "unavailable")
 BODY = ("malformed-json", "too-large", "unsupported-media-type", "invalid-request", "invalid-input")
 
 
+_SCHEMA = ProblemView.model_json_schema()
+
+
 def problems(*slugs: str) -> dict[int | str, dict[str, Any]]:
     """The problems a route can answer with, by status, each with an example."""
     found: dict[int | str, dict[str, Any]] = {}
     for slug in (*slugs, *EVERYWHERE):
         kind = CATALOGUE[slug]
         entry = found.setdefault(
-            kind.status, {"description": "", "model": ProblemView, "content": {MEDIA_TYPE: {"examples": {}}}}
+            kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": _SCHEMA, "examples": {}}}}
         )
         entry["description"] = "; ".join(filter(None, [entry["description"], kind.title]))
         entry["content"][MEDIA_TYPE]["examples"][slug] = {

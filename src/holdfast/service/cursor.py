@@ -9,8 +9,8 @@ seen. It is written as terms joined by `_`. The first is what was delivered ther
 - `<seq>.<attempt>.<part>.<offset>`: text, up to `offset` characters, of the response asked for by event `seq`;
 - `<seq>.<attempt>.void`: the word that the text of this attempt is void.
 
-No two items of a stream have the same first term. The others say what else had been seen. Most places need one term only. Nothing in it is a database id, so it
-means the same on every replica and after every crash.
+No two items of a stream have the same first term. The others say what else had been seen. Most places need
+one term only. Nothing in it is a database id, so it means the same on every replica and after every crash.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from holdfast.domain.errors import InvalidCursor
 
 _TERM = re.compile(r"(\d{1,18})(?:\.(\d{1,9})\.(\d{1,9})\.(\d{1,9}))?", re.ASCII)
 _VOID = re.compile(r"\d{1,18}\.\d{1,9}\.void_(?=\d)", re.ASCII)
-_MAX_CHARS = 4096
+_MAX_CHARS = 16_384
 
 
 @dataclass(slots=True)

@@ -1,20 +1,17 @@
-"""Fixtures of the tests of the API: imported by name where they are used.
+"""An API server of this process's, on a real socket: it starts in no time.
 
-`api` is a real server on a real socket in this process, which starts in no time; tests that kill it or need
-a second replica start processes with `support.api_process.started`.
+Tests that kill a server, or need one in another process, use `support.api_process.started`.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx2
-import pytest
 import uvicorn
-from support.holder import Holder, open_holder, open_services
-from support.service_app import app
 
 from holdfast.api import create_api
+from support.holder import open_services
+from support.service_app import app
 
 MAX_BODY_BYTES = 100_000
 HEARTBEAT_S = 0.2
@@ -34,21 +31,3 @@ async def serving(api_url: str) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         server.should_exit = True
         await task
-
-
-@pytest.fixture
-async def api(database) -> AsyncIterator[str]:
-    async with serving(database.api_url) as url:
-        yield url
-
-
-@pytest.fixture
-async def client(api) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=api, timeout=60) as found:
-        yield found
-
-
-@pytest.fixture
-async def holder(database) -> AsyncIterator[Holder]:
-    async with open_holder(database.worker_url) as found:
-        yield found
