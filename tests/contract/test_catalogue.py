@@ -140,8 +140,8 @@ def test_a_login_reads_and_writes_only_these(rows, login):
 
 def test_nobody_but_the_named_may_execute(rows):
     functions = rows(
-        "select p.proname, array(select a.grantee::regrole::text from aclexplode(p.proacl) a where a.grantee <> p.proowner"
-        " and a.privilege_type = 'EXECUTE' order by 1), p.proacl is null from pg_proc p"
+        "select p.proname, array(select a.grantee::regrole::text from aclexplode(p.proacl) a"
+        " where a.grantee <> p.proowner and a.privilege_type = 'EXECUTE' order by 1), p.proacl is null from pg_proc p"
         " where p.pronamespace = 'holdfast'::regnamespace"
     )
     for name, grantees, is_default in functions:
@@ -170,7 +170,8 @@ def test_every_function_fixes_its_search_path_and_is_owned_by_one_who_never_logs
 def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(rows):
     owners = dict(
         rows(
-            "select proname, proowner::regrole::text from pg_proc where pronamespace = 'holdfast'::regnamespace and prosecdef"
+            "select proname, proowner::regrole::text from pg_proc"
+            " where pronamespace = 'holdfast'::regnamespace and prosecdef"
         )
     )
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}

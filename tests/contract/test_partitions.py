@@ -98,7 +98,8 @@ def test_reading_one_journal_looks_into_one_partition(scene):
     plan = scene.call(
         scene.worker,
         UUID("00000000-0000-7000-8000-000000000001"),
-        "explain (analyze, costs off, timing off, summary off) select * from holdfast.events where tenant = %s and run = %s",
+        "explain (analyze, costs off, timing off, summary off)"
+        " select * from holdfast.events where tenant = %s and run = %s",
         UUID("00000000-0000-7000-8000-000000000001"),
         run,
     )

@@ -14,6 +14,14 @@ LOGINS = ("holdfast_worker", "holdfast_api")
 TABLES = ("runs", "events", "blobs", "signals", "approvals", "sessions", "subject_keys", "halts", "live", "tenants")
 
 
+def refused(act):
+    try:
+        act()
+    except psycopg.errors.InsufficientPrivilege:
+        return True
+    return False
+
+
 def fill(scene, tenant):
     """A row of this tenant in every table."""
     [held] = scene.hold(tenant=tenant, session=uuid4())
@@ -63,8 +71,7 @@ def test_without_a_tenant_nothing_is_seen_nor_after_one_was_set(scene, login):
 FORBIDDEN = [
     "update holdfast.runs set state = 'queued'",
     "delete from holdfast.runs",
-    "insert into holdfast.events (tenant, run, seq, type, at, body, hash)"
-    " values (holdfast_tenant(), gen_random_uuid(), 1, 't', now(), '', '')",
+    "insert into holdfast.events values (holdfast_tenant(), gen_random_uuid(), 1, 't', now(), '', '')",
     "update holdfast.events set body = ''",
     "delete from holdfast.events",
     "update holdfast.blobs set body = ''",
@@ -97,9 +104,8 @@ FORBIDDEN = [
 def test_what_no_login_may(scene, login):
     connection = scene.connect(login)
     for sql in FORBIDDEN:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            scene.call(connection, TENANT, sql.replace("holdfast_tenant()", f"'{TENANT}'"))
-            pytest.fail(f"{login} may: {sql}")
+        statement = sql.replace("holdfast_tenant()", f"'{TENANT}'")
+        assert refused(lambda statement=statement: scene.call(connection, TENANT, statement)), sql
 
 
 WORKERS_ONLY = [
@@ -116,9 +122,7 @@ WORKERS_ONLY = [
 def test_the_apis_login_does_no_workers_work(scene):
     [held] = scene.hold()
     for number, act in enumerate(WORKERS_ONLY):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            act(scene, held)
-            pytest.fail(f"the API's login may do number {number}")
+        assert refused(lambda act=act: act(scene, held)), number
 
 
 @pytest.mark.parametrize("login", LOGINS)
@@ -184,6 +188,12 @@ async def test_the_logins_of_holdfast_pass_the_check(scene, login):
         await check(connection)
 
 
+CREATE_FUNCTION = (
+    "grant create on schema holdfast to {0}; set role {0};"
+    " create function holdfast.mine() returns int language sql as 'select 1'; reset role"
+)
+
+
 @pytest.mark.parametrize(
     ("power", "says"),
     [
@@ -194,11 +204,7 @@ async def test_the_logins_of_holdfast_pass_the_check(scene, login):
         ("grant holdfast_owner to {0}", "is a member"),
         ("create role {0}_between; grant holdfast_engine to {0}_between; grant {0}_between to {0}", "is a member"),
         ("grant create on schema holdfast to {0}; set role {0}; create table holdfast.mine (); reset role", "owns"),
-        (
-            "grant create on schema holdfast to {0}; set role {0}; create function holdfast.mine() returns int language sql"
-            " as 'select 1'; reset role",
-            "owns",
-        ),
+        (CREATE_FUNCTION, "owns"),
     ],
 )
 async def test_a_login_that_is_too_powerful_is_refused_and_told_why(scene, power, says):

@@ -181,11 +181,8 @@ class Database:
         rows = await self.repeat(lambda: self.fetch(tenant, name, parameters))
         return rows[0][0]
 
-    async def repeat(self, act: Callable[[], Awaitable[T]], *, after_loss: bool = True) -> T:
+    async def repeat(self, act: Callable[[], Awaitable[T]]) -> T:
         """Do what is safe to repeat, again and again while the database asks for it or is away.
-
-        `after_loss=False` is for acts that may not be done twice: they are repeated only where the server says that it
-        undid them.
 
         Raises:
             DatabaseUnavailable: it was away for as long as `deadline_s`.
@@ -197,11 +194,10 @@ class Database:
             try:
                 return await act()
             except (psycopg.Error, OSError) as error:
-                lost = is_connection_lost(error)
                 if not retryable(error):
                     raise
-                if loop.time() >= until or (lost and not after_loss):
-                    if lost:
+                if loop.time() >= until:
+                    if is_connection_lost(error):
                         raise unavailable(error) from error
                     raise
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not a secret

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg.rows import class_row
 
@@ -37,10 +37,11 @@ async def deliver_signal(
 ) -> Delivered:
     """Put a signal into a run's inbox and wake the run if it is parked, both or neither.
 
-    With `dedupe` it is repeated while the database is away, and delivered once. Without, a lost answer surfaces.
+    The same `dedupe` is delivered once to a run, whoever repeats it. Every delivery has one, made here if none is
+    given, so it can be repeated while the database is away.
 
     Raises:
-        DatabaseUnavailable: the database was away; without `dedupe`, the signal may have been delivered.
+        DatabaseUnavailable: the database was away for as long as `db` waits; it may have been delivered.
     """
     parameters = {
         "tenant": tenant,
@@ -50,10 +51,9 @@ async def deliver_signal(
         "content": content,
         "digest": digest,
         "by": by,
-        "dedupe": dedupe,
+        "dedupe": uuid4().hex if dedupe is None else dedupe,
     }
-    rows = await db.repeat(
-        lambda: db.fetch(tenant, "deliver_signal", parameters, class_row(Delivered)),
-        after_loss=dedupe is not None,
-    )
-    return rows[0]
+    rows = await db.repeat(lambda: db.fetch(tenant, "deliver_signal", parameters, class_row(Delivered)))
+    found = rows[0]
+    # Nobody else knows the one made here: it was delivered by an attempt whose answer was lost.
+    return Delivered("delivered", found.seq) if dedupe is None and found.outcome == "repeated" else found
