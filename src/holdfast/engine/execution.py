@@ -29,7 +29,7 @@ from holdfast.engine.deps import dependencies
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.folding import fold
 from holdfast.engine.history import session_history
-from holdfast.engine.interrupt import Cancelling, Diverged, Fail, HandOver, Interrupt, Lost, Park
+from holdfast.engine.interrupt import Away, Cancelling, Diverged, Fail, HandOver, Interrupt, Lost, Park
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.seam import Seam
@@ -106,7 +106,18 @@ class Execution:
     # --- the way of a run --------------------------------------------------------------------------------------
 
     async def run(self) -> Ended:
-        """Carry the run on. Whatever happens is in the journal when this returns; nothing of the user's is raised."""
+        """Carry the run on. Whatever happens is in the journal when this returns; nothing of the user's is raised.
+
+        Raises:
+            OperatorError: the database or the keys are away. The run is as it was, and may be carried on by anyone.
+        """
+        try:
+            return await self._to_its_end()
+        finally:
+            if self._recorder is not None:
+                self._gear.writer.forget(self._recorder.journal)
+
+    async def _to_its_end(self) -> Ended:
         while True:
             try:
                 return await self._carry()
@@ -117,6 +128,8 @@ class Execution:
                 return Ended.LOST
             except HandOver:
                 return Ended.HANDED_OVER
+            except Away as away:
+                raise away.error from None
 
     async def _carry(self) -> Ended:  # noqa: PLR0911 - one return for each way a run can end here
         recorder = await self._open()
@@ -136,6 +149,8 @@ class Execution:
             raise _Again from None
         except (HandOver, Lost):
             await self._settle_held(recorder)
+            raise
+        except errors.OperatorError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the agent raises ends the run with its cause and place
             return await self._failed(recorder, type(error).__qualname__, str(error), ending.place_of(error))

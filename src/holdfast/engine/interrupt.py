@@ -6,9 +6,7 @@ swallow it. It never crosses the edge of the engine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from holdfast.domain.ids import Ref
+from holdfast.domain.errors import OperatorError
 from holdfast.domain.state import WaitingOn
 
 
@@ -29,6 +27,14 @@ class Lost(Interrupt):
     """Another worker holds the run: drop it, append nothing."""
 
 
+class Away(Interrupt):
+    """The installation does not answer: nothing is known to be wrong with the run, which goes back to the queue."""
+
+    def __init__(self, error: OperatorError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class HandOver(Interrupt):
     """This process is leaving: the run goes back to the queue."""
 
@@ -39,14 +45,6 @@ class Cancelling(Interrupt):
 
 class Fail(Interrupt):
     """A person decided that the run fails."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """The two sides of a divergence, as content."""
-
-    recorded: Ref
-    found: Ref
 
 
 class Diverged(Interrupt):

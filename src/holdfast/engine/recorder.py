@@ -18,7 +18,7 @@ from holdfast.domain.ids import Ref
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.codec import load_message, parse
 from holdfast.engine.flight import Flight
-from holdfast.engine.interrupt import Cancelling, HandOver, Lost, Park
+from holdfast.engine.interrupt import Away, Cancelling, HandOver, Lost, Park
 from holdfast.engine.messages import MessageLog
 
 if TYPE_CHECKING:
@@ -172,6 +172,8 @@ class Recorder:
             raise Cancelling(str(cancelling)) from cancelling
         except errors.RunHalted as halted:
             raise Park(WaitingOn.HALT, str(halted)) from halted
+        except errors.OperatorError as away:
+            raise Away(away) from away
         # Everything held before this append was committed with it.
         del self.unconfirmed[:settled]
         return seq

@@ -76,7 +76,7 @@ class Replay:
     accepted: ev.RunAccepted | None = None
     cancel: ev.CancelRequested | None = None
     last_request: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Journal position of the last model request of each scope."""
+    """Journal position of the last answered model request of each scope."""
     library: str = ""
     """The newest Pydantic AI that wrote to this journal."""
     timelines: set[int] = field(default_factory=set[int])
@@ -104,11 +104,12 @@ class Replay:
                 entry = self.models.setdefault((event.scope, event.step), ModelEntry())
                 entry.requests.append((seq, event))
                 entry.lists.append(event.messages)
-                self.last_request[event.scope] = seq
             case ev.ModelResponded():
                 entry = self.models.setdefault((event.scope, event.step), ModelEntry())
                 entry.response = event
                 entry.lists.append(event.history)
+                # A request that was never answered is sent again, with the messages it carried.
+                self.last_request[event.scope] = entry.requests[-1][0] if entry.requests else seq
             case ev.ToolStarted():
                 tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
                 tool.started, tool.attempts = event, event.attempt

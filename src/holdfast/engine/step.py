@@ -26,6 +26,7 @@ from pydantic_ai.exceptions import (
 from pydantic_ai.usage import RunUsage
 
 from holdfast.domain import events as ev
+from holdfast.domain.errors import TooLarge
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
@@ -311,7 +312,7 @@ async def _performed(
     try:
         result = await _within(recorder, call, perform)
         used = _used(nested, before) if alone and not recorder.flight.siblings(flying) else nested.used
-        plain = _plain(call, result)
+        stored, plain = _stored(recorder, call, result)
     except (ModelRetry, ToolRetryError) as retry:
         await _end(recorder, call, flying, "retry", recorder.seal_text(_message(retry)))
         raise
@@ -319,7 +320,8 @@ async def _performed(
         await _end(recorder, call, flying, "failed", recorder.seal_text(_message(failed)))
         raise
     except SkipToolExecution as skipped:
-        await _end(recorder, call, flying, "value", recorder.seal(_plain(call, skipped.result)))
+        stored, plain = _stored(recorder, call, skipped.result)
+        await _end(recorder, call, flying, "value", stored, plain=plain)
         raise
     except (ApprovalRequired, CallDeferred) as deferred:
         kind = "approval" if isinstance(deferred, ApprovalRequired) else "call"
@@ -335,7 +337,7 @@ async def _performed(
         await _failed(recorder, call, flying, error)
         raise
     else:
-        await _end(recorder, call, flying, "value", recorder.seal(plain), usage=used, plain=plain)
+        await _end(recorder, call, flying, "value", stored, usage=used, plain=plain)
         return result
 
 
@@ -389,10 +391,11 @@ def _use_again(usage: RunUsage, used: ev.Usage | None) -> None:
     )
 
 
-def _plain(call: ToolCall, result: Any) -> bytes:
+def _stored(recorder: Recorder, call: ToolCall, result: Any) -> tuple[Ref, bytes]:
     try:
-        return dump_result(result)
-    except Unserialisable as error:
+        plain = dump_result(result)
+        return recorder.seal(plain), plain
+    except (Unserialisable, TooLarge) as error:
         raise ResultNotStored(f"'{call.tool}' returned something that cannot be stored: {error}") from error
 
 
