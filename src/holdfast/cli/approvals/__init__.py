@@ -1,0 +1,1 @@
+"""`holdfast approvals`: what waits for people."""

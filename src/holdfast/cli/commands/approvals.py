@@ -1,0 +1,77 @@
+"""`approvals ls | show | decide`: what waits for people."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from holdfast.cli.options import DatabaseUrl, DataDir, Json
+
+_approvals = typer.Typer(help="See and decide what waits for a person.", no_args_is_help=True)
+_Id = Annotated[UUID, typer.Argument(metavar="ID", help="As `holdfast approvals ls` shows it.")]
+
+
+def add_to(program: typer.Typer) -> None:
+    """Add these commands."""
+    program.add_typer(_approvals, name="approvals")
+
+
+@_approvals.command()
+def ls(
+    all_: Annotated[bool, typer.Option("--all", help="Those decided as well.")] = False,
+    run: Annotated[str | None, typer.Option("--run", help="Only those of this run.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
+    after: Annotated[str | None, typer.Option("--after", help="`next` of the page before.")] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """List tool calls to approve and effects in doubt, oldest first."""
+    from holdfast.cli.approvals.listing import list_approvals as act
+    from holdfast.cli.settings import load_settings
+
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    act(settings, everything=all_, run=run, limit=limit, cursor=after, as_json=json)
+
+
+@_approvals.command()
+def show(id: _Id, data_dir: DataDir = None, database_url: DatabaseUrl = None, json: Json = False) -> None:  # noqa: A002
+    """Show exactly what a decision would be about."""
+    from holdfast.cli.approvals.listing import show_approval as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), id, as_json=json)
+
+
+@_approvals.command()
+def decide(
+    id: _Id,  # noqa: A002
+    approve: Annotated[bool, typer.Option("--approve", help="The tool may be called.")] = False,
+    args: Annotated[
+        str | None, typer.Option("--args", help="With --approve: JSON arguments to use instead of those shown.")
+    ] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="The tool may not be called; the model is told.")] = False,
+    done: Annotated[
+        str | None, typer.Option("--done", metavar="JSON", help="In doubt: it took place, and this is its result.")
+    ] = None,
+    not_done: Annotated[bool, typer.Option("--not-done", help="In doubt: it did not take place; do it.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="In doubt: end the run as failed.")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="With --reject or --fail.")] = None,
+    digest: Annotated[
+        str | None, typer.Option("--digest", help="Decide only if this is still the digest of what is asked.")
+    ] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Decide. Give exactly one of --approve, --reject, --done, --not-done, --fail."""
+    from holdfast.cli.approvals.deciding import Decision
+    from holdfast.cli.approvals.deciding import decide as act
+    from holdfast.cli.settings import load_settings
+
+    decision = Decision.of(
+        approve=approve, args=args, reject=reject, done=done, not_done=not_done, fail=fail, reason=reason
+    )
+    act(load_settings(data_dir=data_dir, database_url=database_url), id, decision, digest=digest, as_json=json)

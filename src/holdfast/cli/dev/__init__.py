@@ -1,0 +1,1 @@
+"""`holdfast dev`: API and worker as processes of their own, started again on change."""

@@ -1,0 +1,1 @@
+"""`holdfast doctor`: looks, explains, changes nothing."""

@@ -1,0 +1,1 @@
+"""`holdfast init`: a small project that runs offline at once."""

@@ -1,0 +1,1 @@
+"""`holdfast run`: one run, carried and watched by this process."""

@@ -1,0 +1,90 @@
+"""Asking the person at the terminal for a decision."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from holdfast.cli.teller import preview
+from holdfast.domain.errors import AlreadyDecided
+from holdfast.service.decide_approval import decide_approval, resolve_effect
+from holdfast.service.services import LOCAL
+
+if TYPE_CHECKING:
+    from holdfast.cli.teller import Teller
+    from holdfast.service.services import Services
+    from holdfast.service.views import ApprovalView
+
+
+async def ask_for(services: Services, task: ApprovalView, teller: Teller) -> bool:
+    """Ask, and decide as answered. False where the person leaves it open."""
+    teller.say(f"   {task.tool} {preview(task.args, None)}")
+    try:
+        if task.kind == "approval":
+            return await _approval(services, task, teller)
+        return await _in_doubt(services, task, teller)
+    except AlreadyDecided as error:
+        teller.say(str(error))
+        return True
+
+
+async def _approval(services: Services, task: ApprovalView, teller: Teller) -> bool:
+    answer = await _one_of(teller, "   Approve? [y]es, [n]o, [l]eave it open: ", "ynl")
+    if answer == "l":
+        return False
+    if answer == "y":
+        await decide_approval(services, LOCAL, task.id, "approved", digest=task.digest)
+        return True
+    reason = await _line(teller, "   Why not? (the model is told; may be empty): ")
+    await decide_approval(services, LOCAL, task.id, "rejected", digest=task.digest, reason=reason or None)
+    return True
+
+
+async def _in_doubt(services: Services, task: ApprovalView, teller: Teller) -> bool:
+    answer = await _one_of(teller, "   [d]one, [n]ot done: run it, [f]ail the run, [l]eave it open: ", "dnfl")
+    if answer == "l":
+        return False
+    if answer == "d":
+        result = await _json(teller)
+        await resolve_effect(services, LOCAL, task.id, "done", digest=task.digest, result=result)
+    else:
+        await resolve_effect(services, LOCAL, task.id, "not_done" if answer == "n" else "fail_run", digest=task.digest)
+    return True
+
+
+async def _json(teller: Teller) -> Any:
+    while True:
+        try:
+            return json.loads(await _line(teller, "   Its result, as JSON: ") or "null")
+        except ValueError as error:
+            teller.say(f"   That is not JSON: {error}.")
+
+
+async def _one_of(teller: Teller, question: str, letters: str) -> str:
+    while True:
+        answer = (await _line(teller, question)).lower()[:1]
+        if answer and answer in letters:
+            return answer
+
+
+async def _line(teller: Teller, question: str) -> str:
+    """A line from standard input, read so that Ctrl-C still ends the program. Its end leaves everything open."""
+    teller.ask(question)
+    loop = asyncio.get_running_loop()
+    got: asyncio.Future[str] = loop.create_future()
+
+    def read() -> None:
+        line = sys.stdin.readline()
+        if not got.done():
+            got.set_result(line)
+
+    loop.add_reader(sys.stdin, read)
+    try:
+        line = await got
+    finally:
+        loop.remove_reader(sys.stdin)
+    if not line:
+        raise asyncio.CancelledError
+    return line.strip()

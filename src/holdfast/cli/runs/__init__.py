@@ -1,0 +1,1 @@
+"""`holdfast runs`: see, follow, stop, talk."""

@@ -1,0 +1,105 @@
+"""`holdfast runs show`: a run as a story."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from holdfast.cli.runs.listing import state_of
+from holdfast.cli.screen import clock, lasted, out, print_json, table
+from holdfast.cli.services import run_id, with_services
+from holdfast.cli.teller import preview
+from holdfast.service import show_run as use_case
+from holdfast.service.services import LOCAL
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from holdfast.service.services import Services
+    from holdfast.service.views import RunView, StepView, StoryView
+    from holdfast.settings import Settings
+
+
+def show_run(settings: Settings, reference: str, *, full: bool, as_json: bool) -> None:
+    """Print the story of a run.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+
+    async def act(services: Services) -> StoryView:
+        return await use_case.show_run(services, LOCAL, await run_id(services, reference))
+
+    story = with_services(settings, act)
+    if as_json:
+        print_json(story)
+        return
+    _print_head(story.run)
+    _print_steps(story, full=full)
+    _print_foot(story, full=full)
+
+
+def _print_head(run: RunView) -> None:
+    took = ""
+    if run.finished_at is not None:
+        took = f" after {lasted(round((run.finished_at - run.created_at).total_seconds() * 1000))}"
+    screen = out()
+    screen.print(Text(f"run {run.id}", style="bold"))
+    screen.print(Text(f"task {run.task}, version {run.task_version}, asked for by {run.principal}"))
+    screen.print(Text(f"{state_of(run)}{took}; started {clock(run.created_at)}"))
+    screen.print()
+
+
+def _print_steps(story: StoryView, *, full: bool) -> None:
+    made = table("at", "took", "tokens", "what", right=("at", "took", "tokens"))
+    began = story.run.created_at
+    for step in story.steps:
+        tokens = f"{step.input_tokens} + {step.output_tokens}" if step.input_tokens or step.output_tokens else ""
+        made.add_row(_offset(began, step.at), lasted(step.duration_ms), tokens, _what(step, full=full))
+    out().print(made)
+
+
+def _offset(began: datetime, at: datetime) -> str:
+    return f"{max(0.0, (at - began).total_seconds()):.2f} s"
+
+
+def _what(step: StepView, *, full: bool) -> Text:
+    indent = "  " * (step.scope.count("/") + 1 if step.scope else 0)
+    attempts = f", attempt {step.attempts}" if step.attempts > 1 else ""
+    told = Text(f"{indent}{step.title}{_outcome(step)}{attempts}")
+    if step.why:
+        told.append(f"\n{indent}  {step.why}", style="yellow")
+    for name, content in step.content.items():
+        # What was sent to a model is long and told by the steps before; it is shown where all was asked for.
+        if full or name in {"input", "args", "result", "message", "reason", "output"}:
+            told.append(f"\n{indent}  {name}: {preview(content, None if full else 160)}", style="dim")
+    return told
+
+
+def _outcome(step: StepView) -> str:
+    if step.kind in {"accepted", "end", "message"} or (step.kind == "wait" and step.outcome):
+        return ""
+    if not step.outcome:
+        return ": under way"
+    return "" if step.outcome == "value" else f": {step.outcome}"
+
+
+def _print_foot(story: StoryView, *, full: bool) -> None:
+    screen, run = out(), story.run
+    screen.print()
+    for task in story.waiting:
+        screen.print(Text(f"Waits for a decision on {task.tool} {preview(task.args, None)}", style="yellow"))
+        choice = "--approve | --reject" if task.kind == "approval" else "--done JSON | --not-done | --fail"
+        screen.print(Text(f"  holdfast approvals decide {task.id} {choice}"))
+    usage = run.usage
+    screen.print(
+        Text(
+            f"{usage.model_requests} model requests, {usage.tool_calls} tool calls, "
+            f"{usage.input_tokens} + {usage.output_tokens} tokens"
+        )
+    )
+    if run.output is not None:
+        screen.print(Text(f"output: {preview(run.output, None)}"))
+    if run.error is not None and not full:
+        screen.print(Text(f"error: {run.error.error}: {preview(run.error.message, None)}", style="red"))

@@ -1,0 +1,1 @@
+"""`holdfast serve`: a process that is the HTTP API and nothing else."""

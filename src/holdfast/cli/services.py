@@ -1,0 +1,73 @@
+"""What commands that look and decide work with: the use cases' services, on the installation that is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+from holdfast.domain.errors import NotFound, UserError
+
+if TYPE_CHECKING:
+    from holdfast.service.services import Services
+    from holdfast.settings import Settings
+
+T = TypeVar("T")
+
+
+def with_services(settings: Settings, act: Callable[[Services], Awaitable[T]]) -> T:
+    """What `act` gives, with services that live as long as it runs.
+
+    Raises:
+        UserError: there is no installation here.
+        OperatorError: the database cannot be had or refuses.
+    """
+
+    async def go() -> T:
+        async with open_services(settings) as services:
+            return await act(services)
+
+    return asyncio.run(go())
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
+    """The services, without an application. Looking does not make an installation.
+
+    Raises:
+        UserError: there is no installation here.
+        OperatorError: the database cannot be had or refuses.
+    """
+    from holdfast.wiring import open_api
+
+    if settings.database_url is None and not (settings.data_dir / "pg").exists():
+        raise UserError(
+            f"There is no installation here: {settings.data_dir} holds no database, and HOLDFAST_DATABASE_URL is not "
+            "set. `holdfast run` and `holdfast dev` make one; --data-dir names another."
+        )
+    async with open_api(settings) as services:
+        yield services
+
+
+async def run_id(services: Services, reference: str) -> UUID:
+    """The run that `reference` names: an id, or `last`.
+
+    Raises:
+        NotFound: it is neither, or there are no runs.
+    """
+    from holdfast.service.list_runs import list_runs
+    from holdfast.service.services import LOCAL
+
+    if reference == "last":
+        newest = (await list_runs(services, LOCAL, limit=1)).items
+        if not newest:
+            raise NotFound("There are no runs yet.")
+        return newest[0].id
+    try:
+        return UUID(reference)
+    except ValueError:
+        raise NotFound(
+            f"'{reference}' is not a run's id. `holdfast runs ls` lists them; `last` is the newest."
+        ) from None
