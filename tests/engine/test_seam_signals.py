@@ -142,7 +142,7 @@ async def test_a_queued_run_is_cancelled_without_running_anything(make_lab):
     assert lab.state == "cancelled"
     assert entered == []
     with pytest.raises(AlreadyFinished):
-        await cancel_run(lab.services, WHO, lab.run)
+        await send_message(lab.services, WHO, lab.run, "too late")
 
 
 async def test_no_new_intent_after_a_cancellation_that_the_worker_has_not_heard_of(make_lab):
