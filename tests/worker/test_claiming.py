@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 from worker_scene import APP, Scene
 
 from holdfast.app import Task
@@ -135,15 +136,14 @@ async def test_a_run_whose_execution_breaks_is_tried_again_and_then_quarantined(
 
 async def test_a_run_that_is_ours_but_not_carried_is_released_by_the_next_renewal(scene: Scene, crew: Any):
     """As after a claim whose answer was lost."""
-    async with crew(lease_s=1, poll_s=600) as at_work:
+    async with crew(lease_s=1, slots=1) as at_work:
         known = await at_work.of(await scene.start("quick"))
-        scene.services.hints.notify = lambda payload: None  # type: ignore[method-assign]
         stray = await scene.start("quick")
         db = at_work.worker._gear.db
         (claimed,) = await claim_runs(db, known.claimed.worker, 1, ["quick"], ["1"], [1])
         assert claimed.run == stray
-        again = await at_work.of(stray, epoch=2)
-        assert again.claimed.claims == 1
+        row = await asyncio.to_thread(scene.wait_row, stray, state="queued", epoch=1)
+        assert (row["worker"], row["claims"]) == (None, 0)
         assert not known.ends.done()
 
 
@@ -171,3 +171,16 @@ async def test_a_worker_told_to_stop_before_it_registered_ends(scene: Scene, cre
         at_work.worker.stop(0)
     assert scene.row(run)["state"] == "queued"
     assert scene.row(run)["claims"] == 0
+
+
+async def test_a_lease_that_the_database_calls_expired_is_lost_at_the_next_renewal(scene: Scene, crew: Any):
+    with capture_logs() as logs:
+        async with crew(lease_s=6) as at_work:
+            run = await scene.start("quick")
+            first = await at_work.of(run)
+            scene.connection.execute("update holdfast.workers set lease_until = lease_until - interval '1 hour'")
+            again = await at_work.of(run, epoch=2)
+            assert await first.ends is Ended.LOST
+            assert again.claimed.worker != first.claimed.worker
+    lost = [log for log in logs if log["event"] == "lease.lost"]
+    assert [log["cause"] for log in lost] == ["the database says that it has expired"]
