@@ -155,6 +155,31 @@ async def test_rows_of_a_worker_that_died_go_when_the_next_begins(worker_db, hin
     await settle(lambda: texts(api_db, key, [3, 6]), {(6, 2, 0): "again"})
 
 
+async def test_what_was_left_behind_is_removed_after_a_day(worker_db, hints, publisher, api_db, key, database):
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute(
+            "insert into holdfast.live (tenant, run, seq, attempt, part, start, kind, body, length, at) "
+            "select %s, gen_random_uuid(), 1, 1, 0, 0, 'text', 'x', 1, now() - age "
+            "from unnest(array[interval '25 hours', interval '23 hours']) as age",
+            [DEFAULT_TENANT],
+        )
+    live = publisher.open(DEFAULT_TENANT, RUN, key)
+    live.begin(3, 1)
+    live.delta(0, "text", "x")
+    await settle(lambda: texts(api_db, key, [3]), {(3, 1, 0): "x"})
+    assert rows(database, "min(at) > now() - interval '24 hours' and count(*) = 2")
+
+
+async def test_closing_removes_the_text_of_what_is_over(worker_db, hints, api_db, key, database):
+    async with publishing(worker_db, hints) as publisher:
+        live = publisher.open(DEFAULT_TENANT, RUN, key)
+        live.begin(3, 1)
+        live.delta(0, "text", "x")
+        await settle(lambda: texts(api_db, key, [3]), {(3, 1, 0): "x"})
+        live.end()
+    assert rows(database) == 0
+
+
 async def test_rows_that_vanish_are_published_again_without_anything_new_to_say(publisher, api_db, key, database):
     live = publisher.open(DEFAULT_TENANT, RUN, key)
     live.begin(3, 1)

@@ -37,6 +37,10 @@ COALESCE_S = 0.04
 """Text that arrives within this time is written together."""
 CHECK_S = 1.0
 """How often a publisher with nothing new to say looks whether its rows are still there."""
+KEPT_S = 86_400.0
+"""Rows older than this were left behind."""
+SWEEP_S = 3600.0
+"""How often a publisher removes what was left behind."""
 _DIGEST_BYTES = 32
 
 Kind = Literal["text", "thinking", "tool_call"]
@@ -175,17 +179,22 @@ class LivePublisher:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
+        self._sweep_at: dict[UUID, float] = {}
 
     def open(self, tenant: UUID, run: UUID, key: SubjectKey) -> LiveRun:
         """A response of this run is about to be generated."""
         return LiveRun(self, _Attempt(tenant, run, key))
 
     async def aclose(self) -> None:
-        """Stop publishing. What was published stays: the next holder of a run removes it."""
+        """Stop publishing. Text of responses that are not over stays: the next holder of the run removes it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        if self._gone:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._check_s):
+                    await self._publish()
 
     # What live runs call.
 
@@ -275,6 +284,9 @@ class LivePublisher:
         async with self._db.tenant(tenant) as connection:
             # A crash empties the table anyhow: its commits need not wait for the disk.
             await connection.execute(query("live_no_wait"))
+            if monotonic() >= self._sweep_at.get(tenant, 0.0):
+                self._sweep_at[tenant] = monotonic() + SWEEP_S
+                await connection.execute(query("live_sweep"), {"tenant": tenant, "older_than_s": KEPT_S})
             if clear:
                 ranges = _columns(("runs", "firsts", "lasts"), clear)
                 await connection.execute(query("live_drop"), {"tenant": tenant, **ranges})
