@@ -3,6 +3,7 @@
 import asyncio
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from holdfast.domain.errors import RunCancelling, RunHalted, RunLost, SignalsPending, TooLarge
@@ -57,6 +58,12 @@ def tool_started() -> ToolStarted:
 
 def succeeded() -> RunSucceeded:
     return RunSucceeded(output=Ref("00"), history=Messages(), usage=Usage())
+
+
+def halt(database, held):
+    with psycopg.connect(database.api_url) as connection:
+        connection.execute("select set_config('holdfast.tenant', %s, true)", [str(held.tenant)])
+        connection.execute("select holdfast.declare_halt(%s, 'run', %s, 'why', 'me')", [held.tenant, str(held.run)])
 
 
 async def test_append_returns_when_committed_with_the_sequence_of_its_last_event(database):
@@ -242,11 +249,7 @@ async def test_finishing_is_refused_while_a_signal_is_not_folded_in_and_its_even
 
 async def test_a_halt_refuses_the_intents_and_commits_the_facts(database):
     held = hold_run(database.admin_url)
-    with database.as_owner() as owner:
-        owner.execute("select set_config('holdfast.tenant', %s, false)", [str(held.tenant)])
-        owner.execute(
-            "insert into holdfast.halts values (%s, 'run', %s, 'why', 'me', now())", [held.tenant, str(held.run)]
-        )
+    halt(database, held)
     async with writing(database.worker_url, hold_s=60) as writer:
         journal = open_journal(writer, held)
         ref = journal.seal(b"named by the fact")
@@ -263,6 +266,26 @@ async def test_a_halt_refuses_the_intents_and_commits_the_facts(database):
         assert await journal.append(noted("later")) == 5
     assert blob_digests(database.admin_url, held) == {ref}
     assert run_row(database.admin_url, held)["tool_calls"] == 0
+
+
+async def test_intents_that_keep_coming_under_a_halt_do_not_keep_the_facts_from_being_committed(database):
+    held = hold_run(database.admin_url)
+    halt(database, held)
+    sends, intents = [], []
+
+    def one_more_intent(point):
+        if point == "append.before_send" and len(sends) < 20:
+            sends.append(point)
+            intents.append(asyncio.create_task(journal.append(requested())))
+
+    async with writing(database.worker_url, probe=one_more_intent) as writer:
+        journal = open_journal(writer, held)
+        with pytest.raises(RunHalted):
+            await journal.append(responded(), tool_started())
+        assert len(sends) < 5
+        results = await asyncio.gather(*intents, return_exceptions=True)
+    assert {type(result) for result in results} == {RunHalted}
+    assert types(database.admin_url, held) == ["model_responded"]
 
 
 async def test_cancellation_refuses_the_intents_and_commits_the_facts(database):

@@ -107,32 +107,39 @@ async def test_a_request_lost_before_a_take_over_is_fenced(database, proxy):
     assert types(database.admin_url, held) == []
 
 
-async def test_the_old_statement_still_running_after_the_connection_went_lets_only_one_through(database, proxy):
-    """The first sending waits inside the server for the halt lock; the second passes it in the line."""
+async def test_an_old_statement_that_commits_after_its_connection_went_is_found_and_not_repeated(database, proxy):
+    """The first sending has passed the fence and waits for a lock inside the server when its connection goes."""
     held = hold_run(database.admin_url)
-    with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        admin.execute("select pg_advisory_lock(4857)")
-        async with writing(proxy.url) as writer:
+    with (
+        psycopg.connect(database.admin_url) as blocker,
+        psycopg.connect(database.admin_url, autocommit=True) as admin,
+    ):
+        blocker.execute(
+            "insert into holdfast.events (tenant, run, seq, type, at, body, hash)"
+            " values (%s, %s, 2, '', now(), '', '')",
+            [held.tenant, held.run],
+        )
+        sent = asyncio.Semaphore(0)
+        probe = lambda point: sent.release() if point == "append.before_send" else None  # noqa: E731
+        async with writing(proxy.url, connections=1, probe=probe) as writer:
             journal = open_journal(writer, held)
             appending = asyncio.create_task(journal.append(marked()))
-            await waiting_for_halt_lock(admin, 1)
+            await sent.acquire()
+            await waiting_for_a_lock(admin)
             proxy.cut_all()
-            await waiting_for_halt_lock(admin, 2)
-            admin.execute("select pg_advisory_unlock(4857)")
+            await sent.acquire()
+            assert not appending.done()
+            blocker.rollback()
             assert await appending == 2
             assert await journal.append(noted("after")) == 3
     assert keys(database.admin_url, held) == [MARKER.decode(), "after"]
 
 
-async def waiting_for_halt_lock(admin, count):
+async def waiting_for_a_lock(admin):
     async with asyncio.timeout(30):
-        while True:
-            row = admin.execute(
-                "select count(*) from pg_locks l join pg_database d on d.oid = l.database"
-                " where l.locktype = 'advisory' and not l.granted and d.datname = current_database()"
-            ).fetchone()
-            if row[0] >= count:
-                return
+        while not admin.execute(  # noqa: ASYNC110  the condition is the server's
+            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ).fetchall():
             await asyncio.sleep(0.02)
 
 
