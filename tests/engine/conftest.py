@@ -5,13 +5,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest_asyncio
+from tests.engine.lab import Lab
 
 from holdfast.app import App
 from holdfast.store.hints import Hints
 from holdfast.store.pool import Database
 from holdfast.store.vault import Vault, WrappingKey
-
-from tests.engine.lab import Lab
 
 MakeLab = Callable[..., Awaitable[Lab]]
 

@@ -13,12 +13,12 @@ from pydantic_ai.messages import BinaryContent, ModelRequest, ToolReturn, ToolRe
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.toolsets import FunctionToolset
+from tests.engine.agents import agent, scripted, sequential
+from tests.engine.lab import Died, die_at
 
 from holdfast import UserError, effect
 from holdfast.app import App, RunScope
 from holdfast.domain import events as ev
-from tests.engine.agents import agent, scripted, sequential
-from tests.engine.lab import Died, die_at
 
 
 class Answer(BaseModel):

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from pydantic_ai import ApprovalRequired, RunContext
 from pydantic_ai.messages import ModelRequest, ToolReturnPart
+from tests.engine.agents import agent, scripted
+from tests.engine.lab import WHO, Died, die_at, eventually
 
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.service.decide_approval import DigestMismatch, decide_approval
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
-from tests.engine.agents import agent, scripted
-from tests.engine.lab import WHO, Died, die_at, eventually
 
 
 def gated(ledger: list[Any], *script: Any, seen: Any = None, **options: Any) -> Any:

@@ -7,13 +7,13 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.toolsets import WrapperToolset
+from tests.engine.agents import agent
+from tests.engine.lab import WHO, Died, die_at, eventually
 
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.service.decide_approval import resolve_effect
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
-from tests.engine.agents import agent
-from tests.engine.lab import WHO, Died, die_at, eventually
 
 ONE_CALL = ([("pay", {"amount": 50}, "p1")], "done")
 
@@ -106,6 +106,16 @@ async def test_a_probe_is_asked_before_a_reconcile_effect_runs_again(make_lab, a
     assert lab.state == state
     assert len(ledger) == runs
     assert asked == [(ledger[0][0], 50)]
+
+
+async def test_an_effect_that_started_undeclared_is_in_doubt_though_the_tool_was_declared_since(make_lab):
+    ledger: list[Any] = []
+    lab = await make_lab(paying(undeclared, ledger))
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
+    assert await lab.work(app=(await make_lab(paying(effect.idempotent, ledger))).app) == "parked"
+    assert lab.row()["waiting_on"] == "in_doubt"
+    assert len(ledger) == 1
 
 
 async def test_before_the_tool_is_entered_nothing_is_in_doubt_but_the_intent_says_so(make_lab):

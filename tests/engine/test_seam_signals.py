@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from pydantic_ai.messages import ModelRequest, UserPromptPart
+from tests.engine.agents import agent
+from tests.engine.lab import WHO, Died, die_at, eventually
 
 from holdfast import effect
 from holdfast.domain import events as ev
@@ -13,8 +15,6 @@ from holdfast.domain.errors import AlreadyFinished
 from holdfast.service.cancel_run import cancel_run
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.send_message import send_message
-from tests.engine.agents import agent, scripted
-from tests.engine.lab import WHO, Died, die_at, eventually
 
 
 def waiting_agent(declare: Any, entered: list[str], may_end: asyncio.Event, seen: Any = None) -> Any:
@@ -248,4 +248,3 @@ async def test_sync_tools_run_in_threads(make_lab):
     await lab.start()
     assert await lab.work() == "finished"
     assert threads == [False]
-    assert isinstance(scripted("x"), object)

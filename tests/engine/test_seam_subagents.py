@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from pydantic_ai import Agent, RunContext
+from tests.engine.agents import agent, scripted
+from tests.engine.lab import WHO, Died, die_at
 
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.service.decide_approval import decide_approval
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
-from tests.engine.agents import agent, scripted
-from tests.engine.lab import WHO, Died, die_at
 
 
 def family(deep_calls: list[str], *, needs_approval: bool = False, declare: Any = effect.delegate) -> tuple[Any, Any]:

@@ -12,12 +12,13 @@ from holdfast.domain.ids import ApprovalId
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
 from holdfast.effects.declare import Declaration
+from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
+from holdfast.engine.recovery import binding
 from holdfast.engine.replay import ApprovalEntry
-from holdfast.engine.step import Attempt, ToolCall, binding
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
+from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.recorder import as_usage
-from holdfast.engine.step import Attempt, ToolCall, binding
+from holdfast.engine.recovery import binding
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:

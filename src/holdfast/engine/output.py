@@ -12,10 +12,11 @@ from pydantic_ai.tools import RunContext
 from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Effect, enter
+from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_json, dump_result, load_result
 from holdfast.engine.inspect import declaration_for
+from holdfast.engine.recovery import Settled, recovered
 from holdfast.engine.replay import OutputEntry, ToolEntry
-from holdfast.engine.step import Attempt, Settled, ToolCall, recovered
 
 if TYPE_CHECKING:
     from holdfast.engine.seam import Seam

@@ -32,13 +32,14 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from holdfast.effects.declare import Effect, enter
 from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_args
+from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
 from holdfast.engine.errors import ArgumentsChanged
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.model import JournaledModel
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.output import output_step
-from holdfast.engine.step import Attempt, ToolCall, announce, tool_step
+from holdfast.engine.step import announce, tool_step
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder

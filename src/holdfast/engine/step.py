@@ -7,11 +7,9 @@ pipeline serves the run's own agent and its sub-agents.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from pydantic_ai.exceptions import (
@@ -29,46 +27,16 @@ from holdfast.domain import events as ev
 from holdfast.domain.errors import TooLarge
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
-from holdfast.domain.state import WaitingOn
-from holdfast.effects.declare import Declaration, Effect, Happened, NotHappened, Unknown
+from holdfast.engine.call import ToolCall
 from holdfast.engine.codec import Unserialisable, dump_json, dump_result, load_result, parse, same_structure
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
 from holdfast.engine.flight import StepInFlight
-from holdfast.engine.interrupt import Diverged, Fail, Interrupt, Park
+from holdfast.engine.interrupt import Diverged, Interrupt
 from holdfast.engine.recorder import Recorder
+from holdfast.engine.recovery import in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
-from holdfast.store.journal import ApprovalRow
 
 Perform = Callable[[], Awaitable[Any]]
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One entering of a tool's body, filled in when its intent is committed."""
-
-    number: int = 1
-    args: Ref | None = None
-    announced: bytes = b""
-    """The arguments that the intent names, as bytes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
-    """One tool call, and how to recognise and recover it."""
-
-    scope: str
-    step: int
-    call: str
-    tool: str
-    schema: str
-    """Digest of the tool's schema as this code has it."""
-    args: bytes
-    """The validated arguments, before any hook."""
-    declaration: Declaration
-    returns: Any = Any
-    approved: bool = False
-    key: str
-    attempt: Attempt
 
 
 class Nested(Protocol):
@@ -177,125 +145,6 @@ def _replayed(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> 
 def _ref(finished: ev.ToolFinished) -> Ref:
     assert finished.result is not None
     return finished.result
-
-
-# --- recover -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A person, a probe or a late report said how the effect ended."""
-
-    result: Ref
-    by: str
-
-
-async def recovered(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settled | None:
-    """What is known of an effect that started earlier. None: the body may be entered (again)."""
-    if entry.started is None:
-        return None
-    if entry.resolved is not None:
-        match entry.resolved.resolution:
-            case "done":
-                assert entry.resolved.result is not None
-                return Settled(entry.resolved.result, entry.resolved.by)
-            case "fail_run":
-                raise Fail(f"{entry.resolved.by} failed the run: '{call.tool}' ({call.call}) was in doubt.")
-            case "not_done":
-                return None
-    if entry.in_doubt is not None:
-        raise Park(WaitingOn.IN_DOUBT, entry.in_doubt.why)
-    recovery = call.declaration.recovery
-    # After an unexpected promotion the log may have been rewound: what a key or a probe says is then worth less
-    # than it seems, so only what has no outside consequence runs again unasked.
-    if recorder.claimed.rewound and recovery is not Recovery.PURE:
-        await in_doubt(recorder, call, "the database was rewound by a failover while it was under way")
-    if recovery.reruns:
-        return None
-    if recovery is Recovery.RECONCILE:
-        return await _probed(recorder, call, entry)
-    await in_doubt(recorder, call, "the worker died while it was under way")
-    return None
-
-
-async def _probed(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settled | None:
-    assert call.declaration.probe is not None
-    assert entry.started is not None
-    effect = Effect(key=call.key, attempt=entry.attempts, run=recorder.claimed.run, tenant=recorder.claimed.tenant)
-    answer = call.declaration.probe(effect, **parse(recorder.content(entry.started.args)))
-    if isinstance(answer, Awaitable):
-        answer = await answer
-    match answer:
-        case Happened(result=result):
-            plain = dump_result(result)
-            ref = recorder.seal(plain)
-            recorder.know(ref, plain)
-            return Settled(ref, "probe")
-        case NotHappened():
-            return None
-        case Unknown(why=why):
-            await in_doubt(recorder, call, why or "the probe could not tell whether it happened")
-            return None
-
-
-async def in_doubt(recorder: Recorder, call: ToolCall, why: str) -> None:
-    """Put an effect before a person, and park.
-
-    Raises:
-        Park: always.
-    """
-    task = recorder.gear.new_id()
-    advice = {
-        Recovery.ONCE: "If it may be run again with the same key, declare it @effect.idempotent; "
-        "if it can be looked up, @effect.reconcile(probe=...).",
-    }.get(call.declaration.recovery, "")
-    text = f"'{call.tool}' started and is not known to have finished: {why}. {advice}".strip()
-    assert call.attempt.args is not None
-    await recorder.record(
-        ev.EffectInDoubt(
-            approval=task,
-            scope=call.scope,
-            step=call.step,
-            call=call.call,
-            tool=call.tool,
-            key=call.key,
-            why=text,
-            approved=call.approved,
-        ),
-        approvals=[
-            ApprovalRow(
-                id=task,
-                kind="in_doubt",
-                scope=call.scope,
-                step=call.step,
-                call=call.call,
-                tool=call.tool,
-                args=call.attempt.args,
-                digest=binding(recorder, call, call.attempt.args),
-                key=call.key,
-                why=text,
-            )
-        ],
-    )
-    raise Park(WaitingOn.IN_DOUBT, text)
-
-
-def binding(recorder: Recorder, call: ToolCall, args: str) -> str:
-    """What a decision is bound to: this run, this call, this tool with this schema, exactly these arguments."""
-    claimed = recorder.claimed
-    parts = (
-        str(claimed.tenant),
-        str(claimed.run),
-        call.scope,
-        str(call.step),
-        call.call,
-        call.tool,
-        call.schema,
-        args,
-        claimed.principal,
-    )
-    preimage = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode("utf-8", "surrogatepass") for part in parts)
-    return hashlib.sha256(b"holdfast.approval.1\n" + preimage).hexdigest()
 
 
 # --- perform and record-------------------------------------------------------------------------------------------

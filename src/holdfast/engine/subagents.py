@@ -32,12 +32,13 @@ from holdfast.domain.errors import UserError
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.approvals import ask, shown_args
+from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Park
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.recorder import as_usage
-from holdfast.engine.step import Attempt, ToolCall, tool_step
+from holdfast.engine.step import tool_step
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent

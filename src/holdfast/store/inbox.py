@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
+from holdfast.store.query import query
+
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
-
-_INBOX = (files("holdfast.store") / "queries" / "read_inbox.sql").read_text()
 
 
 class Signal(NamedTuple):
@@ -26,5 +25,5 @@ class Signal(NamedTuple):
 async def read_inbox(db: Database, tenant: UUID, run: UUID, *, after: int) -> list[Signal]:
     """The signals after `after`, oldest first."""
     async with db.tenant(tenant) as connection:
-        cursor = await connection.execute(_INBOX, {"tenant": tenant, "run": run, "after": after})
+        cursor = await connection.execute(query("read_inbox"), {"tenant": tenant, "run": run, "after": after})
         return [Signal(*row) for row in await cursor.fetchall()]

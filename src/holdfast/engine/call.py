@@ -1,0 +1,38 @@
+"""One tool call: its identity, its declaration, and the attempt at it that is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.domain.ids import Ref
+from holdfast.effects.declare import Declaration
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One entering of a tool's body, filled in when its intent is committed."""
+
+    number: int = 1
+    args: Ref | None = None
+    announced: bytes = b""
+    """The arguments that the intent names, as bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One tool call, and how to recognise and recover it."""
+
+    scope: str
+    step: int
+    call: str
+    tool: str
+    schema: str
+    """Digest of the tool's schema as this code has it."""
+    args: bytes
+    """The validated arguments, before any hook."""
+    declaration: Declaration
+    returns: Any = Any
+    approved: bool = False
+    key: str
+    attempt: Attempt
