@@ -137,7 +137,7 @@ async def test_an_old_statement_that_commits_after_its_connection_went_is_found_
 
 async def waiting_for_a_lock(admin):
     async with asyncio.timeout(30):
-        while not admin.execute(  # noqa: ASYNC110  the condition is the server's
+        while not admin.execute(
             "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         ).fetchall():
             await asyncio.sleep(0.02)
@@ -155,7 +155,7 @@ async def test_the_server_restarting_connections_costs_time_only(database, proxy
         appending = asyncio.gather(*(append_all(journal) for journal in journals))
         for _ in range(5):
             start = journals[0].seq
-            while journals[0].seq < min(start + 3, 31):  # noqa: ASYNC110  between appends, in the same loop
+            while journals[0].seq < min(start + 3, 31):
                 await asyncio.sleep(0.001)
             proxy.cut_all()
         await appending
