@@ -166,3 +166,15 @@ def test_parked_runs_are_not_claimed(scene):
     [held] = scene.hold()
     assert outcomes(scene.worker, Member(held, next=PARK)) == ["appended"]
     assert scene.claim(scene.register()) == []
+
+
+def test_with_many_tenants_waiting_each_has_its_turn_and_nobody_is_left(scene):
+    tenants = [uuid4() for _ in range(12)]
+    runs = {scene.accept(tenant=tenant) for tenant in tenants} | {scene.accept(tenant=tenants[0]) for _ in range(20)}
+    worker = scene.register()
+    first = scene.claim(worker, 12)
+    assert {row.tenant for row in first} == set(tenants)
+    claimed = set(order(first))
+    while rows := scene.claim(worker, 12):
+        claimed |= set(order(rows))
+    assert claimed == runs

@@ -7,7 +7,9 @@ as $$ select exists (select from workers w where w.id = p_worker and w.lease_unt
 
 -- The queued runs that a worker may claim, best first: each tenant's own by priority and then age, and the tenants in
 -- turns, so that a tenant with many runs waits behind one with few. `offer` is the position in p_tasks.
--- The recursion steps from one tenant that has something queued to the next by index, and looks at no other row.
+-- The recursion steps from one tenant that has something queued to the next by index, and looks at no other row. Of each
+-- it takes more than its share of what is wanted, for others may be claiming the same, but not all that is wanted where
+-- many wait: the next claim goes on from there.
 create function claimable(p_want int, p_tasks text[], p_versions text[]) returns table (offer int, tenant uuid, id uuid)
 language sql stable set search_path = holdfast, pg_temp
 as $$
@@ -22,12 +24,15 @@ as $$
        and q.tenant > l.tenant order by q.tenant limit 1)
     from line l where l.tenant is not null
   ),
+  share as (
+    select least(p_want * 2, greatest(8, p_want * 4 / greatest(count(l.tenant), 1))) as most from line l
+  ),
   waiting as (
     select l.offer, q.tenant, q.id, q.priority, q.queued_at
     from line l cross join lateral (
       select q.tenant, q.id, q.priority, q.queued_at from runs q
       where q.state = 'queued' and q.task = l.task and q.task_version = l.version and q.tenant = l.tenant
-      order by q.priority desc, q.queued_at, q.id limit p_want * 2
+      order by q.priority desc, q.queued_at, q.id limit (select most from share)
     ) q
   ),
   running as (
