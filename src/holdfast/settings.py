@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     poll_s: Seconds = Field(1.0, description="how often a worker looks for runs when no hint arrives")
     grace_s: float = Field(20.0, ge=0, le=3600, description="how long a drain waits for tools that must not rerun")
     blocked_warn_s: Seconds = Field(1.0, description="how long the event loop may be blocked without a warning")
-    tick_s: Seconds = Field(1.0, description="how often timers and dead workers are looked after")
+    tick_s: Seconds = Field(0.9, description="the longest between two looks at timers and dead workers")
 
     host: str = Field("127.0.0.1", description="where the API listens")
     port: int = Field(8787, ge=0, le=65_535, description="where the API listens")

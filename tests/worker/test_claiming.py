@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from worker_scene import APP, Scene
 
 from holdfast.app import Task
+from holdfast.domain.errors import KeyUnavailable
 from holdfast.engine.execution import Ended
 from holdfast.settings import Settings
 from holdfast.store.claims import Claimed, claim_runs
@@ -184,3 +185,14 @@ async def test_a_lease_that_the_database_calls_expired_is_lost_at_the_next_renew
             assert again.claimed.worker != first.claimed.worker
     lost = [log for log in logs if log["event"] == "lease.lost"]
     assert [log["cause"] for log in lost] == ["the database says that it has expired"]
+
+
+async def test_a_run_that_this_process_has_no_key_for_is_given_back_unharmed(
+    scene: Scene, crew: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("holdfast.worker.carried._WRONG_KEY_PAUSE_S", 0.0)
+    run = await scene.start("quick")
+    async with crew() as at_work:
+        for epoch in range(1, 6):
+            (await at_work.of(run, epoch)).end(KeyUnavailable("not this one"))
+        assert (await at_work.of(run, 6)).claimed.claims == 1

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from holdfast.domain.errors import DatabaseUnavailable
+from holdfast.domain.errors import DatabaseUnavailable, KeyUnavailable
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from holdfast.engine.execution import Ended
     from holdfast.engine.flight import StepInFlight
     from holdfast.store.claims import Claimed
+
+
+_WRONG_KEY_PAUSE_S = 5.0
 
 
 class Carrying(Protocol):
@@ -142,6 +145,13 @@ class Carried:
             execution = self._execute(self._app[claimed.task], claimed)
             self._executions[claimed.run, claimed.epoch] = execution
             ended = await execution.run()
+        except KeyUnavailable as error:
+            # This process has the wrong wrapping key, another may have the right one. Holding the slot for a
+            # while keeps the run from going round in circles.
+            self._log.error(LogEvent.RUN_BROKE, **fields, cause=str(error))
+            await asyncio.sleep(_WRONG_KEY_PAUSE_S)
+            await self._give_back([claimed.run], False)
+            return
         except Exception as error:  # noqa: BLE001 - logged with its traceback
             self._log.exception(LogEvent.RUN_BROKE, **fields)
             # A bug of ours: the attempt counts, so that the run ends in quarantine and not in a loop.

@@ -20,7 +20,7 @@ _BATCH = 500
 
 
 async def tick_forever(db: Database, hints: Hints, tick_s: float) -> None:
-    """Tick about every `tick_s`, jittered so that many workers do not tick at once; hint what was queued."""
+    """Tick every `tick_s` at the latest, jittered so that many workers do not tick at once; hint what was queued."""
     log = logger("worker")
     while True:
         ticked = await patiently("tick", lambda: tick(db, _BATCH))
@@ -29,4 +29,4 @@ async def tick_forever(db: Database, hints: Hints, tick_s: float) -> None:
         if ticked.queued:
             hints.notify(QUEUED)
         if ticked.moved < _BATCH:
-            await asyncio.sleep(tick_s * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            await asyncio.sleep(tick_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
