@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.locked
 
-.PHONY: demo test test-long bench bench-peers lint lock setup clean
+.PHONY: demo test test-long test-seam bench bench-peers lint lock setup clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,13 @@ test: setup  ## everything that must be green before a change lands
 
 test-long: setup  ## the long campaigns: random kills, 50,000 simulation seeds
 	$(BIN)/python -m pytest -m long -s --timeout 7200 $(ARGS)
+
+test-seam: setup  ## the seam's contract suite on another Pydantic AI: make test-seam PYDANTIC_AI=2.70.0
+	$(BIN)/uv venv --quiet --allow-existing .venv-seam
+	$(BIN)/uv pip sync --quiet --python .venv-seam/bin/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python .venv-seam/bin/python --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --python .venv-seam/bin/python "pydantic-ai-slim[openai,mcp]==$(PYDANTIC_AI)"
+	.venv-seam/bin/python -m pytest tests/engine $(ARGS)
 
 bench: setup  ## the cost table of the design, as ratios in one run; writes bench/results.json
 	$(BIN)/python -m bench $(ARGS)

@@ -6,7 +6,8 @@ An undeclared tool is `once`: after a crash in the middle of it, a person is ask
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -143,6 +144,16 @@ def declared_on(function: Any) -> Declaration | None:
     return None
 
 
-def enter(performing: Effect) -> None:
-    """Make `performing` the current effect of this task and of the threads it starts."""
-    _current.set(performing)
+def enter(begun: Effect) -> None:
+    """Make `begun` the current effect of this task and of the threads it starts."""
+    _current.set(begun)
+
+
+@contextmanager
+def performing(begun: Effect) -> Generator[None]:
+    """`begun` is the current effect while the block runs."""
+    token = _current.set(begun)
+    try:
+        yield
+    finally:
+        _current.reset(token)

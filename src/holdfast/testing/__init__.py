@@ -1,4 +1,4 @@
-"""What you need to test your agents: a scripted model server over real HTTP.
+"""What you need to test your agents: a scripted model server over real HTTP, a clock, crash points, checks.
 
 Importing this package is cheap; each name is loaded when it is first used.
 """
@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from holdfast.testing.clock import FakeClock
+    from holdfast.testing.dependencies import DependenciesChanged, WatchDependencies
+    from holdfast.testing.effects import effect_scope
     from holdfast.testing.model_server import (
         Fault,
         ModelServer,
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "DependenciesChanged",
+    "FakeClock",
     "Fault",
     "ModelServer",
     "OfferedTool",
@@ -48,8 +53,10 @@ __all__ = [
     "ToolResult",
     "Turn",
     "Usage",
+    "WatchDependencies",
     "call",
     "calls",
+    "effect_scope",
     "fault",
     "load_routes",
     "output",
@@ -57,8 +64,13 @@ __all__ = [
     "say",
 ]
 
-# Where each name lives. Names of further modules (crash points, a fake clock) go here with theirs.
-_MODULES = dict.fromkeys(__all__, "holdfast.testing.model_server")
+# Where each name lives.
+_MODULES = dict.fromkeys(__all__, "holdfast.testing.model_server") | {
+    "DependenciesChanged": "holdfast.testing.dependencies",
+    "FakeClock": "holdfast.testing.clock",
+    "WatchDependencies": "holdfast.testing.dependencies",
+    "effect_scope": "holdfast.testing.effects",
+}
 
 
 def __getattr__(name: str) -> Any:
