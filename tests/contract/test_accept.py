@@ -73,5 +73,5 @@ def test_the_row_the_first_event_and_the_content_are_there(scene):
 
 
 def test_another_tenants_argument_is_refused(scene):
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="tenant of this call"):
         scene.call(scene.api, TENANT, SQL, uuid4(), uuid7(), AT, b"h" * 32, None, None)
