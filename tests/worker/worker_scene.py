@@ -26,7 +26,7 @@ PATIENCE_S = 30
 SERVE = """
 import sys
 from holdfast.settings import Settings
-from holdfast.worker import serve
+from holdfast.cli.worker_process import serve
 serve(Settings.load(), sys.argv[1])
 """
 

@@ -253,6 +253,9 @@ class Execution:
         )
         subagents = SubAgents(recorder)
         async with AsyncExitStack() as stack:
+            if live is not None:
+                # However the execution ends, an attempt it left half-way is void: its text may go.
+                stack.callback(live.end)
             value = task.read_input(parse(recorder.content(accepted.input)))
             history = await session_history(self._gear, recorder, accepted, self._key)
             deps = await stack.enter_async_context(dependencies(task, scope))

@@ -63,6 +63,6 @@ def worker(
 
     settings = load_settings(app=app, slots=slots, lease_s=lease_s, data_dir=data_dir, database_url=database_url)
     reference = app_of(settings)
-    from holdfast.worker.process import serve as act
+    from holdfast.cli.worker_process import serve as act
 
     act(settings, reference)
