@@ -128,8 +128,12 @@ class Database:
     def connect_sync(self) -> psycopg.Connection[Any]:
         """As `connect`, for a thread of its own."""
         connection = psycopg.connect(self.url, **self._options())
-        if self._settings:
-            connection.execute(self._settings)
+        try:
+            if self._settings:
+                connection.execute(self._settings)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @asynccontextmanager
@@ -205,7 +209,11 @@ class Database:
 
     async def _connect(self, url: str) -> AsyncConnection[Any]:
         connection = await AsyncConnection.connect(url, **self._options())
-        await self._configure(connection)
+        try:
+            await self._configure(connection)
+        except BaseException:  # cancelled too: a process that stops while it connects leaves nothing open
+            await connection.close()
+            raise
         return connection
 
     def _options(self) -> dict[str, Any]:

@@ -47,9 +47,10 @@ class WatchDependencies(AbstractCapability[Any]):
         after = _attributes(ctx.deps)
         changed = sorted(name for name, value in before.items() if _differs(value, after.get(name, _GONE)))
         if changed:
+            places = ", ".join(f"ctx.deps.{name}" for name in changed)
             raise DependenciesChanged(
-                f"Tool '{call.tool_name}' changed {', '.join(f'ctx.deps.{name}' for name in changed)}. Dependencies are "
-                "built anew when a run resumes, so the change would be lost. Keep it in a database, or return it."
+                f"Tool '{call.tool_name}' changed {places}. Dependencies are built anew when a run resumes, "
+                "so the change would be lost. Keep it in a database, or return it."
             )
         return result
 
