@@ -38,8 +38,6 @@ async def carry_out(database, plan, batch, queue_bytes):
                 await journal.flush()
             elif call == "seal":
                 journal.seal(names[0].encode())
-            elif writer._room:
-                pass  # an append waits for room: what is called after it in other tasks is not ordered behind it
             else:
                 expected[run] += names
                 if call == "hold":
@@ -48,6 +46,9 @@ async def carry_out(database, plan, batch, queue_bytes):
                     await journal.append(*map(noted, names))
                 else:
                     started.append(asyncio.create_task(journal.append(*map(noted, names))))
+                    await asyncio.sleep(0)
+                    while writer._room:  # only once it has room and is queued is a later call ordered behind it
+                        await asyncio.sleep(0)
                     await asyncio.sleep(0)
         await asyncio.gather(*started)
         for journal in journals:
