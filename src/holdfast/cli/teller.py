@@ -85,10 +85,20 @@ class Teller:
                 again = f" (attempt {data['attempt']})" if data["attempt"] > 1 else ""
                 self.say(f"-> {data['tool']}({_arguments(item.content.get('args'))}){again}")
             case "tool_finished":
-                said = preview(item.content.get("result")) or data["outcome"]
-                self.say(f"<- {data['tool']}: {said}  [{lasted(data['latency_ms'])}]")
+                self._tool_finished(data, item.content.get("result"))
             case _:
                 self._turning_point(item.type, data, item.content)
+
+    def _tool_finished(self, data: Mapping[str, Any], result: ContentView | None) -> None:
+        said = preview(result)
+        match data["outcome"]:
+            case "deferred":  # what it waits for is told by what follows
+                return
+            case "value":
+                said = said or "done"
+            case other:
+                said = f"{other}: {said}"
+        self.say(f"<- {data['tool']}: {said}  [{lasted(data['latency_ms'])}]")
 
     def _turning_point(self, kind: str, data: Mapping[str, Any], content: Mapping[str, ContentView]) -> None:
         match kind:

@@ -25,6 +25,8 @@ async def ask_for(services: Services, task: ApprovalView, teller: Teller) -> boo
         if task.kind == "approval":
             return await _approval(services, task, teller)
         return await _in_doubt(services, task, teller)
+    except EOFError:
+        return False
     except AlreadyDecided as error:
         teller.say(str(error))
         return True
@@ -70,7 +72,11 @@ async def _one_of(teller: Teller, question: str, letters: str) -> str:
 
 
 async def _line(teller: Teller, question: str) -> str:
-    """A line from standard input, read so that Ctrl-C still ends the program. Its end leaves everything open."""
+    """A line from standard input, read so that Ctrl-C still ends the program.
+
+    Raises:
+        EOFError: there are no more.
+    """
     teller.ask(question)
     loop = asyncio.get_running_loop()
     got: asyncio.Future[str] = loop.create_future()
@@ -86,5 +92,5 @@ async def _line(teller: Teller, question: str) -> str:
     finally:
         loop.remove_reader(sys.stdin)
     if not line:
-        raise asyncio.CancelledError
+        raise EOFError
     return line.strip()

@@ -78,7 +78,7 @@ def _what(step: StepView, *, full: bool) -> Text:
 
 
 def _outcome(step: StepView) -> str:
-    if step.kind in {"accepted", "end", "message"} or (step.kind == "wait" and step.outcome):
+    if step.kind in {"accepted", "end", "message", "change"} or (step.kind == "wait" and step.outcome):
         return ""
     if not step.outcome:
         return ": under way"

@@ -1,0 +1,132 @@
+"""`holdfast run`: asks, carries, shows; ends with what became of the run."""
+
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from support.cli import APP, Cli
+
+
+@pytest.fixture
+def cli(database, tmp_path):
+    return Cli(tmp_path, database)
+
+
+def test_the_output_is_on_standard_output_and_the_story_beside_it(cli):
+    ended = cli("run", APP, "echo", "hello")
+    assert (ended.code, ended.out) == (0, "You said hello\n")
+    first, *_, last = ended.err.splitlines()
+    run = first.removeprefix("run ")
+    assert f"holdfast runs show {run}" in last
+    assert cli("runs", "show", "last", "--json").json()["run"]["id"] == run
+
+
+def test_input_is_json_where_the_task_takes_json_and_text_where_it_takes_text(cli, tmp_path):
+    (tmp_path / "order.json").write_text('{"item": "tea", "count": 2}')
+    said = 'You said {"item":"tea","count":2}\n'
+    assert cli("run", APP, "order", '{"item": "tea", "count": 2}').out == said
+    assert cli("run", APP, "order", "@order.json").out == said
+    assert cli("run", APP, "order", "-", stdin='{"item": "tea", "count": 2}').out == said
+    assert cli("run", APP, "echo", "@@home").out == "You said @home\n"
+    assert cli("run", APP, "echo", '{"a": 1}').out == 'You said {"a": 1}\n'
+
+
+def test_input_that_does_not_fit_is_refused_and_nothing_is_stored(cli):
+    ended = cli("run", APP, "order", '{"item": "tea"}')
+    assert ended.code == 2
+    assert "count: Field required" in ended.err
+    assert "Traceback" not in ended.err
+    assert cli("run", APP, "echo", "@nowhere.txt").code == 2
+    assert cli("runs", "ls", "--json").json()["items"] == []
+
+
+def test_json_is_the_run(cli):
+    run = cli("run", APP, "echo", "hello", "--json").json()
+    assert (run["state"], run["output"]["value"]) == ("succeeded", "You said hello")
+
+
+def test_a_failed_run_ends_with_1_and_says_what_failed_and_where(cli):
+    ended = cli("run", APP, "break", "x")
+    assert (ended.code, ended.out) == (1, "")
+    assert "the printer is on fire" in ended.err
+    assert "cli_app.py:" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_the_same_key_gives_the_same_run(cli):
+    first = cli("run", APP, "echo", "hello", "--key", "k1", "--json").json()
+    again = cli("run", APP, "echo", "hello", "--key", "k1", "--json").json()
+    assert again["id"] == first["id"]
+    assert cli("run", APP, "echo", "other", "--key", "k1").code == 6
+
+
+def test_a_detached_run_is_left_to_workers(cli):
+    run = cli("run", APP, "echo", "hello", "--detach").out.strip()
+    assert cli("runs", "show", run, "--json").json()["run"]["state"] == "queued"
+    assert cli("run", APP, "--resume", run).out == "You said hello\n"
+
+
+def test_a_run_that_needs_approval_waits_and_goes_on_where_it_was(cli):
+    waits = cli("run", APP, "pay", "x")
+    assert (waits.code, waits.out) == (7, "")
+    task = cli("approvals", "ls", "--json").json()["items"][0]
+    assert f"holdfast approvals decide {task['id']} --approve" in waits.err
+    run = task["run"]
+    assert cli("run", APP, "--resume", run).code == 7, "nobody decided: it still waits"
+    assert cli("approvals", "decide", task["id"], "--approve").code == 0
+    resumed = cli("run", APP, "--resume", run)
+    assert (resumed.code, resumed.out) == (0, "It says: paid 5\n")
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "output"),
+    [("y\n", 0, "It says: paid 5"), ("perhaps\nn\ntoo dear\n", 0, "It says: too dear"), ("l\n", 7, None)],
+)
+def test_on_a_terminal_the_person_is_asked(cli, answers, code, output):
+    ours, theirs = pty.openpty()
+    process = cli.start("run", APP, "pay", "x", stdin=theirs, stderr=theirs, stdout=subprocess.PIPE)
+    os.close(theirs)
+    os.write(ours, answers.encode())
+    shown = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:  # the other end is gone: the process has ended
+        pass
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == code, shown.decode()
+    assert "Approve?" in shown.decode()
+    assert out == ("" if output is None else f"{output}\n")
+
+
+def test_a_crash_in_the_middle_of_a_tool_without_a_class_is_put_to_a_person(cli):
+    assert cli("run", APP, "send", "x").code == 9, "the tool ends the process"
+    waits = cli("run", APP, "--resume", "last")
+    assert waits.code == 7
+    task = cli("approvals", "ls", "--json").json()["items"][0]
+    assert (task["kind"], task["tool"]) == ("in_doubt", "send")
+    assert cli("approvals", "decide", task["id"], "--approve").code == 2, "it is no approval"
+    assert cli("approvals", "decide", task["id"], "--done", '"it arrived"').code == 0
+    assert cli("run", APP, "--resume", "last").out == "It says: it arrived\n"
+
+
+def test_ctrl_c_keeps_the_run(cli, tmp_path):
+    process = cli.start("run", APP, "wait", "x", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (tmp_path / "waiting").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The run is kept" in err
+    assert "Traceback" not in err
+    (tmp_path / "go").touch()
+    assert cli("run", APP, "--resume", "last").out == "It says: waited\n"
+
+
+def test_a_task_and_its_input_or_a_run_to_resume(cli):
+    for wrong in (["echo"], [], ["echo", "x", "--resume", "last"]):
+        assert cli("run", APP, *wrong).code == 2
+    assert cli("run", APP, "--resume", "last").code == 5, "there are no runs"
