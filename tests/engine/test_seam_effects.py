@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic_ai import Agent
 from pydantic_ai.capabilities import AbstractCapability
@@ -116,6 +117,19 @@ async def test_an_effect_that_started_undeclared_is_in_doubt_though_the_tool_was
     assert await lab.work(app=(await make_lab(paying(effect.idempotent, ledger))).app) == "parked"
     assert lab.row()["waiting_on"] == "in_doubt"
     assert len(ledger) == 1
+
+
+async def test_after_a_failover_that_rewound_the_log_an_unfinished_effect_is_in_doubt_whatever_its_class(make_lab):
+    ledger: list[Any] = []
+    lab = await make_lab(paying(effect.idempotent, ledger))
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
+    with psycopg.connect(lab.admin_url, autocommit=True) as connection:
+        connection.execute("update holdfast.runs set rewound = true where id = %s", [lab.run])
+    assert await lab.work() == "parked"
+    assert (lab.row()["waiting_on"], lab.row()["rewound"]) == ("in_doubt", False)
+    assert len(ledger) == 1
+    assert [event.rewound for event in await lab.of(ev.RunClaimed)] == [False, True]
 
 
 async def test_before_the_tool_is_entered_nothing_is_in_doubt_but_the_intent_says_so(make_lab):

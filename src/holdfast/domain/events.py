@@ -90,8 +90,8 @@ class RunClaimed(Event):
     pydantic_ai: str
     structure: str = ""
     """Digest of the agent's structure as this worker has it."""
-    timeline: int = 0
-    """The database's timeline, which changes when a standby is promoted."""
+    rewound: bool = False
+    """The database was rewound by a failover since the run was last held: what is unfinished is in doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

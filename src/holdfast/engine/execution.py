@@ -181,7 +181,7 @@ class Execution:
             worker=self._claimed.worker,
             holdfast=holdfast.__version__,
             pydantic_ai=pydantic_ai.__version__,
-            timeline=self._gear.timeline,
+            rewound=self._claimed.rewound,
         )
 
     async def _fold(self, recorder: Recorder) -> list[ev.AnyEvent]:

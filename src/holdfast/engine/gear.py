@@ -42,4 +42,3 @@ class Gear:
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
     probe: Callable[[str], None] = no_probe
     """Called at each named point inside the step pipeline; crash tests end the process there."""
-    timeline: int = 0

@@ -152,7 +152,15 @@ class Recorder:
             SignalsPending: the inbox holds more; fold it in and try again.
         """
         opened = self._opened(facts)
-        await self.journal.append(*opened, park=park, finish=finish, approvals=approvals, fold_to=self._fold_to)
+        # A rewound log is answered for only now: every effect that was unfinished has been put in doubt, or the run ends.
+        await self.journal.append(
+            *opened,
+            park=park,
+            finish=finish,
+            approvals=approvals,
+            fold_to=self._fold_to,
+            rewound=self.claimed.rewound,
+        )
 
     def _opened(self, events: Sequence[ev.AnyEvent]) -> Sequence[ev.AnyEvent]:
         # What opens an epoch rides with the first thing the epoch writes: a claim alone costs no commit.

@@ -79,7 +79,6 @@ class Replay:
     """Journal position of the last answered model request of each scope."""
     library: str = ""
     """The newest Pydantic AI that wrote to this journal."""
-    timelines: set[int] = field(default_factory=set[int])
     _by_approval: dict[UUID, CallKey] = field(default_factory=dict[UUID, CallKey])
     _doubts: dict[UUID, ev.EffectInDoubt] = field(default_factory=dict[UUID, ev.EffectInDoubt])
     _by_key: dict[str, CallKey] = field(default_factory=dict[str, CallKey])
@@ -99,7 +98,6 @@ class Replay:
                 self.accepted = event
             case ev.RunClaimed():
                 self.library = max(self.library, event.pydantic_ai, key=_version)
-                self.timelines.add(event.timeline)
             case ev.ModelRequested():
                 entry = self.models.setdefault((event.scope, event.step), ModelEntry())
                 entry.requests.append((seq, event))
