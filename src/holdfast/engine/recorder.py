@@ -152,7 +152,7 @@ class Recorder:
             SignalsPending: the inbox holds more; fold it in and try again.
         """
         opened = self._opened(facts)
-        # A rewound log is answered for only now: every effect that was unfinished has been put in doubt, or the run ends.
+        # A rewound log is answered for only now: what was unfinished has been put in doubt, or the run ends.
         await self.journal.append(
             *opened,
             park=park,
