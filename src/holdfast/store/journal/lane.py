@@ -19,16 +19,13 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import args_row
-
 from holdfast.store.errors import is_connection_lost, is_retryable
-from holdfast.store.journal.arrays import register
 from holdfast.store.journal.fate import read_fates
-from holdfast.store.journal.statement import Answer, parameters
-from holdfast.store.query import query
+from holdfast.store.journal.statement import Answer, answers, parameters
+from holdfast.store.journal.wire import Wire
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection, AsyncCursor
+    from psycopg import AsyncConnection
 
     from holdfast.store.journal.member import Member
     from holdfast.store.journal.writer import JournalWriter
@@ -44,9 +41,9 @@ class Lane:
     def __init__(self, writer: JournalWriter, db: Database) -> None:
         self._writer, self._db = writer, db
         self._connection: AsyncConnection[Any] | None = None
-        self._cursor: AsyncCursor[Answer] | None = None
+        self._wire: Wire | None = None
 
-    async def connect(self) -> AsyncCursor[Answer]:
+    async def connect(self) -> Wire:
         """Connect afresh.
 
         Raises:
@@ -54,14 +51,16 @@ class Lane:
         """
         await self.disconnect()
         connection = self._connection = await self._db.connect()
-        register(connection)
-        self._cursor = connection.cursor(binary=True, row_factory=args_row(Answer))
+        wire = self._wire = Wire(connection, prepared=self._db.prepared)
         self._writer.down_since = None
-        return self._cursor
+        return wire
 
     async def disconnect(self) -> None:
         """Drop the connection, if there is one."""
-        connection, self._connection, self._cursor = self._connection, None, None
+        connection, self._connection = self._connection, None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
         if connection is not None:
             with suppress(Exception):
                 await connection.close()
@@ -96,19 +95,19 @@ class Lane:
             return
 
     async def _send(self, batch: list[Member]) -> list[Answer]:
-        cursor = self._cursor or await self.connect()
+        wire = self._wire or await self.connect()
         arguments = parameters(batch)
         probe = self._writer.probe
         if probe is not None:
             probe("append.before_send")
         watch = asyncio.get_running_loop().call_later(self._writer.deadline_s, self._cut)
         try:
-            await cursor.execute(query("append"), arguments, prepare=self._db.prepared)
+            rows = await wire.execute(arguments)
         finally:
             watch.cancel()
         if probe is not None:
             probe("append.after_commit")
-        return await cursor.fetchall()
+        return answers(rows)
 
     async def _settle(self, batch: list[Member], answers: list[Answer]) -> None:
         doubtful: list[Member] = []
@@ -145,10 +144,10 @@ class Lane:
             left_s = max(self._writer.deadline_s - self._writer.outage_s(), 0.1) if error else self._writer.deadline_s
             try:
                 async with asyncio.timeout(left_s):
-                    if self._connection is None:
-                        await self.connect()
+                    wire = self._wire or await self.connect()
                     assert self._connection is not None
-                    fates = await read_fates(self._connection, batch)
+                    with wire.aside():
+                        fates = await read_fates(self._connection, batch)
             except Exception as failure:  # noqa: BLE001 until the deadline, whatever keeps the database from answering
                 error = failure
                 await asyncio.sleep(pause_s * (0.5 + self._writer.random()))

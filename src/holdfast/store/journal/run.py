@@ -46,6 +46,7 @@ class RunJournal:
 
     def __init__(self, writer: JournalWriter, claim: Claimed, key: SubjectKey, known: Iterable[Ref]) -> None:
         self.tenant, self.run, self.worker, self.epoch = claim.tenant, claim.run, claim.worker, claim.epoch
+        self.tenant_bytes, self.run_bytes, self.worker_bytes = claim.tenant.bytes, claim.run.bytes, claim.worker.bytes
         self.seq: int = claim.seq
         """The last event known to be committed."""
         self.head: bytes = claim.head

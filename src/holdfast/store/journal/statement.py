@@ -9,7 +9,11 @@ from holdfast.store.journal import arrays
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from psycopg.pq.abc import PGresult
+
     from holdfast.store.journal.member import Member
+
+_COLUMNS = 4
 
 
 class Answer(NamedTuple):
@@ -21,28 +25,45 @@ class Answer(NamedTuple):
     cancelling: bool | None
 
 
-def parameters(members: Sequence[Member]) -> dict[str, object]:
-    """The arguments of `holdfast.append` for this batch."""
+def parameters(members: Sequence[Member]) -> list[bytes | None]:
+    """The arguments of `holdfast.append` for this batch, in its order and in binary form."""
     journals = [member.journal for member in members]
-    return {
-        "m_tenant": arrays.uuids([journal.tenant.bytes for journal in journals]),
-        "m_run": arrays.uuids([journal.run.bytes for journal in journals]),
-        "m_worker": arrays.uuids([journal.worker.bytes for journal in journals]),
-        "m_epoch": arrays.bigints([journal.epoch for journal in journals]),
-        "m_seq": arrays.bigints([member.seq for member in members]),
-        "m_head": arrays.hashes([member.head for member in members]),
-        "m_new_seq": arrays.bigints([member.new_seq for member in members]),
-        "m_new_head": arrays.hashes([member.new_head for member in members]),
-        "m_folded": arrays.bigints([member.folded_seq for member in members]),
-        "m_flags": arrays.ints([member.flags for member in members]),
-        "m_increments": arrays.bigints([count for member in members for count in member.counters]),
-        **_events(members),
-        **_blobs(members),
-        "rare": _rare(members),
-    }
+    return [
+        arrays.uuids([journal.tenant_bytes for journal in journals]),
+        arrays.uuids([journal.run_bytes for journal in journals]),
+        arrays.uuids([journal.worker_bytes for journal in journals]),
+        arrays.bigints([journal.epoch for journal in journals]),
+        arrays.bigints([member.seq for member in members]),
+        arrays.hashes([member.head for member in members]),
+        arrays.bigints([member.new_seq for member in members]),
+        arrays.hashes([member.new_head for member in members]),
+        arrays.bigints([member.folded_seq for member in members]),
+        arrays.ints([member.flags for member in members]),
+        arrays.bigints([count for member in members for count in member.counters]),
+        *_events(members),
+        *_blobs(members),
+        _rare(members),
+    ]
 
 
-def _events(members: Sequence[Member]) -> dict[str, object]:
+def answers(rows: PGresult) -> list[Answer]:
+    """The rows that `append.sql` answers with, one for each member."""
+    value = rows.get_value
+    return [_answer(*(value(number, column) for column in range(_COLUMNS))) for number in range(rows.ntuples)]
+
+
+def _answer(idx: bytes | None, outcome: bytes | None, inbox_seq: bytes | None, cancelling: bytes | None) -> Answer:
+    assert idx is not None
+    assert outcome is not None
+    return Answer(
+        int.from_bytes(idx, "big"),
+        outcome.decode(),
+        None if inbox_seq is None else int.from_bytes(inbox_seq, "big"),
+        None if cancelling is None else cancelling != b"\0",
+    )
+
+
+def _events(members: Sequence[Member]) -> tuple[bytes, ...]:
     owners, seqs = list[int](), list[int]()
     types, ats, bodies, hashes = list[bytes](), list[int](), list[bytes](), list[bytes]()
     for number, member in enumerate(members, 1):
@@ -54,31 +75,27 @@ def _events(members: Sequence[Member]) -> dict[str, object]:
             types.append(entry.type)
             ats.append(entry.at_us)
             bodies.append(entry.body)
-    return {
-        "e_member": arrays.ints(owners),
-        "e_seq": arrays.bigints(seqs),
-        "e_type": arrays.text(types),
-        "e_at": arrays.timestamps(ats),
-        "e_body": arrays.text(bodies),
-        "e_hash": arrays.hashes(hashes),
-    }
+    return (
+        arrays.ints(owners),
+        arrays.bigints(seqs),
+        arrays.text(types),
+        arrays.timestamps(ats),
+        arrays.text(bodies),
+        arrays.hashes(hashes),
+    )
 
 
-def _blobs(members: Sequence[Member]) -> dict[str, object]:
+def _blobs(members: Sequence[Member]) -> tuple[bytes, ...]:
     owners, digests, bodies = list[int](), list[bytes](), list[bytes]()
     for number, member in enumerate(members, 1):
         for digest, body in member.blobs:
             owners.append(number)
             digests.append(digest)
             bodies.append(body)
-    return {
-        "b_member": arrays.ints(owners),
-        "b_digest": arrays.hashes(digests),
-        "b_body": arrays.bytea(bodies),
-    }
+    return arrays.ints(owners), arrays.hashes(digests), arrays.bytea(bodies)
 
 
-def _rare(members: Sequence[Member]) -> str | None:
+def _rare(members: Sequence[Member]) -> bytes | None:
     # Each row was encoded when it was queued; only the member's number is put in front here.
     next_, approvals = list[bytes](), list[bytes]()
     for number, member in enumerate(members, 1):
@@ -92,4 +109,4 @@ def _rare(members: Sequence[Member]) -> str | None:
     parts = [
         b'"%s":[%s]' % (name, b",".join(rows)) for name, rows in ((b"next", next_), (b"approvals", approvals)) if rows
     ]
-    return (b"{" + b",".join(parts) + b"}").decode() if parts else None
+    return b"{" + b",".join(parts) + b"}" if parts else None

@@ -1,8 +1,8 @@
--- One batch of members through the fence, in a transaction of its own. The journal writer's only write.
+-- One batch of members through the fence, in a transaction of its own. The journal writer's only write. The
+-- parameters are those of the function: members, their events, their blobs, and what is rare, as JSON.
 select idx, outcome, inbox_seq, cancelling
 from holdfast.append(
-  %(m_tenant)b, %(m_run)b, %(m_worker)b, %(m_epoch)b, %(m_seq)b, %(m_head)b, %(m_new_seq)b, %(m_new_head)b,
-  %(m_folded)b, %(m_flags)b, %(m_increments)b,
-  %(e_member)b, %(e_seq)b, %(e_type)b, %(e_at)b, %(e_body)b, %(e_hash)b,
-  %(b_member)b, %(b_digest)b, %(b_body)b,
-  %(rare)b)
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+  $12, $13, $14, $15, $16, $17,
+  $18, $19, $20,
+  $21)

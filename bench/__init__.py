@@ -1,0 +1,1 @@
+"""What Holdfast costs, measured: `python -m bench` prints the table of the design, `python -m bench.peers` the others."""

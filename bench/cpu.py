@@ -1,0 +1,116 @@
+"""CPU of a durable run beside the same agent bare in memory: 15 sequential tools, the same process and loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench.meter import Spent, ratios, spent
+from bench.place import Place, queue_runs, work_off
+from bench.row import Row
+from bench.workload import chain_agent
+from holdfast.app import App
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+
+    from holdfast.engine.gear import Gear
+    from holdfast.service.services import Services
+
+BAR = 1.25
+TURNS = 5
+
+
+@dataclass
+class Turns:
+    """The same work in several ways, turn by turn."""
+
+    at_once: int
+    runs: int
+    """Of one turn."""
+    spent: dict[str, list[Spent]] = field(default_factory=dict[str, list[Spent]])
+
+    def add(self, way: str, cost: Spent) -> None:
+        self.spent.setdefault(way, []).append(cost)
+
+    def cpu_ms(self, way: str) -> float:
+        """CPU of a run in this process."""
+        return median(cost.cpu_s for cost in self.spent[way]) / self.runs * 1000
+
+    def server_ms(self, way: str) -> float:
+        """CPU of a run at the database server."""
+        return median(cost.server_cpu_s for cost in self.spent[way]) / self.runs * 1000
+
+    def ratio(self, way: str, below: str = "bare") -> float:
+        """CPU of one way to that of another."""
+        return ratios([cost.cpu_s for cost in self.spent[way]], [cost.cpu_s for cost in self.spent[below]])
+
+
+async def rows(place: Place, *, quick: bool = False) -> list[Row]:
+    """The ratio at 64 runs at once, and at one; what each part adds."""
+    agent = chain_agent()
+    app = App("bench")
+    app.task("journal", agent=agent, stream=False)
+    app.task("streaming", agent=agent, stream=True)
+    async with place.services(app) as services, place.gear() as gear:
+        await _turn(place, app, services, gear, agent, Turns(8, 8))
+        place.clear()
+        many, one = Turns(64, 4 if quick else 96), Turns(1, 2 if quick else 24)
+        for _ in range(1 if quick else TURNS):
+            for turns in (many, one):
+                await _turn(place, app, services, gear, agent, turns)
+    return [_row(many, "64 at once"), _row(one, "1 at a time"), *_added(many)]
+
+
+async def _turn(place: Place, app: App, services: Services, gear: Gear, agent: Agent[None, str], turns: Turns) -> None:
+    turns.add("bare", await spent(lambda: _bare(agent, turns.runs, turns.at_once)))
+    turns.add("bare streamed", await spent(lambda: _bare(agent, turns.runs, turns.at_once, streamed=True)))
+    for task in ("journal", "streaming"):
+        runs = await queue_runs(services, task, turns.runs)
+        settings = place.settings(slots=turns.at_once)
+        cost = await spent(lambda runs=runs, settings=settings: work_off(app, gear, settings, runs), place.server_dir)
+        turns.add(task, cost)
+
+
+async def _bare(agent: Agent[None, str], count: int, at_once: int, *, streamed: bool = False) -> None:
+    left = iter(range(count))
+
+    async def carry() -> None:
+        for _ in left:
+            if streamed:
+                async with agent.run_stream_events("hi") as events:
+                    async for _event in events:
+                        pass
+            else:
+                await agent.run("hi")
+
+    await asyncio.gather(*(carry() for _ in range(at_once)))
+
+
+def _row(turns: Turns, how: str) -> Row:
+    return Row(
+        name=f"CPU of a durable run ÷ bare, {how}",
+        measured=turns.ratio("journal"),
+        bar=BAR,
+        note=f"bare {turns.cpu_ms('bare'):.1f} ms, durable {turns.cpu_ms('journal'):.1f} ms; "
+        f"the server's own {turns.server_ms('journal'):.1f} ms",
+        details={
+            way: {"cpu_ms": round(turns.cpu_ms(way), 2), "server_cpu_ms": round(turns.server_ms(way), 2)}
+            for way in turns.spent
+        },
+    )
+
+
+def _added(turns: Turns) -> list[Row]:
+    """Parts added one by one. Policy, budget, audit and tracing join here as they come to be."""
+    return [
+        Row(
+            name="CPU in total: bare → journal → + streaming",
+            measured=turns.ratio("streaming"),
+            bar=1.45,
+            note=f"+ streaming {turns.ratio('streaming', 'journal'):.2f} of journal; streamed, "
+            f"{turns.ratio('streaming', 'bare streamed'):.2f} of bare streamed",
+        )
+    ]
