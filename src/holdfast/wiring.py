@@ -11,7 +11,7 @@ from holdfast.domain.errors import DatabaseUnavailable, KeyUnavailable, UserErro
 from holdfast.loading import load_app
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     from holdfast.app import App
@@ -106,9 +106,9 @@ class Installation:
             yield db
 
     @asynccontextmanager
-    async def worker(self, app: App) -> AsyncGenerator[Worker, None]:
-        """A worker for `app`, ready to `.run()`."""
-        from holdfast.engine.gear import Gear
+    async def worker(self, app: App, *, probe: Callable[[str], None] | None = None) -> AsyncGenerator[Worker, None]:
+        """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there."""
+        from holdfast.engine.gear import Gear, no_probe
         from holdfast.store.hints import Hints
         from holdfast.store.journal import JournalWriter
         from holdfast.store.live import LivePublisher
@@ -119,7 +119,7 @@ class Installation:
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))
             hints = await stack.enter_async_context(Hints(db))
-            writer = await stack.enter_async_context(JournalWriter(db))
+            writer = await stack.enter_async_context(JournalWriter(db, probe=probe))
             live = LivePublisher(db, hints)
             stack.push_async_callback(live.aclose)
             gear = Gear(
@@ -129,6 +129,7 @@ class Installation:
                 vault=Vault(db, self.wrapping),
                 hints=hints,
                 live=live,
+                probe=probe or no_probe,
             )
             yield Worker(app, gear, self.settings)
 
@@ -152,9 +153,11 @@ class Installation:
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, app: App) -> AsyncGenerator[Worker, None]:
+async def open_worker(
+    settings: Settings, app: App, *, probe: Callable[[str], None] | None = None
+) -> AsyncGenerator[Worker, None]:
     """A worker on the installation that the settings name. Raises as `Installation.open` does."""
-    async with Installation.open(settings) as installation, installation.worker(app) as worker:
+    async with Installation.open(settings) as installation, installation.worker(app, probe=probe) as worker:
         yield worker
 
 

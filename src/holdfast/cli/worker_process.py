@@ -11,18 +11,21 @@ from holdfast.observe.names import LogEvent
 from holdfast.worker.drain import end_process, ended_by_signals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.app import App
     from holdfast.settings import Settings
 
 _THREADS_END_S = 0.5
 
 
-def serve(settings: Settings, app_reference: str) -> None:
+def serve(settings: Settings, app: App | str, *, probe: Callable[[str], None] | None = None) -> None:
     """Run a worker until it is told to stop by SIGTERM or SIGINT.
 
     Args:
         settings: of this process; logs are set up by them.
-        app_reference: as `load_app` takes it.
+        app: the application, or a reference to it as `load_app` takes it.
+        probe: told each named point that the worker passes; tests crash there.
 
     Raises:
         UserError: the app cannot be loaded.
@@ -31,16 +34,16 @@ def serve(settings: Settings, app_reference: str) -> None:
     from holdfast.loading import load_app
 
     set_up_logs(settings.log_level, settings.log_format)
-    app = load_app(app_reference)
+    served = load_app(app) if isinstance(app, str) else app
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(settings, app))
+        runner.run(_serve(settings, served, probe))
         _end_despite_threads()
 
 
-async def _serve(settings: Settings, app: App) -> None:
+async def _serve(settings: Settings, app: App, probe: Callable[[str], None] | None) -> None:
     from holdfast.wiring import open_worker
 
-    async with open_worker(settings, app) as worker:
+    async with open_worker(settings, app, probe=probe) as worker:
         with ended_by_signals(worker, asyncio.get_running_loop(), settings.grace_s):
             await worker.run()
 

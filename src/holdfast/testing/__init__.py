@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.testing.clock import FakeClock
+    from holdfast.testing.crash import POINTS, Crash, CrashPlan, crash_point
     from holdfast.testing.dependencies import DependenciesChanged, WatchDependencies
     from holdfast.testing.effects import effect_scope
     from holdfast.testing.model_server import (
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "POINTS",
+    "Crash",
+    "CrashPlan",
     "DependenciesChanged",
     "FakeClock",
     "Fault",
@@ -56,6 +60,7 @@ __all__ = [
     "WatchDependencies",
     "call",
     "calls",
+    "crash_point",
     "effect_scope",
     "fault",
     "load_routes",
@@ -66,9 +71,13 @@ __all__ = [
 
 # Where each name lives.
 _MODULES = dict.fromkeys(__all__, "holdfast.testing.model_server") | {
+    "POINTS": "holdfast.testing.crash",
+    "Crash": "holdfast.testing.crash",
+    "CrashPlan": "holdfast.testing.crash",
     "DependenciesChanged": "holdfast.testing.dependencies",
     "FakeClock": "holdfast.testing.clock",
     "WatchDependencies": "holdfast.testing.dependencies",
+    "crash_point": "holdfast.testing.crash",
     "effect_scope": "holdfast.testing.effects",
 }
 
