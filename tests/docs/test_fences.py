@@ -1,0 +1,114 @@
+"""Every code fence of the README and the guides runs as it stands.
+
+A Python fence whose first line is `# name.py` is written to that file and imported; the commands of `console`
+fences run in order, in one directory for each page. Commands that stay, or reach out, are only checked for being
+commands.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from holdfast.cli.program import program
+from holdfast.testing import ModelServer, Script, call, say
+from support.cli import Cli
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STAY = {"dev", "serve", "worker", "demo", "migrate"}
+
+
+def fences(page):
+    return FENCE.findall((ROOT / page).read_text())
+
+
+def run(command, folder, environment):
+    shown = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert shown.returncode == 0, f"{command}\n{shown.stdout}{shown.stderr}"
+    return shown.stdout
+
+
+def environment_of(cli):
+    return cli.environment | {"PATH": f"{Path(sys.executable).parent}:{cli.environment['PATH']}"}
+
+
+def play(page, cli, folder):
+    """Run a page from top to bottom."""
+    environment = environment_of(cli)
+    ran = 0
+    for language, text in fences(page):
+        if language == "python":
+            name = re.match(r"# (\w+\.py)\n", text)
+            assert name, f"{page}: a Python fence begins with its file's name"
+            (folder / name[1]).write_text(text)
+            run(f"python -c 'import {name[1][:-3]}'", folder, environment)
+        elif language == "console":
+            lines = text.splitlines()
+            for line, following in zip(lines, [*lines[1:], "$"], strict=True):
+                if not line.startswith("$ "):
+                    continue
+                words = shlex.split(line[2:])
+                if words[0] == "cd":
+                    folder /= words[1]
+                elif words[0] == "holdfast" and words[1] not in STAY:
+                    shown = run(line[2:], folder, environment)
+                    ran += 1
+                    if not following.startswith("$"):
+                        assert shown.splitlines()[-1] == following
+                else:
+                    assert words[0] in {"make", "export", "curl", "holdfast"}
+    return ran
+
+
+def test_the_readme_runs(database, tmp_path):
+    script = Script([call("issue_refund", order="7", amount="12.50"), say("{tool_result}")])
+    with ModelServer(script) as model:
+        assert play("README.md", Cli(tmp_path, database, **model.env()), tmp_path) == 2
+
+
+def test_the_quickstart_runs(database, tmp_path):
+    assert play("docs/quickstart.md", Cli(tmp_path, database), tmp_path) == 8
+
+
+def test_make_targets_named_in_pages_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for page in ("README.md", "docs/quickstart.md"):
+        for target in re.findall(r"`make ([\w-]+)`|^\$ make ([\w-]+)$", (ROOT / page).read_text(), re.MULTILINE):
+            assert f"\n{target[0] or target[1]}:" in makefile
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").rglob("*.md")))]
+)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text()):
+        if not target.startswith("http"):
+            assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_reading_path_names_files_that_exist():
+    text = (ROOT / "docs/internals/README.md").read_text()
+    named = re.findall(r"`([\w/]+(?:\.py|\.sql|/))`", text)
+    assert len(named) > 20
+    for name in named:
+        assert (ROOT / "src/holdfast" / name).exists(), name
+
+
+def test_commands_in_the_reference_are_those_there_are():
+    page = (ROOT / "docs/cli.md").read_text()
+    table = page.partition("## Exit codes")[0]
+    named = {
+        " ".join(words)
+        for words in re.findall(r"`([a-z]+)(?: (ls|show|tail|cancel|message|decide))?\b[^`]*`(?=,| \|)", table)
+    }
+    there = set()
+    for name, command in get_command(program).commands.items():
+        there |= {f"{name} {sub}" for sub in getattr(command, "commands", [])} or {name}
+    assert {name.strip() for name in named} == there
