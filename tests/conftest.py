@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis  # noqa: F401 - imported late, under pytest's rewriting of asserts, it can crash Python 3.11
 import psycopg
 import pytest
 

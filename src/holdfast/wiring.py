@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from holdfast.service.services import Services
     from holdfast.settings import Settings
     from holdfast.store.pool import Database
-    from holdfast.store.vault import WrappingKey
+    from holdfast.store.vault import Vault, WrappingKey
     from holdfast.worker.worker import Worker
 
 __all__ = ["Installation", "load_app", "open_api", "open_worker"]
@@ -105,6 +105,14 @@ class Installation:
         ) as db:
             yield db
 
+    async def _vault(self, db: Database) -> Vault:
+        from holdfast.domain.ids import DEFAULT_TENANT
+        from holdfast.store.vault import Vault
+
+        vault = Vault(db, self.wrapping)
+        await vault.check(DEFAULT_TENANT)
+        return vault
+
     @asynccontextmanager
     async def worker(self, app: App, *, probe: Callable[[str], None] | None = None) -> AsyncGenerator[Worker, None]:
         """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there."""
@@ -113,7 +121,6 @@ class Installation:
         from holdfast.store.journal import JournalWriter
         from holdfast.store.live import LivePublisher
         from holdfast.store.reader import RunReader
-        from holdfast.store.vault import Vault
         from holdfast.worker.worker import Worker
 
         async with AsyncExitStack() as stack:
@@ -122,11 +129,12 @@ class Installation:
             writer = await stack.enter_async_context(JournalWriter(db, probe=probe))
             live = LivePublisher(db, hints)
             stack.push_async_callback(live.aclose)
+            vault = await self._vault(db)
             gear = Gear(
                 db=db,
                 writer=writer,
                 reader=RunReader(db),
-                vault=Vault(db, self.wrapping),
+                vault=vault,
                 hints=hints,
                 live=live,
                 probe=probe or no_probe,
@@ -139,14 +147,13 @@ class Installation:
         from holdfast.service.services import Services
         from holdfast.store.hints import Hints
         from holdfast.store.reader import RunReader
-        from holdfast.store.vault import Vault
 
         async with self.database("api") as db, Hints(db) as hints:
             yield Services(
                 app=app,
                 db=db,
                 reader=RunReader(db),
-                vault=Vault(db, self.wrapping),
+                vault=await self._vault(db),
                 hints=hints,
                 max_content_bytes=self.settings.max_body_bytes,
             )

@@ -78,3 +78,12 @@ async def test_another_wrapping_key_is_refused_by_name(db):
     await Vault(db, right).subject(DEFAULT_TENANT, "ann")
     with pytest.raises(KeyUnavailable, match=right.id):
         await Vault(db, WrappingKey.generate()).subject(DEFAULT_TENANT, "ann")
+
+
+async def test_a_process_with_another_wrapping_key_is_told_at_once(db):
+    wrapping, other = WrappingKey.generate(), WrappingKey.generate()
+    await Vault(db, other).check(DEFAULT_TENANT)
+    await Vault(db, wrapping).subject(DEFAULT_TENANT, "ann")
+    await Vault(db, wrapping).check(DEFAULT_TENANT)
+    with pytest.raises(KeyUnavailable, match=rf"is {other.id}.*sealed under {wrapping.id}"):
+        await Vault(db, other).check(DEFAULT_TENANT)

@@ -81,21 +81,17 @@ def test_a_subject_key_unwraps_only_for_its_tenant_and_subject_under_its_wrappin
         WrappingKey.generate().unwrap(TENANT, "ann", wrapped, wrapping.id)
 
 
-def test_a_wrapping_key_is_read_from_base64_and_hex(tmp_path, monkeypatch):
+def test_a_wrapping_key_is_read_from_base64_and_hex(tmp_path):
     expected = WrappingKey(SECRET).id
     for text in (b64encode(SECRET).decode(), SECRET.hex() + "\n", b64encode(SECRET).decode().rstrip("=")):
         (tmp_path / "key").write_text(text)
         assert WrappingKey.from_file(tmp_path / "key").id == expected
-        monkeypatch.setenv("HOLDFAST_WRAPPING_KEY", text)
-        assert WrappingKey.from_env().id == expected
+        assert WrappingKey.from_text(text, source="HOLDFAST_KEY").id == expected
 
 
-def test_a_missing_or_malformed_wrapping_key_says_where_and_what_to_do(tmp_path, monkeypatch):
+def test_a_missing_or_malformed_wrapping_key_says_where_and_what_to_do(tmp_path):
     with pytest.raises(KeyUnavailable, match=r"nowhere.*openssl"):
         WrappingKey.from_file(tmp_path / "nowhere")
-    monkeypatch.delenv("HOLDFAST_WRAPPING_KEY", raising=False)
-    with pytest.raises(KeyUnavailable, match=r"HOLDFAST_WRAPPING_KEY.*openssl"):
-        WrappingKey.from_env()
     for text in ("short", "é" * 44, "!" * 43, "zz" * 32, b64encode(bytes(31)).decode()):
         (tmp_path / "bad").write_text(text)
         with pytest.raises(KeyUnavailable, match="32 bytes") as caught:

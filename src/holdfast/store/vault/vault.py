@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from holdfast.domain.errors import RequestError
+from holdfast.domain.errors import KeyUnavailable, RequestError
 from holdfast.store.query import query
 from holdfast.store.vault.subject import SubjectKey
 from holdfast.store.vault.wrapping import KEY_BYTES, WrappingKey
@@ -64,6 +64,22 @@ class Vault:
             Erased, KeyUnavailable: as `subject`.
         """
         return await self._find(tenant, subject, make=False)
+
+    async def check(self, tenant: UUID) -> None:
+        """Find out at start-up, rather than run by run, that this process has another wrapping key than the data.
+
+        Raises:
+            KeyUnavailable: content of this tenant was sealed under another key.
+        """
+        named = {"tenant": tenant, "kek": self._wrapping_key.id}
+        async with self._db.tenant(tenant) as connection:
+            row = await (await connection.execute(query("foreign_wrapping_key"), named)).fetchone()
+        if row is not None:
+            raise KeyUnavailable(
+                f"The wrapping key of this process is {self._wrapping_key.id}; content in the database was sealed "
+                f"under {row[0]}. Set HOLDFAST_KEY_FILE (or HOLDFAST_KEY) to that key: with this one nothing of it "
+                "can be read."
+            )
 
     def forget(self, tenant: UUID, subject: str) -> None:
         """Drop a key from memory, as after it was destroyed."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 KEY_BYTES = 32
-ENVIRONMENT_NAME = "HOLDFAST_WRAPPING_KEY"
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
 _MAKE_ONE = "Make one with `openssl rand -base64 32` and keep it safe: without it no content can be read."
@@ -78,18 +77,6 @@ class WrappingKey:
                 f"the key that this installation was started with; a new installation needs a new one. {_MAKE_ONE}"
             ) from error
         return cls.from_text(text, source=str(path))
-
-    @classmethod
-    def from_env(cls, name: str = ENVIRONMENT_NAME) -> WrappingKey:
-        """The key in an environment variable.
-
-        Raises:
-            KeyUnavailable: the variable is not set, or malformed.
-        """
-        text = os.environ.get(name)
-        if not text:
-            raise KeyUnavailable(f"The wrapping key is not set: {name} is empty. {_MAKE_ONE}")
-        return cls.from_text(text, source=name)
 
     def save(self, path: Path) -> None:
         """Write the key to a new file that only its owner can read.
