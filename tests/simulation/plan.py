@@ -9,7 +9,7 @@ from uuid import UUID
 
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash
 from simulation.model import Answer, Model
-from simulation.rows import Event, Member, Run, Writer
+from simulation.rows import LEASE, Event, Member, Run, Writer
 
 Op = tuple[str, int]
 
@@ -38,12 +38,19 @@ NEXT = ("parked", "parked", "parked", "succeeded", "failed", "cancelled")
 WAITS = ("approval", "timer", "signal", "in_doubt", "code")
 
 
+START = ("register", "accept", "accept", "claim", "append")
+DEATH = ("register", "claim", "lease_time", "tick")
+
+
 def operations(seed: int, count: int) -> list[Op]:
-    """The operations of a seed."""
+    """The operations of a seed. Each seed has its own likes: what is rare in most is common in some."""
     rng = Random(seed)
-    start: list[Op] = [(kind, rng.getrandbits(32)) for kind in ("register", "accept", "accept", "claim", "append")]
-    kinds = rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=count - len(start))
-    return start + [(kind, rng.getrandbits(32)) for kind in kinds]
+    weights = [weight * rng.choice((0.3, 1, 3)) for weight in WEIGHTS.values()]
+    kinds = list(START)
+    while len(kinds) < count:
+        deaths = rng.choice((1, 1, 2, 4)) if rng.random() < 0.02 else 0
+        kinds += DEATH * deaths or rng.choices(list(WEIGHTS), weights)
+    return [(kind, rng.getrandbits(32)) for kind in kinds[:count]]
 
 
 @dataclass(frozen=True)
@@ -181,7 +188,8 @@ class Plan:
         return Call("renew_lease", {"worker": worker, "holding": holding})
 
     def _claim(self, rng: Random) -> Call | None:
-        worker = _one(rng, self.workers)
+        live = [worker for worker in self.workers if self.model.is_live(worker)]
+        worker = _one(rng, live if live and rng.random() < 0.8 else self.workers)
         if worker is None:
             return None
         offers = self.offers if rng.random() < 0.7 else [rng.choice(self.offers)]
@@ -213,6 +221,9 @@ class Plan:
     def _pass_time(self, rng: Random) -> Call:
         return Call("pass_time", {"by": rng.randint(1, 4)})
 
+    def _lease_time(self, rng: Random) -> Call:
+        return Call("pass_time", {"by": LEASE})
+
     def _fail_over(self, rng: Random) -> Call:
         return Call("fail_over", {})
 
@@ -222,12 +233,16 @@ class Plan:
         if not self.writers:
             return None
         batch: dict[UUID, Member] = {}
+        holders = [writer for writer in self.writers if self._holds(writer)]
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
-            # Late ones more often: the others are zombies.
-            writer = self.writers[-1 - min(int(rng.expovariate(0.5)), len(self.writers) - 1)]
+            writer = rng.choice(holders if holders and rng.random() < 0.7 else self.writers)
             if writer.run not in batch:
                 batch[writer.run] = self._member(rng, writer)
         return Call("append", {"members": list(batch.values())}, self._locked(rng, 0.15))
+
+    def _holds(self, writer: Writer) -> bool:
+        run = self.model.runs[writer.tenant, writer.run]
+        return run.state == "running" and (run.epoch, run.seq) == (writer.epoch, writer.seq)
 
     def _resend(self, rng: Random) -> Call | None:
         member = _one(rng, self.sent[-4:])
@@ -239,12 +254,12 @@ class Plan:
         member = Member(
             tenant=writer.tenant,
             run=writer.run,
-            worker=writer.worker,
+            worker=writer.worker if rng.random() < 0.95 else rng.choice(self.workers),
             epoch=writer.epoch,
             seq=writer.seq,
             head=writer.head,
             events=_events(rng, writer),
-            folded=run.inbox if rng.random() < 0.7 else writer.folded,
+            folded=run.inbox if rng.random() < 0.5 else writer.folded,
             flags=(0 if ends else int(rng.random() < 0.5)) | rng.choice((0, 2)) | rng.choice((0, 0, 0, 4)),
             increments=tuple(rng.randrange(3) for _ in range(5)),
             blobs=tuple(bytes([rng.randrange(8)]) * 32 for _ in range(rng.choice((0, 0, 1)))),

@@ -1,6 +1,7 @@
 """Runs one seed against the database, and makes a failing one as short as it will go."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,8 @@ class Outcome:
     """What a seed did: the digest of its trace, or where database and model part."""
 
     digest: str
-    calls: int
+    seen: Counter[str]
+    """How often each verb gave each kind of answer."""
     divergence: str = ""
 
 
@@ -33,19 +35,36 @@ def run_seed(store: Store, seed: int, ops: Iterable[Op] | None = None) -> Outcom
     store.begin()
     model = Model()
     plan = Plan(seed, model)
-    trace, calls = hashlib.sha256(), 0
+    trace, seen = hashlib.sha256(), Counter[str]()
     for op in operations(seed, OPS) if ops is None else ops:
         call = plan.call(op)
         if call is None:
             continue
-        calls += 1
         try:
             answer = _step(store, plan, call)
         except Divergence as divergence:
-            return Outcome(trace.hexdigest(), calls, f"{op}\n{call}\n{divergence}")
+            return Outcome(trace.hexdigest(), seen, f"{op}\n{call}\n{divergence}")
         plan.learn(op, call, answer)
+        seen.update(_kinds(call, answer))
         trace.update(f"{call}\n{answer}\n".encode())
-    return Outcome(trace.hexdigest(), calls)
+    return Outcome(trace.hexdigest(), seen)
+
+
+def _kinds(call: Call, answer: Answer) -> list[str]:
+    match call.verb:
+        case "append":
+            return [f"append {row[1]}" for row in answer]
+        case "tick":
+            names = ("rescued", "quarantined", "woken", "parked", "unparked", "rewound")
+            return [f"tick {name}" for name, count in zip(names, answer[0], strict=True) if count]
+        case "renew_lease":
+            return [f"renew {row[1] or row[0]}" for row in answer]
+        case "claim_runs" | "release_runs" | "leave":
+            return [f"{call.verb} {'some' if answer and answer[0][0] else 'none'}"]
+        case "register_worker" | "pass_time" | "fail_over":
+            return [call.verb]
+        case _:
+            return [f"{call.verb} {answer[0][0]}"]
 
 
 def _step(store: Store, plan: Plan, call: Call) -> Answer:

@@ -1,0 +1,58 @@
+"""Rules of the store broken on purpose, in a database of their own. A simulation that cannot fail proves nothing."""
+
+import psycopg
+
+SABOTAGE: dict[str, tuple[str, str, str]] = {
+    "an append does not look whether the run is being cancelled": (
+        "append",
+        "when m.flags & 1 = 1 and r.cancelling then 'cancelled'",
+        "",
+    ),
+    "a run may park with signals it has not folded in": (
+        "append",
+        "when next_state[m.nth] is not null and r.inbox_seq <> m.folded then 'signalled'",
+        "",
+    ),
+    "the fence does not compare the epoch": ("append", "or r.epoch <> m.epoch", ""),
+    "the fence does not compare the worker": ("append", "or r.worker <> m.worker", ""),
+    "the fence does not compare the sequence nor the head": ("append", "or r.seq <> m.seq or r.head <> m.head", ""),
+    "a halt of a task is overlooked": ("is_halted", "(h.scope = 'task' and h.key = p_task) or", ""),
+    "a signal wakes nobody": (
+        "deliver_signal",
+        "case when r.state = 'parked' then 'queued' else r.state end",
+        "r.state",
+    ),
+    "a claim keeps the epoch": ("claim_runs", "epoch = r.epoch + 1", "epoch = r.epoch"),
+    "a worker without a lease may claim": ("claim_runs", "not is_alive(p_worker, moment)", "false"),
+    "a lease that expired is renewed": ("renew_lease", "and w.lease_until > moment", ""),
+    "a task can be decided twice": ("decide_approval", "task.state <> 'pending'", "false"),
+    "cancelling refuses facts too": ("append", "when m.flags & 1 = 1 and r.cancelling", "when r.cancelling"),
+    "progress does not count": ("append", "m.flags & 2 = 2 or", ""),
+    "the end of a run leaves its approvals pending": ("append_rare", "and a.kind = 'approval'", "and a.kind = 'x'"),
+    "a repeated signal is delivered again": ("deliver_signal", "and s.dedupe = p_dedupe", "and s.dedupe <> s.dedupe"),
+    "a hand-over counts as a failed attempt": ("release_runs", "greatest(r.claims - 1, 0)", "r.claims"),
+    "anyone may release a run": ("release_runs", "and r.worker = p_worker", ""),
+    "the living are rescued": (
+        "tick_rescue",
+        "with recursive holder",
+        "moment := moment + interval '90 minutes'; with recursive holder",
+    ),
+    "timers go off early": ("tick_wake", "r.wake_at <= moment", "r.wake_at is not null"),
+    "a divergence is unparked": ("tick_code", "r.unserved and r.task", "r.waiting_on = 'code' and r.task"),
+    "tenants do not take turns": ("claimable", "order by t.turn, t.queued_at", "order by t.queued_at"),
+    "priority is overlooked": ("claimable", "w.priority desc, w.queued_at", "w.queued_at"),
+    "a run that kills its workers is queued again": ("tick_rescue", "r.claims >= 3", "false"),
+}
+"""what is wrong → (function, the text that is taken out, the text in its place)"""
+
+
+def sabotage(admin: psycopg.Connection, what: str) -> None:
+    """Replace a function by one that breaks a rule."""
+    name, right, wrong = SABOTAGE[what]
+    row = admin.execute(
+        "select pg_get_functiondef(oid) from pg_proc where proname = %s and pronamespace = 'holdfast'::regnamespace",
+        [name],
+    ).fetchone()
+    assert row is not None
+    assert right in row[0], f"{name} does not read as it did: say anew how to break it"
+    admin.execute(row[0].replace(right, wrong).encode())
