@@ -33,6 +33,7 @@ def test_a_run_is_listed_told_and_followed(cli):
     items = [json.loads(line) for line in tail.out.splitlines()]
     assert tail.code == 1, "the run failed"
     assert (items[0]["type"], items[-1]["type"]) == ("run_accepted", "run_failed")
+    assert {item["item"] for item in items} == {"event"}
     later = cli("runs", "tail", run, "--json", "--after", items[1]["id"]).out.splitlines()
     assert [json.loads(line)["id"] for line in later] == [item["id"] for item in items[2:]]
 

@@ -104,3 +104,6 @@ def test_a_large_refund_waits_for_a_person_and_is_paid_once(cli, tmp_path):
     assert "480.00 are back" in json.loads(ended.out)["reply"]
     assert booked(tmp_path) == [(1200, "a new card"), (48000, "a payment the customer did not make")]
     assert "waited for an approval" in cli("runs", "show", "last").out
+    items = [json.loads(line) for line in cli("runs", "tail", "last", "--json").out.splitlines()]
+    texts = [item["text"] for item in items if item["item"] == "delta" and item["kind"] == "text"]
+    assert "I am blocking the card." in texts, "what was streamed can be read afterwards, told apart from events"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from holdfast.cli.screen import plain
 from holdfast.domain.events import RunClaimed
 from holdfast.domain.state import RunState
 from holdfast.service.existing import existing_run
@@ -51,7 +52,7 @@ async def _finished(services: Services, run: UUID) -> Promise:
     output = None if view.output is None else view.output.value
     kept = view.state is RunState.SUCCEEDED and isinstance(output, dict) and output["card_blocked"] is True
     return Promise(
-        "the run finished, and its answer is of the type the agent declares", kept, f"{view.state}: {output}"
+        "the run finished, and its answer is of the type the agent declares", kept, f"{view.state}: {plain(output)}"
     )
 
 

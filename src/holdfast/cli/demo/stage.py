@@ -38,6 +38,7 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._model_url = directory / "model.url"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -57,13 +58,15 @@ class Stage:
         os.environ["HOLDFAST_DATA_DIR"] = str(self.directory / "data")
         os.environ["HOLDFAST_LEASE_S"] = str(LEASE_S)
 
-    async def start_model(self) -> None:
-        """Start the model provider; from then on it is the only one this process and its children know."""
-        ready = self.directory / "model.url"
+    def start_model(self) -> None:
+        """Start the model provider."""
         script = Path(__file__).with_name("script.yaml")
-        self._start("model", "holdfast.testing.model_server", str(script), "--ready-file", str(ready))
-        await self.until(ready.exists, "the model server listens", "model")
-        os.environ["OPENAI_BASE_URL"] = ready.read_text().strip()
+        self._start("model", "holdfast.testing.model_server", str(script), "--ready-file", str(self._model_url))
+
+    async def know_model(self) -> None:
+        """Once it listens, make the model provider the only one that this process and its children know."""
+        await self.until(self._model_url.exists, "the model server listens", "model")
+        os.environ["OPENAI_BASE_URL"] = self._model_url.read_text().strip()
         os.environ["OPENAI_API_KEY"] = "none-needed"
 
     def start_worker(self, name: str) -> int:

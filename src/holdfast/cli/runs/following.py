@@ -32,7 +32,7 @@ def tail_run(settings: Settings, reference: str, *, after: str, as_json: bool) -
         teller = Teller(quiet=as_json)
         async for item in watch_events(services, LOCAL, run, after=after):
             if as_json:
-                print_json({"kind": _kind(item), **item.model_dump(mode="json")})
+                print_json({"item": _name(item), **item.model_dump(mode="json")})
             else:
                 teller.tell(item)
         view = await get_run(services, LOCAL, run)
@@ -43,7 +43,7 @@ def tail_run(settings: Settings, reference: str, *, after: str, as_json: bool) -
     return with_services(settings, act)
 
 
-def _kind(item: StreamItem) -> str:
+def _name(item: StreamItem) -> str:
     match item:
         case EventView():
             return "event"

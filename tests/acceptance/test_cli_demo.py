@@ -1,0 +1,73 @@
+"""`holdfast demo`: it shows what it promises, and says so when it does not."""
+
+import json
+import re
+import subprocess
+import sys
+
+from support.cli import Cli
+
+# The demo with one thing gone wrong in it.
+BANK_BOOKS_TWICE = """
+import uuid
+from holdfast.cli import main
+from holdfast.cli.demo.bank import Ledger
+honest = Ledger.refund
+Ledger.refund = lambda self, key, payment, cents: honest(self, f"{key}{uuid.uuid4()}", payment, cents)
+main(["demo"])
+"""
+WORKER_CANNOT_START = """
+from holdfast.cli import main
+from holdfast.cli.demo import stage
+stage._APP = "holdfast.no_such_app"
+main(["demo"])
+"""
+
+
+def spoilt(program, tmp_path):
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=Cli(tmp_path, TMPDIR=str(tmp_path)).environment,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+
+
+def test_a_killed_worker_is_survived(tmp_path):
+    # A configuration of the user's own is not touched and does not matter.
+    cli = Cli(tmp_path, TMPDIR=str(tmp_path), HOLDFAST_DATABASE_URL="postgresql://nowhere", OPENAI_API_KEY="mine")
+    ended = cli("demo")
+    assert ended.code == 0, ended.out + ended.err
+    assert ended.out.splitlines()[-1] == "demo: ok"
+    assert "kill -9 worker A." in ended.out
+    assert re.search(
+        r"^ +ok  the bank's own ledger shows each refund once \(taxi 20.00, shop 480.00\)$", ended.out, re.MULTILINE
+    )
+    assert re.search(r"^ +ok  one worker began it and another finished it", ended.out, re.MULTILINE)
+    assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
+
+
+def test_a_broken_promise_is_told_and_fails(tmp_path):
+    ended = spoilt(BANK_BOOKS_TWICE, tmp_path)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "taxi 20.00, taxi 20.00" in ended.stdout
+    assert "Not as promised: the bank's own ledger shows each refund once." in ended.stdout.replace("\n", " ")
+    assert ended.stdout.splitlines()[-1] == "demo: FAILED"
+
+
+def test_a_worker_that_cannot_start_is_told_with_its_log(tmp_path):
+    ended = spoilt(WORKER_CANNOT_START, tmp_path)
+    assert ended.returncode == 1
+    assert "There is no module 'holdfast.no_such_app'" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "demo: FAILED"
+
+
+def test_json_lists_the_promises(tmp_path):
+    ended = Cli(tmp_path, TMPDIR=str(tmp_path))("demo", "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["ok"], told["directory"]) == (0, True, None)
+    assert len(told["promises"]) >= 7
+    assert all(one["kept"] for one in told["promises"])
