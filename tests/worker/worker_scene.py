@@ -58,10 +58,15 @@ class WorkerProcess:
         lines = [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
-    def wait_log(self, event: str, times: int = 1) -> dict[str, Any]:
+    def wait_log(self, event: str, times: int = 1, **values: Any) -> dict[str, Any]:
+        """The entry of that name, the `times`-th that holds these values."""
+
+        def those() -> list[dict[str, Any]]:
+            return [entry for entry in self.log(event) if values.items() <= entry.items()]
+
         def found() -> list[dict[str, Any]]:
-            assert self.process.poll() is None or len(self.log(event)) >= times, self._log.read_text()
-            return self.log(event)[times - 1 :]
+            assert self.process.poll() is None or len(those()) >= times, self._log.read_text()
+            return those()[times - 1 :]
 
         return until(found, f"'{event}' in the log of {self.name}", self.text)[0]
 
