@@ -5,10 +5,37 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from simulation.database import Store
 from simulation.simulate import report, run_seed
+
+SEEDS = 1_000
+"""Of every test run; the long campaign takes those after them."""
+
+KINDS = {
+    *(f"append {outcome}" for outcome in ("appended", "fenced", "halted", "cancelled", "signalled", "busy")),
+    *(f"accept_run {outcome}" for outcome in ("accepted", "repeated", "conflict")),
+    *(f"deliver_signal {outcome}" for outcome in ("delivered", "repeated", "finished", "absent")),
+    *(f"decide_approval {outcome}" for outcome in ("decided", "already", "mismatch", "invalid", "absent")),
+    *(f"tick {count}" for count in ("rescued", "quarantined", "woken", "parked", "unparked", "rewound")),
+    *(f"renew {kind}" for kind in ("True", "False", "attention", "stray", "lost")),
+    *(f"{verb} {how}" for verb in ("claim_runs", "release_runs", "leave") for how in ("some", "none")),
+    *(f"{verb} {new}" for verb in ("declare_halt", "lift_halt") for new in (True, False)),
+    *("register_worker", "pass_time", "fail_over"),
+}
+
+"""Every kind of answer there is: seeds that miss one prove less than they seem to."""
+
+
+def urls(database: Any) -> dict[str, str]:
+    """The login of each role, for `Store`."""
+    return {
+        "admin": database.admin_url,
+        "owner": database.admin_url,
+        "worker": database.worker_url,
+        "api": database.api_url,
+    }
 
 
 class Failed(AssertionError):

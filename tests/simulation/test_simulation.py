@@ -3,37 +3,16 @@
 import psycopg
 import pytest
 
-from simulation.campaign import Count, Failed, run_seeds
+from simulation.campaign import KINDS, SEEDS, Count, Failed, run_seeds, urls
 from simulation.database import Store
 from simulation.sabotage import SABOTAGE, sabotage
 from simulation.simulate import run_seed
 
-SEEDS = 1_000
 ENOUGH = 300
 """Seeds within which a broken rule must show."""
 
-KINDS = {
-    *(f"append {outcome}" for outcome in ("appended", "fenced", "halted", "cancelled", "signalled", "busy")),
-    *(f"accept_run {outcome}" for outcome in ("accepted", "repeated", "conflict")),
-    *(f"deliver_signal {outcome}" for outcome in ("delivered", "repeated", "finished", "absent")),
-    *(f"decide_approval {outcome}" for outcome in ("decided", "already", "mismatch", "invalid", "absent")),
-    *(f"tick {count}" for count in ("rescued", "quarantined", "woken", "parked", "unparked", "rewound")),
-    *(f"renew {kind}" for kind in ("True", "False", "attention", "stray", "lost")),
-    *(f"{verb} {how}" for verb in ("claim_runs", "release_runs", "leave") for how in ("some", "none")),
-    *(f"{verb} {new}" for verb in ("declare_halt", "lift_halt") for new in (True, False)),
-    *("register_worker", "pass_time", "fail_over"),
-}
 
-
-def urls(database) -> dict[str, str]:
-    return {
-        "admin": database.admin_url,
-        "owner": database.admin_url,
-        "worker": database.worker_url,
-        "api": database.api_url,
-    }
-
-
+@pytest.mark.timeout(900)
 def test_the_store_does_what_the_model_says(database):
     count = Count()
     with Store(urls(database)) as store:
