@@ -135,6 +135,8 @@ class ModelResponded(Event):
     """A hook or validator rejected the response with this message."""
     raw: Ref | None = None
     """What the model said, where hooks changed it."""
+    heard: int = 0
+    """Journal position of the last message from people that the history holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,6 +173,7 @@ class Execution:
         if previous is not None:
             recorder.leaving = previous.leaving
         await self._fold(recorder)
+        recorder.news = False
         return recorder
 
     def _claim_event(self) -> ev.RunClaimed:
@@ -198,9 +199,11 @@ class Execution:
             return ref
 
         events = fold(signals, recorder.replay, self._plain, seal)
+        recorder.behind = bool(events)
         seq = await recorder.fold(events, signals[-1].seq)
         for offset, event in enumerate(events):
             recorder.replay.add(seq - len(events) + 1 + offset, event)
+        recorder.behind, recorder.news = False, recorder.news or bool(events)
         return events
 
     def _plain(self, signal: Signal) -> bytes | None:
@@ -276,10 +279,10 @@ class Execution:
                 )
                 if left := recorder.replay.left_over(seam.scope):
                     raise Diverged("the end of the run", {"recorded": left}, {"asked for": []})
-                messages = recorder.take_messages(seam.scope)
+                turn += 1
+                messages = recorder.take_messages(upto=recorder.replay.heard_by(f"t{turn}/"))
                 if not messages:
                     return result
-                turn += 1
                 prompt, history = "\n\n".join(map(str, messages)), result.all_messages()
 
     async def _watch_inbox(self, recorder: Recorder) -> None:
@@ -303,6 +306,8 @@ class Execution:
     # --- the ends ----------------------------------------------------------------------------------------------
 
     async def _succeeded(self, recorder: Recorder, result: AgentRunResult[Any], output: bytes) -> Ended:
+        if recorder.behind or recorder.replay.messages_after(recorder.heard):
+            raise _Again
         succeeded = ev.RunSucceeded(
             output=recorder.seal(output),
             history=recorder.log("").delta(result.all_messages()),
@@ -343,6 +348,9 @@ class Execution:
         return Ended.FINISHED
 
     async def _wait(self, recorder: Recorder, waiting_on: WaitingOn, why: str, *facts: ev.AnyEvent) -> Ended:
+        if recorder.behind or recorder.news:
+            # It may be what the run was going to wait for, folded in after the agent had looked.
+            raise _Again
         parked = ev.RunParked(waiting_on=waiting_on, why=why)
         try:
             await recorder.end(*facts, parked, park=ParkRow(waiting_on))

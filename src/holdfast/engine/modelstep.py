@@ -75,6 +75,8 @@ class ModelStep:
         recorded = entry.requests[-1][1].output if entry.requests else found
         if recorded != found:
             raise Diverged(f"model request {step}", {"output schema": recorded}, {"output schema": found})
+        recorder = self._recorder
+        recorder.heard = max(recorder.heard, entry.response.heard)
         messages[:] = history
         response = self._recorder.message(entry.response.response)
         assert isinstance(response, ModelResponse)
@@ -189,6 +191,7 @@ class ModelStep:
                 latency_ms=self._latency_ms(),
                 calls=[part.tool_call_id for part in response.parts if isinstance(part, ToolCallPart)],
                 retry=None if retry is None else recorder.seal_text(retry),
+                heard=recorder.heard,
                 raw=None if raw is None or raw is response or raw == response else recorder.seal(dump_message(raw)),
             )
         )

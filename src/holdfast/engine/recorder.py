@@ -57,6 +57,12 @@ class Recorder:
         self._fold_to = journal.folded_seq
         self.unconfirmed: list[tuple[ev.ToolFinished, str, bytes]] = []
         """Outcomes that are known and not yet committed: the fact, the idempotency key, the plain result."""
+        self.heard = 0
+        """Journal position of the last message that the agent was given."""
+        self.behind = False
+        """Signals are being folded in: should that be cut off, the journal holds what `replay` does not."""
+        self.news = False
+        """Signals were folded in while the agent worked, which it may have passed by."""
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -93,9 +99,12 @@ class Recorder:
             found = self._logs[scope] = MessageLog(self.seal)
         return found
 
-    def take_messages(self, scope: str) -> list[Any]:
-        """Messages that people sent and that no model request has carried yet: user content, oldest first."""
-        return [parse(self.content(message.message)) for message in self.replay.take_undelivered(scope)]
+    def take_messages(self, upto: int | None = None) -> list[Any]:
+        """Messages that people sent and that the agent was not given yet: user content, oldest first."""
+        taken = [found for found in self.replay.messages_after(self.heard) if upto is None or found[0] <= upto]
+        if taken:
+            self.heard = taken[-1][0]
+        return [parse(self.content(message.message)) for _, message in taken]
 
     # --- writing -----------------------------------------------------------------------------------------------
 

@@ -89,17 +89,18 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str) -> None:
     }.get(call.declaration.recovery, "")
     text = f"'{call.tool}' started and is not known to have finished: {why}. {advice}".strip()
     assert call.attempt.args is not None
-    await recorder.record(
-        ev.EffectInDoubt(
-            approval=task,
-            scope=call.scope,
-            step=call.step,
-            call=call.call,
-            tool=call.tool,
-            key=call.key,
-            why=text,
-            approved=call.approved,
-        ),
+    doubt = ev.EffectInDoubt(
+        approval=task,
+        scope=call.scope,
+        step=call.step,
+        call=call.call,
+        tool=call.tool,
+        key=call.key,
+        why=text,
+        approved=call.approved,
+    )
+    seq = await recorder.record(
+        doubt,
         approvals=[
             ApprovalRow(
                 id=task,
@@ -115,6 +116,8 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str) -> None:
             )
         ],
     )
+    # The run parks only when the calls beside this one are settled: a person may be quicker.
+    recorder.replay.add(seq, doubt)
     raise Park(WaitingOn.IN_DOUBT, text)
 
 

@@ -6,7 +6,6 @@ is left when the run goes live, or ends, was never asked for: a divergence.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -75,13 +74,13 @@ class Replay:
     messages: list[tuple[int, ev.MessageReceived]] = field(default_factory=list[tuple[int, ev.MessageReceived]])
     accepted: ev.RunAccepted | None = None
     cancel: ev.CancelRequested | None = None
-    last_request: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Journal position of the last answered model request of each scope."""
     library: str = ""
     """The newest Pydantic AI that wrote to this journal."""
     _by_approval: dict[UUID, CallKey] = field(default_factory=dict[UUID, CallKey])
     _doubts: dict[UUID, ev.EffectInDoubt] = field(default_factory=dict[UUID, ev.EffectInDoubt])
-    _by_key: dict[str, CallKey] = field(default_factory=dict[str, CallKey])
+    _by_key: dict[str, ToolEntry] = field(default_factory=dict[str, ToolEntry])
+    _entries: dict[CallKey, ToolEntry] = field(default_factory=dict[CallKey, ToolEntry])
+    """Every call, those that were asked for already included: people may still have something to say about them."""
 
     @classmethod
     def of(cls, events: Iterable[tuple[int, AnyEvent]]) -> Replay:
@@ -106,13 +105,11 @@ class Replay:
                 entry = self.models.setdefault((event.scope, event.step), ModelEntry())
                 entry.response = event
                 entry.lists.append(event.history)
-                # A request that was never answered is sent again, with the messages it carried.
-                self.last_request[event.scope] = entry.requests[-1][0] if entry.requests else seq
             case ev.ToolStarted():
                 tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
                 tool.started, tool.attempts = event, event.attempt
                 tool.in_doubt = tool.resolved = None
-                self._by_key[event.key] = (event.scope, event.step, event.call, event.approved)
+                self._by_key[event.key] = tool
             case ev.ToolFinished():
                 self._tool(event.scope, event.step, event.call, approved=event.approved).finished = event
             case ev.OutputStarted():
@@ -129,8 +126,9 @@ class Replay:
                     self.approvals[key].decided = event
             case ev.EffectInDoubt():
                 self._doubts[event.approval] = event
-                self._tool(event.scope, event.step, event.call, approved=event.approved).in_doubt = event
-                self._by_key[event.key] = (event.scope, event.step, event.call, event.approved)
+                tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
+                tool.in_doubt = event
+                self._by_key[event.key] = tool
             case ev.EffectResolved():
                 if (tool := self.tool_of_key(event.key)) is not None:
                     tool.resolved = event
@@ -144,12 +142,15 @@ class Replay:
                 pass
 
     def _tool(self, scope: str, step: int, call: str, *, approved: bool) -> ToolEntry:
-        return self.tools.setdefault((scope, step, call, approved), ToolEntry())
+        key = (scope, step, call, approved)
+        found = self._entries.get(key)
+        if found is None:
+            found = self._entries[key] = self.tools[key] = ToolEntry()
+        return found
 
     def tool_of_key(self, key: str) -> ToolEntry | None:
         """The tool call that an idempotency key names."""
-        found = self._by_key.get(key)
-        return None if found is None else self.tools.get(found)
+        return self._by_key.get(key)
 
     def asked(self, approval: UUID) -> ev.ApprovalAsked | None:
         """The question that an approval answers."""
@@ -174,16 +175,14 @@ class Replay:
         ]
         return models + tools
 
-    def take_undelivered(self, scope: str) -> list[ev.MessageReceived]:
-        """The same, and each only once."""
-        found = self.undelivered(scope)
-        self.messages = [(seq, message) for seq, message in self.messages if message not in found]
-        return found
+    def heard_by(self, scope: str) -> int | None:
+        """The last message that the recorded first request of `scope` carried; None: it is still to be answered."""
+        first = self.models.get((scope, 1))
+        return None if first is None or first.response is None else first.response.heard
 
-    def undelivered(self, scope: str) -> list[ev.MessageReceived]:
-        """Messages that came after the last model request of `scope`: no request has carried them."""
-        last = self.last_request.get(scope, 0)
-        return [message for seq, message in self.messages if seq > last]
+    def messages_after(self, heard: int) -> list[tuple[int, ev.MessageReceived]]:
+        """Messages that people sent, by journal position, after the last one that was heard."""
+        return [(seq, message) for seq, message in self.messages if seq > heard]
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -113,7 +113,7 @@ class Outer(AbstractCapability[Any]):
         model = self._seam.model
         response = model.recorded(ctx.run_step, request_context.model_request_parameters, ctx.messages)
         if response is None:
-            for message in self._seam.recorder.take_messages(self._seam.scope):
+            for message in self._seam.recorder.take_messages():
                 ctx.enqueue(message)
             return await model.answered(ctx.messages, request_context, handler)
         # A rejected response goes through the handler: the wrapper model gives it, Inner raises the rejection.
