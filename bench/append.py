@@ -62,7 +62,7 @@ async def append_rates(worker_url: str, admin_url: str, *, runs=(1, 16, 64), sec
 
 
 async def _journal(db, count, seconds, *, content):
-    claims = await _claimed(db, count)
+    claims = await claimed_runs(db, count)
     async with JournalWriter(db) as writer:
         journals = [writer.open(claim, KEY) for claim in claims]
         event = Noted(scope="", key="x" * 700, value=Ref("0" * 64))
@@ -109,7 +109,7 @@ async def _measure(way, count, each, one, seconds):
     return Rate(way, count, tally[0] / lasted, used / tally[0] * 1e6)
 
 
-async def _claimed(db, count):
+async def claimed_runs(db, count):
     worker, at, body = uuid4(), datetime.now(UTC), '{"v":1,"e":{}}'
     await register_worker(db, worker, "bench", os.getpid(), {TASK: ["1"]}, 600.0)
     for _ in range(count):

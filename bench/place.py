@@ -12,8 +12,9 @@ from uuid import UUID
 
 import psycopg
 
-from holdfast.app import App
+from holdfast.app import App, Task
 from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear
 from holdfast.service.services import Services, Who
 from holdfast.service.start_run import start_run
@@ -29,6 +30,7 @@ from holdfast.worker.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from holdfast.store.claims import Claimed
     from holdfast.store.pool import Database
 
 WHO = Who(tenant=DEFAULT_TENANT, principal="bench")
@@ -91,7 +93,7 @@ async def a_place() -> AsyncGenerator[Place, None]:
     """A new installation, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         path = Path(folder)
-        path.chmod(0o755)
+        path.chmod(0o755)  # noqa: ASYNC240  before anything runs
         async with Installation.open(Settings(data_dir=path, log_level="warning")) as installation:
             yield Place(installation, path)
 
@@ -101,14 +103,32 @@ async def queue_runs(services: Services, task: str, count: int, input_: Any = "h
     return [(await start_run(services, WHO, task, input_)).id for _ in range(count)]
 
 
+class Counted(Execution):
+    """An execution that says when it has ended."""
+
+    def __init__(self, task: Task, claimed: Claimed, gear: Gear, ended: Callable[[UUID, Ended], None]) -> None:
+        super().__init__(task, claimed, gear)
+        self._said, self._id = ended, claimed.run
+
+    async def run(self) -> Ended:
+        how = await super().run()
+        self._said(self._id, how)
+        return how
+
+
 async def work_off(app: App, gear: Gear, settings: Settings, runs: Sequence[UUID]) -> None:
-    """Let a worker in this process and loop carry these queued runs to their ends."""
-    worker = Worker(app, gear, settings)
-    left = set(runs)
-    with gear.hints.subscribe("r:*") as ended:
-        working = asyncio.create_task(worker.run())
-        async with asyncio.timeout(FINISHED_S):
-            while left:
-                left -= {UUID(payload[2:]) for payload in await ended.wait(FINISHED_S)}
-        worker.stop(0)
-        await working
+    """Let a worker in this process and loop carry these queued runs until each has ended or parked."""
+    left, done = set(runs), asyncio.Event()
+
+    def ended(run: UUID, how: Ended) -> None:
+        assert how in {Ended.FINISHED, Ended.PARKED}, how
+        left.discard(run)
+        if not left:
+            done.set()
+
+    worker = Worker(app, gear, settings, execute=lambda task, claimed: Counted(task, claimed, gear, ended))
+    working = asyncio.create_task(worker.run())
+    async with asyncio.timeout(FINISHED_S):
+        await done.wait()
+    worker.stop(0)
+    await working

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import CompletedStreamedResponse, Model, ModelRequestParameters, StreamedResponse
@@ -22,6 +23,16 @@ class JournaledModel(WrapperModel):
         super().__init__(wrapped)
         self._step = step
 
+    # The framework enters this wrapper around each request, and leaves the wrapped model to its owner.
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        return None
+
     async def request(
         self,
         messages: list[ModelMessage],
@@ -33,7 +44,8 @@ class JournaledModel(WrapperModel):
             return self._step.rejected
         flying = await self._step.announce(self.wrapped, messages, model_settings, model_request_parameters)
         with self._step.sending(flying):
-            response = await super().request(messages, model_settings, model_request_parameters)
+            async with self._step.in_time(self.wrapped):
+                response = await super().request(messages, model_settings, model_request_parameters)
         self._step.raw = response
         return response
 
@@ -55,8 +67,9 @@ class JournaledModel(WrapperModel):
             self.wrapped, messages, model_settings, model_request_parameters, streamed=True
         )
         with self._step.sending(flying):
-            async with super().request_stream(
-                messages, model_settings, model_request_parameters, run_context
-            ) as stream:
+            async with (
+                self._step.in_time(self.wrapped),
+                super().request_stream(messages, model_settings, model_request_parameters, run_context) as stream,
+            ):
                 yield stream
                 self._step.raw = stream.get()

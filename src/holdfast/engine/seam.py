@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pydantic_ai.agent import Agent
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
 from pydantic_ai.exceptions import ApprovalRequired, ModelRetry
 from pydantic_ai.messages import (
@@ -42,6 +44,8 @@ from holdfast.engine.output import output_step
 from holdfast.engine.step import announce, tool_step
 
 if TYPE_CHECKING:
+    from pydantic_ai.agent import AbstractAgent
+
     from holdfast.engine.recorder import Recorder
     from holdfast.engine.subagents import SubAgents
     from holdfast.store.live import LiveRun
@@ -58,30 +62,44 @@ class Seam:
         self.model = ModelStep(recorder, self.scope, live)
         self.calls: dict[tuple[int, str], ToolCall] = {}
         """Calls under way, by step and call id."""
+        self._seen: tuple[int, dict[tuple[str, bool], int]] = (0, {})
+        """How often an id was called in the step under way."""
 
     def capabilities(self) -> list[AbstractCapability[Any]]:
-        """The pair, to be attached to one run of the agent."""
-        outer = StreamingOuter(self) if self.recorder.task.stream else Outer(self)
-        return [outer, Inner(self)]
+        """The pair, or both in one where nothing lies between them, to be attached to one run of the agent."""
+        streaming = self.recorder.task.stream
+        if not has_own_capabilities(self.recorder.task.agent):
+            return [StreamingBracket(self) if streaming else Bracket(self)]
+        return [StreamingOuter(self) if streaming else Outer(self), Inner(self)]
 
     def call_of(self, ctx: RunContext[Any], call: ToolCallPart, tool: ToolDefinition, args: dict[str, Any]) -> ToolCall:
         """Recognise a call: its identity, its declaration, its arguments as the model gave them."""
         assert ctx.tool_manager is not None
         resolved = (ctx.tool_manager.tools or {}).get(call.tool_name)
         function = function_at(resolved, call.tool_name)
+        name = self._name(ctx.run_step, call.tool_call_id, approved=ctx.tool_call_approved)
         return ToolCall(
             scope=self.scope,
             step=ctx.run_step,
-            call=call.tool_call_id,
+            call=name,
             tool=call.tool_name,
             schema=schema_digest(tool),
             args=args_bytes(args, call),
             declaration=declaration_for(self.recorder.task, call.tool_name, function),
             returns=returns_of(function),
             approved=ctx.tool_call_approved,
-            key=self.recorder.key_of(self.scope, ctx.run_step, call.tool_call_id),
+            key=self.recorder.key_of(self.scope, ctx.run_step, name),
             attempt=Attempt(),
+            part=call,
         )
+
+    def _name(self, step: int, call: str, *, approved: bool) -> str:
+        # An output call may lie between two calls of one id: two effects, in the order in which they come.
+        if self._seen[0] != step:
+            self._seen = (step, {})
+        seen = self._seen[1]
+        count = seen[call, approved] = seen.get((call, approved), 0) + 1
+        return call if count == 1 else f"{call}#{count}"
 
 
 def args_bytes(args: dict[str, Any], call: ToolCallPart) -> bytes:
@@ -134,7 +152,7 @@ class Outer(AbstractCapability[Any]):
         if found.approved:
             check_approved(seam.recorder, found, call)
         with seam.subagents.inside(found, ctx.usage) as nested:
-            seam.calls[found.step, found.call] = found
+            seam.calls[found.step, call.tool_call_id] = found
             try:
                 return await tool_step(seam.recorder, found, lambda: handler(args), nested=nested)
             except ApprovalRequired as required:
@@ -142,7 +160,7 @@ class Outer(AbstractCapability[Any]):
                 await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
                 raise
             finally:
-                del seam.calls[found.step, found.call]
+                del seam.calls[found.step, call.tool_call_id]
 
     async def wrap_output_process(
         self,
@@ -226,6 +244,30 @@ class Inner(AbstractCapability[Any]):
         found = self._seam.calls[ctx.run_step, call.tool_call_id]
         await perform_intent(self._seam.recorder, found, args_bytes(args, call))
         return args
+
+
+class Bracket(Outer, Inner):
+    """Both in one. Each capability costs a twentieth of a bare run: every hook is called with a context of its own.
+
+    Only for an agent without capabilities of its own. Should one slip in between all the same, the guarded toolset
+    refuses the arguments that it changed: nothing passes on a decision about others.
+    """
+
+
+class StreamingBracket(StreamingOuter, Inner):
+    """Both in one, streaming."""
+
+
+def has_own_capabilities(agent: AbstractAgent[Any, Any]) -> bool:
+    """Whether the agent has capabilities beyond those the framework gives to every agent. Yes, where in doubt."""
+    if type(agent) is not Agent:
+        return True
+    return any(type(own) not in _infrastructure() for own in agent.root_capability.capabilities)
+
+
+@cache
+def _infrastructure() -> frozenset[type]:
+    return frozenset(type(own) for own in Agent().root_capability.capabilities)
 
 
 async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes) -> None:

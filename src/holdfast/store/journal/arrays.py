@@ -4,8 +4,9 @@ psycopg's own array dumper asks each element for its type, in Python: for the tw
 is most of its cost. Here an array of one known type is a header and a join.
 """
 
-from collections.abc import Sequence
-from struct import Struct, pack
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from struct import Struct
 
 _header = Struct(">iiiii").pack
 _length = Struct(">i").pack
@@ -55,7 +56,12 @@ def _numbers(element: int, size: int, code: str, values: Sequence[int]) -> bytes
     # Length and value alternate: one pack of all.
     flat = [size] * (2 * len(values))
     flat[1::2] = values
-    return _header(1, 0, element, len(values), 1) + pack(">" + f"i{code}" * len(values), *flat)
+    return _packer(code, len(values))(1, 0, element, len(values), 1, *flat)
+
+
+@lru_cache(maxsize=2048)
+def _packer(code: str, count: int) -> Callable[..., bytes]:
+    return Struct(">iiiii" + f"i{code}" * count).pack
 
 
 def _joined(element: int, size: int, values: Sequence[bytes]) -> bytes:

@@ -1,8 +1,10 @@
 """Group commit across runs: one statement carries what many runs append.
 
 Runs with something due stand in one queue. A few lanes, each a connection of its own, take from it whatever
-is there when they come free: alone a run commits at once, under load batches form by themselves. The queue is
-bounded in bytes, and `append` waits for room: that is the back-pressure.
+is there when they come free: alone a run commits at once, under load batches form by themselves. Where many
+runs commit one on the heels of the other, a lane waits a moment for company: the loop has other runs to carry
+meanwhile, and each statement spared is CPU for them. The queue is bounded in bytes, and `append` waits for
+room: that is the back-pressure.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from holdfast.store.pool import Database
     from holdfast.store.vault import SubjectKey
 
+_FEW_RUNS = 4
+"""With no more than these open, nobody waits for company."""
+
 
 def _now_us() -> int:
     return time.time_ns() // 1000
@@ -37,9 +42,9 @@ class JournalWriter:
     """Appends to the journals of all runs that this process holds. One event loop, one writer.
 
     `max_batch` members and about `max_bytes` make a batch; `queue_bytes` may wait in all; `hold_s` is how
-    long held facts wait for company; `deadline_s` is how long an unreachable database is waited for. `clock`
-    gives microseconds since the Unix epoch. `probe` is told the crash points `append.before_send` and
-    `append.after_commit`.
+    long held facts wait for company, `linger_s` how long a batch does under load; `deadline_s` is how long an
+    unreachable database is waited for. `clock` gives microseconds since the Unix epoch. `probe` is told the
+    crash points `append.before_send` and `append.after_commit`.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class JournalWriter:
         max_bytes: int = 1 << 20,
         queue_bytes: int = 64 << 20,
         hold_s: float = 0.005,
+        linger_s: float = 0.002,
         deadline_s: float = 30.0,
         clock: Callable[[], int] = _now_us,
         rng: Callable[[], float] = random.random,
@@ -61,6 +67,7 @@ class JournalWriter:
         self.down_since: float | None = None
         """When the database went away, by the loop's clock. Shared by the lanes: callers wait once."""
         self._max_batch, self._max_bytes, self._queue_bytes = max_batch, max_bytes, queue_bytes
+        self._linger_s, self._sent_at = linger_s, 0.0
         self._queued_bytes = 0
         self._journals: set[RunJournal] = set()
         self._busy_journals = 0
@@ -195,12 +202,23 @@ class JournalWriter:
                 waiter = asyncio.get_running_loop().create_future()
                 self._sleeping.append(waiter)
                 await waiter
+            if self._is_under_load():
+                self._waking = True
+                await asyncio.sleep(self._linger_s)
             batch = self._gather()
+            self._sent_at = asyncio.get_running_loop().time()
             self._waking = False
             if self._ready:
                 self._wake()
             if batch:
                 return batch
+
+    def _is_under_load(self) -> bool:
+        """Whether company for what is ready may be expected in a moment: other runs have just committed."""
+        runs = len(self._journals)
+        if runs <= _FEW_RUNS or 2 * len(self._ready) >= runs:
+            return False
+        return asyncio.get_running_loop().time() - self._sent_at < 2 * self._linger_s
 
     def _gather(self) -> list[Member]:
         batch: list[Member] = []

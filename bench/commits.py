@@ -1,0 +1,47 @@
+"""Commits of a run and of a step: one run alone, sequential, counted by the writer and by the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from bench.meter import commits
+from bench.place import queue_runs, work_off
+from bench.row import Row
+from bench.workload import STEPS, chain_agent
+from holdfast.app import App
+
+if TYPE_CHECKING:
+    from bench.place import Place
+
+RUNS = 20
+_REPORTED_S = 1.2
+"""Sessions report their transactions when they end, and a moment later it can be read."""
+
+
+async def rows(place: Place, *, quick: bool = False) -> list[Row]:
+    """What the journal commits, and what the whole worker does beside."""
+    count = 2 if quick else RUNS
+    app = App("bench")
+    app.task("chain", agent=chain_agent(), stream=False)
+    points = Counter[str]()
+    async with place.services(app) as services:
+        runs = await queue_runs(services, "chain", count)
+    await asyncio.sleep(_REPORTED_S)
+    before = commits(place.admin_url)
+    async with place.gear(lambda point: points.update([point])) as gear:
+        await work_off(app, gear, place.settings(slots=1), runs)
+    await asyncio.sleep(_REPORTED_S)
+    every = (commits(place.admin_url) - before) / count
+    # The run's own acceptance is the first of the two that a run may cost beyond its steps.
+    per_run = points["append.after_commit"] / count + 1
+    return [
+        Row(
+            name=f"commits of a run of {STEPS} sequential steps",
+            measured=per_run,
+            bar=STEPS + 2,
+            note=f"accepting it included; {every:.1f} transactions in all, with reading, claims, leases and ticks",
+            details={"journal_per_run": per_run, "all_transactions_per_run": every},
+        )
+    ]
