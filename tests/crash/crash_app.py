@@ -20,6 +20,7 @@ from pydantic_ai.capabilities import ProcessEventStream
 from pydantic_ai.messages import AgentStreamEvent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.usage import UsageLimits
 
 from holdfast import App, effect
 from holdfast.testing import crash_point
@@ -192,7 +193,8 @@ TASKS: dict[str, dict[str, Any]] = {
     "retry": {"agent": checked, "stream": False},
     "slow": {"agent": agent(slow, add), "stream": False},
     "slow_pay": {"agent": agent(slow_pay, add), "stream": False},
-    "chat": {"agent": agent(read_file), "stream": False},
+    "beside": {"agent": agent(pay, slow), "stream": False},
+    "chat": {"agent": agent(read_file), "usage_limits": UsageLimits(request_limit=None), "stream": False},
 }
 SCENARIOS = ("sequential", "parallel", "stream", "approval", "delegate", "retry")
 

@@ -56,6 +56,10 @@ def _slow(tool: str) -> Any:
     return lambda turn: (call(tool, n=1), call("add", n=2), None)[min(turn, 3) - 1]
 
 
+def _beside(turn: int) -> Any:
+    return calls(call("pay", n=1), call("slow", n=1)) if turn == 1 else None
+
+
 def _chat(turn: int) -> Any:
     return call("read_file", n=turn) if turn <= CHAT_TURNS else say("I have read everything.")
 
@@ -69,6 +73,7 @@ SCENARIOS = {
     "retry": _retry,
     "slow": _slow("slow"),
     "slow_pay": _slow("slow_pay"),
+    "beside": _beside,
     "chat": _chat,
 }
 

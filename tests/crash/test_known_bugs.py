@@ -43,7 +43,7 @@ async def test_dbos_688_parallel_steps_interrupted_anywhere_never_diverge(scene:
     await scene.worker("parallel")
     await scene.until_final([run])
     found = await judge(scene, run, peaceful, point)
-    assert found.is_clean, found.wrong
+    assert found.is_clean, "\n".join(found.wrong)
     assert not [event for event in events_of(scene, run) if isinstance(event, ev.RunDiverged)]
 
 
@@ -61,7 +61,7 @@ async def test_langgraph_8764_a_run_whose_worker_dies_before_the_first_checkpoin
     await scene.worker("sequential")
     await scene.until_final([run])
     found = await judge(scene, run, peaceful)
-    assert found.is_clean, found.wrong
+    assert found.is_clean, "\n".join(found.wrong)
 
 
 async def test_langgraph_7417_a_tool_longer_than_any_timeout_of_the_engine_is_entered_once(scene: Scene):
@@ -124,7 +124,7 @@ async def test_agent_framework_7458_an_approval_is_not_used_up_by_a_worker_that_
     await scene.worker("approval")
     await scene.until_final([run])
     found = await judge(scene, run, peaceful, point)
-    assert found.is_clean, found.wrong
+    assert found.is_clean, "\n".join(found.wrong)
     assert _asked(scene, run) == [*asked, 3]  # the third call is another turn's
     assert effects_of(scene, run.id) == peaceful.effects
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,12 +36,21 @@ class Flight:
 
     def __init__(self) -> None:
         self._steps: list[StepInFlight] = []
+        self._arrivals: Counter[tuple[str, int]] = Counter()
         self._changed = asyncio.Event()
 
     @property
     def steps(self) -> list[StepInFlight]:
         """What is under way, oldest first."""
         return list(self._steps)
+
+    def arrive(self, group: tuple[str, int]) -> None:
+        """A call of this response begins, be it performed or replayed."""
+        self._arrivals[group] += 1
+
+    def arrivals(self, group: tuple[str, int]) -> int:
+        """How many calls of this response have begun."""
+        return self._arrivals[group]
 
     def siblings(self, step: StepInFlight) -> bool:
         """Whether another call of the same response is still under way."""

@@ -10,8 +10,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from copy import copy
+from functools import partial
 from typing import Any, Literal, Protocol
 
+from pydantic import ValidationError
 from pydantic_ai.exceptions import (
     ApprovalRequired,
     CallDeferred,
@@ -21,6 +23,7 @@ from pydantic_ai.exceptions import (
     ToolFailedError,
     ToolRetryError,
 )
+from pydantic_ai.tools import RunContext
 from pydantic_ai.usage import RunUsage
 
 from holdfast.domain import events as ev
@@ -28,7 +31,16 @@ from holdfast.domain.errors import TooLarge
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.call import ToolCall
-from holdfast.engine.codec import Unserialisable, dump_json, dump_result, load_result, parse, same_structure
+from holdfast.engine.codec import (
+    Unserialisable,
+    dump_json,
+    dump_result,
+    load_result,
+    only_given,
+    parse,
+    same_structure,
+)
+from holdfast.engine.enqueued import enqueue_again, enqueued_since, waiting
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.interrupt import Diverged, Interrupt
@@ -43,6 +55,8 @@ class Nested(Protocol):
     """The runs that happen inside a call, and the usage they share with it."""
 
     usage: RunUsage
+    context: RunContext[Any]
+    """Of the call."""
 
     @property
     def used(self) -> ev.Usage | None:
@@ -59,10 +73,13 @@ async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nes
         ModelRetry, ToolFailed, ApprovalRequired, CallDeferred: as the tool did, now or when it was recorded.
         Interrupt: the run may not go on here.
     """
+    recorder.flight.arrive((call.scope, call.step))
     entry = recorder.replay.tools.pop((call.scope, call.step, call.call, call.approved), None) or ToolEntry()
     if entry.finished is not None:
         _same_call(recorder, call, entry.finished)
         _use_again(nested.usage, entry.finished.usage)
+        if entry.finished.enqueued is not None:
+            enqueue_again(nested.context, recorder.content(entry.finished.enqueued))
         return _replayed(recorder, call, entry.finished)
     call.attempt.number = entry.attempts + 1
     call.attempt.args = entry.started.args if entry.started is not None else None
@@ -119,7 +136,8 @@ def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) ->
         )
     if recorder.seal(call.args) != finished.model_args:
         recorded, found = parse(recorder.content(finished.model_args)), parse(call.args)
-        if not same_structure(recorded, found):
+        given = call.part.args_as_dict() if call.part is not None else None
+        if not same_structure(only_given(recorded, given), only_given(found, given)):
             raise Diverged(place, {"arguments": recorded}, {"arguments": found})
 
 
@@ -158,11 +176,16 @@ async def _performed(
     nested: Nested,
 ) -> Any:
     alone, before = not recorder.flight.siblings(flying), copy(nested.usage)
+    call.attempt.enqueued = partial(enqueued_since, recorder, call, nested.context, waiting(nested.context))
+    arrivals = recorder.flight.arrivals(flying.group)
     try:
         result = await _within(recorder, call, perform)
-        used = _used(nested, before) if alone and not recorder.flight.siblings(flying) else nested.used
+        # A sibling that came meanwhile was counted by the framework, though it be settled again or was replayed.
+        alone = alone and recorder.flight.arrivals(flying.group) == arrivals
+        used = _used(nested, before) if alone else nested.used
         stored, plain = _stored(recorder, call, result)
-    except (ModelRetry, ToolRetryError) as retry:
+    except (ModelRetry, ToolRetryError, ValidationError) as retry:
+        # The framework takes a validation error, too, for a request to try again.
         await _end(recorder, call, flying, "retry", recorder.seal_text(_message(retry)))
         raise
     except (ToolFailed, ToolFailedError) as failed:
@@ -183,6 +206,9 @@ async def _performed(
             raise
         await in_doubt(recorder, call, str(unknown))
     except Exception as error:
+        if recorder.stop is not None:
+            # It was told to stop: what it made of that is not how the call ended.
+            raise recorder.stop from error
         await _failed(recorder, call, flying, error)
         raise
     else:
@@ -279,6 +305,7 @@ async def _end(
         usage=usage,
         latency_ms=round(1000 * (time.monotonic() - flying.started)),
         resolved_by=by,
+        enqueued=call.attempt.enqueued(),
     )
     if plain is not None:
         recorder.unconfirmed.append((fact, call.key, plain))
@@ -292,5 +319,7 @@ async def _end(
 
 
 def _message(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return error.json(include_url=False, include_context=False, include_input=False)
     cause = error.__cause__
     return getattr(cause, "message", None) or getattr(error, "message", None) or str(cause or error)
