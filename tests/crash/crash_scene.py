@@ -238,10 +238,10 @@ class Scene:
         """What is to be read when a test fails."""
         runs = self.connection.execute(
             "select id, task, state, waiting_on, epoch, seq, claims, worker from holdfast.runs "
-            "where state not in ('succeeded', 'cancelled') limit 3"
+            "where state not in ('succeeded', 'cancelled') limit 2"
         )
         stuck = [
-            str(row)[:300]
+            str(row)[:200]
             for run, *_ in runs
             for table, columns in TOLD.items()
             for row in self.connection.execute(f"select {columns} from holdfast.{table} where run = %s", [run])

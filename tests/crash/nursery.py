@@ -61,7 +61,11 @@ class Nursery:
         self._waiting: dict[int, Future[Worker]] = {}
         self.workers: dict[int, Worker] = {}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
-        environment |= {"CRASH_MODEL_URL": model_url, "CRASH_FOLDER": str(folder), "PYTHONPATH": str(HERE)}
+        environment |= {
+            "CRASH_MODEL_URL": model_url,
+            "CRASH_FOLDER": str(folder),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
         with (folder / "nursery.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(HERE / "nursery_process.py")],
