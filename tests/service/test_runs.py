@@ -143,7 +143,7 @@ async def test_events_in_pages_show_content_capped(services, holder):
     assert started.content["args"].truncated
     assert started.content["args"].size_bytes == len('{"text": ""}') + SHOWN_BYTES
     assert len(started.content["args"].text or "") == SHOWN_BYTES
-    assert finished.content["result"].value == {"kind": "value", "value": {"ok": True}}
+    assert finished.content["result"].value == {"ok": True}
     assert not second.ended
     await held.succeed()
     last = await read_events(services, LOCAL, run.id, after=second.next)
@@ -190,5 +190,5 @@ async def test_the_story_tells_every_step_and_why_it_waited(services, holder):
     ]
     model, tool = story.steps[1], story.steps[2]
     assert (model.attempts, model.input_tokens, model.output_tokens, model.duration_ms) == (2, 7, 5, 12)
-    assert (tool.content["args"].value, tool.content["result"].value["value"]) == ({"order": 7}, "refunded")
+    assert (tool.content["args"].value, tool.content["result"].value) == ({"order": 7}, "refunded")
     assert [task.id for task in story.waiting] == [approval]

@@ -130,19 +130,11 @@ def preview(content: ContentView | None, chars: int | None = PREVIEW_CHARS) -> s
         return "[erased]"
     if content.missing:
         return "[missing]"
-    text = content.text or "" if content.truncated else plain(_bare(content.value))
+    text = content.text or "" if content.truncated else plain(content.value)
     if chars is None:
         return text
     text = " ".join(text.split())
     return text if len(text) <= chars else f"{text[:chars]}..."
-
-
-def _bare(value: Any) -> Any:
-    """A tool's result without the envelope that says how it was returned."""
-    if not isinstance(value, dict):
-        return value
-    found = cast("dict[str, Any]", value)
-    return found["value"] if found.keys() == {"kind", "value"} else found
 
 
 def _arguments(content: ContentView | None) -> str:

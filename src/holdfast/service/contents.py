@@ -60,6 +60,26 @@ def shown(ref: str, plain: Plain, *, whole: bool = False) -> ContentView:
     return show(plain[ref], whole=whole) if ref in plain else MISSING
 
 
+def shown_field(field: str, ref: str, plain: Plain) -> ContentView:
+    """What can be shown of one field of an event. A result is shown as the tool returned it."""
+    view = shown(ref, plain)
+    return _bare(view) if field == "result" else view
+
+
+def _bare(view: ContentView) -> ContentView:
+    # The engine stores a result with how it was returned: {"kind": "value" | "return", "value": ...}.
+    if view.text is not None:
+        start = view.text.find(_VALUE) if view.text.startswith('{"kind":') else -1
+        return view if start < 0 else view.model_copy(update={"text": view.text[start + len(_VALUE) :]})
+    value: Any = view.value
+    if isinstance(value, dict) and cast("dict[str, Any]", value).keys() == {"kind", "value"}:
+        return view.model_copy(update={"value": value["value"]})
+    return view
+
+
+_VALUE = '"value":'
+
+
 def show(plain: bytes | None, *, whole: bool = False) -> ContentView:
     """What can be shown of content; None stands for erased."""
     if plain is None:

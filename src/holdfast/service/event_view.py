@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from holdfast.domain.events import EVENT_TYPES, AnyEvent, UnknownEvent
-from holdfast.service.contents import Plain, shown
+from holdfast.service.contents import Plain, shown_field
 from holdfast.service.views import EventView
 from holdfast.store.hashing import StoredEvent
 
@@ -77,5 +77,5 @@ class ReadEvent:
             type=self.stored.type,
             at=self.stored.at,
             data=self.data,
-            content={field: shown(ref, plain) for field, ref in self.refs.items()},
+            content={field: shown_field(field, ref, plain) for field, ref in self.refs.items()},
         )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from holdfast.domain import events as ev
 from holdfast.domain.state import WaitingOn
-from holdfast.service.contents import Plain, shown
+from holdfast.service.contents import Plain, shown_field
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.views import StepView
 
@@ -70,7 +70,7 @@ class _Step:
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
             why=self.why,
-            content={name: shown(ref, plain) for name, ref in self.refs.items()},
+            content={name: shown_field(name, ref, plain) for name, ref in self.refs.items()},
         )
 
 
