@@ -192,6 +192,8 @@ class ToolFinished(Event):
     """What nested runs inside the call used."""
     latency_ms: int = 0
     resolved_by: str | None = None
+    enqueued: Ref | None = None
+    """Messages that the call enqueued for the conversation."""
     """The person who said how an effect in doubt ended."""
 
 

@@ -13,7 +13,7 @@ from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
 from holdfast.effects.declare import Declaration
 from holdfast.engine.call import Attempt, ToolCall
-from holdfast.engine.codec import dump_json, parse
+from holdfast.engine.codec import canonical, dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
@@ -109,9 +109,7 @@ def check_approved(recorder: Recorder, call: ToolCall, part: ToolCallPart) -> No
 
 def shown_args(call: ToolCallPart) -> bytes:
     """The arguments as the model gave them, in one fixed form: what people are shown and decide on."""
-    import orjson
-
-    return orjson.dumps(parse(dump_json(call.args_as_dict())), option=orjson.OPT_SORT_KEYS)
+    return canonical(parse(dump_json(call.args_as_dict())))
 
 
 def _shown(seam: Seam, ctx: RunContext[Any], call: ToolCallPart) -> ToolCall:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_ai.messages import ToolCallPart
 
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
@@ -17,6 +20,8 @@ class Attempt:
     args: Ref | None = None
     announced: bytes = b""
     """The arguments that the intent names, as bytes."""
+    enqueued: Callable[[], Ref | None] = lambda: None
+    """What the call has enqueued for the conversation so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +41,5 @@ class ToolCall:
     approved: bool = False
     key: str
     attempt: Attempt
+    part: ToolCallPart | None = None
+    """The call as the model wrote it."""

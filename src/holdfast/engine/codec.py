@@ -7,6 +7,7 @@ escaped on the way out and read back as it was.
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from typing import Any, cast
 
@@ -37,12 +38,26 @@ def _dump(adapter: TypeAdapter[Any], value: Any) -> bytes:
         raise Unserialisable(f"{type(value).__name__} cannot be stored: {error}") from error
 
 
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+
+
 def parse(raw: bytes) -> Any:
-    """JSON as Python shapes, escapes of lone surrogates included."""
+    """JSON as Python shapes, escapes of lone surrogates and numbers of any length included."""
+    if _LONG_NUMBER.search(raw) is not None:
+        # orjson would read an integer beyond 64 bits as a float.
+        return json.loads(raw)
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
         return json.loads(raw)
+
+
+def canonical(value: Any) -> bytes:
+    """A JSON shape in its one form: keys in order."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a number beyond 64 bits, or a lone surrogate
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def dump_message(message: ModelMessage) -> bytes:
@@ -109,6 +124,21 @@ def _adapter_or_any(cls: type[Any]) -> TypeAdapter[Any]:
 def same_structure(left: Any, right: Any) -> bool:
     """Whether two JSON shapes are equal, lists compared without order: sets have none."""
     return _unordered(left) == _unordered(right)
+
+
+def only_given(value: Any, given: Any) -> Any:
+    """Validated arguments without what the model did not write: default factories make something new each time."""
+    if isinstance(value, dict) and isinstance(given, dict):
+        args, written = cast("dict[str, Any]", value), cast("dict[str, Any]", given)
+        if len(args) == 1 and not args.keys() & written.keys():
+            # A tool with one model as its only parameter: the model writes that model's fields.
+            return {name: only_given(item, given) for name, item in args.items()}
+        return {name: only_given(item, written[name]) for name, item in args.items() if name in written}
+    if isinstance(value, list) and isinstance(given, list):
+        items, wrote = cast("list[Any]", value), cast("list[Any]", given)
+        if len(items) == len(wrote):
+            return [only_given(item, one) for item, one in zip(items, wrote, strict=True)]
+    return cast("Any", value)
 
 
 def _unordered(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
 from holdfast.engine.call import Attempt, ToolCall
+from holdfast.engine.output import started_by
 from holdfast.engine.recorder import as_usage
 from holdfast.engine.recovery import binding
 from holdfast.store.journal import ApprovalRow
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult
 
     from holdfast.engine.recorder import Recorder
+    from holdfast.engine.replay import Replay
 
 _LIBRARIES = (
     str(Path(sys.prefix).resolve()),
@@ -50,16 +53,13 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def left_in_doubt(recorder: Recorder) -> tuple[list[ev.AnyEvent], list[ApprovalRow]]:
-    """Effects that a cancelled run leaves unfinished and that may not run again: human tasks that outlive it."""
+def left_in_doubt(recorder: Recorder, replay: Replay, how: str) -> tuple[list[ev.AnyEvent], list[ApprovalRow]]:
+    """Effects that a run leaves unfinished and that may not run again: human tasks that outlive it."""
     facts: list[ev.AnyEvent] = []
     tasks: list[ApprovalRow] = []
-    for entry in recorder.replay.tools.values():
-        started = entry.started
-        if started is None or entry.finished or entry.in_doubt or started.recovery.reruns:
-            continue
+    for started in _unfinished(replay):
         task = recorder.gear.new_id()
-        why = f"'{started.tool}' was under way when the run was cancelled, and is not known to have finished."
+        why = f"'{started.tool}' was under way when the run {how}, and is not known to have finished."
         call = ToolCall(
             scope=started.scope,
             step=started.step,
@@ -99,3 +99,18 @@ def left_in_doubt(recorder: Recorder) -> tuple[list[ev.AnyEvent], list[ApprovalR
             )
         )
     return facts, tasks
+
+
+def _unfinished(replay: Replay) -> Iterator[ev.ToolStarted]:
+    """Intents of effects that may not run again, without an outcome, that nobody was asked about yet."""
+    for entry in replay.tools.values():
+        started = entry.started
+        if started is None or entry.finished or entry.in_doubt or started.recovery.reruns:
+            continue
+        yield started
+    for output in replay.outputs.values():
+        if output.started is not None and output.processed is None and not output.started.recovery.reruns:
+            started = started_by(output.started)
+            asked = replay.tools.get((started.scope, started.step, started.call, False))
+            if asked is None or asked.in_doubt is None:
+                yield started

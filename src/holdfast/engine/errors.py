@@ -14,6 +14,10 @@ class RecordedToolError(HoldfastError):
         self.error = error
 
 
+class ModelTimedOut(HoldfastError):
+    """A model did not answer in time."""
+
+
 class ToolTimedOut(HoldfastError):
     """A tool did not finish in time, and whether it took effect is not known."""
 

@@ -8,7 +8,7 @@ run goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from holdfast.engine.gear import Gear
     from holdfast.store.claims import Claimed
+    from holdfast.store.reader import StoredEvent
     from holdfast.store.vault import SubjectKey
 
 log = structlog.get_logger("holdfast.engine")
@@ -100,6 +101,8 @@ class Execution:
     def _interrupt(self, why: Interrupt) -> None:
         if self._stop is None or isinstance(why, Lost):
             self._stop = why
+        if self._recorder is not None:
+            self._recorder.stop = self._stop
         if self._agent is not None:
             self._agent.cancel()
 
@@ -164,11 +167,12 @@ class Execution:
         if held is not None:
             await held.flush()
         recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
-        replay = Replay.of((stored.seq, ev.load(stored.type, stored.body)) for stored in recorded.events)
+        replay = Replay.of(_loaded(recorded.events))
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}
         opening: list[ev.AnyEvent] = [] if held is not None else [self._claim_event()]
         recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening)
+        recorder.stop = self._stop
         previous, self._recorder = self._recorder, recorder
         if previous is not None:
             recorder.leaving = previous.leaving
@@ -233,9 +237,15 @@ class Execution:
             if self._stop is None:
                 raise
             raise self._stop from None
+        except Exception as error:
+            if self._stop is None:
+                raise
+            raise self._stop from error
         finally:
             self._agent = None
             await _ended(watch)
+        if isinstance(self._stop, Lost):
+            raise self._stop
         return result, dump_json(result.output)
 
     async def _turns(self, recorder: Recorder) -> AgentRunResult[Any]:
@@ -316,8 +326,11 @@ class Execution:
         return await self._finish(recorder, RunState.SUCCEEDED, succeeded)
 
     async def _failed(self, recorder: Recorder, error: str, message: str, place: str) -> Ended:
+        await recorder.journal.flush()
+        replay = Replay.of(_loaded(await self._gear.reader.journal(self._claimed.tenant, self._claimed.run)))
+        facts, tasks = ending.left_in_doubt(recorder, replay, "failed")
         failed = ev.RunFailed(error=error, message=recorder.seal_text(message), place=place)
-        return await self._finish(recorder, RunState.FAILED, failed)
+        return await self._finish(recorder, RunState.FAILED, *facts, failed, tasks=tasks)
 
     async def _park(self, recorder: Recorder, park: Park) -> Ended:
         return await self._wait(recorder, park.waiting_on, park.why)
@@ -333,7 +346,7 @@ class Execution:
 
     async def _cancelled(self, recorder: Recorder) -> Ended:
         assert recorder.replay.cancel is not None
-        facts, tasks = ending.left_in_doubt(recorder)
+        facts, tasks = ending.left_in_doubt(recorder, recorder.replay, "was cancelled")
         cancelled = ev.RunCancelled(by=recorder.replay.cancel.by)
         return await self._finish(recorder, RunState.CANCELLED, *facts, cancelled, tasks=tasks)
 
@@ -387,6 +400,10 @@ class Execution:
                 await recorder.journal.flush()
             except errors.HoldfastError as error:
                 log.warning("held_facts_lost", run=str(self._claimed.run), error=str(error))
+
+
+def _loaded(stored: Iterable[StoredEvent]) -> Iterator[tuple[int, ev.AnyEvent]]:
+    return ((event.seq, ev.load(event.type, event.body)) for event in stored)
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
-import orjson
-
 from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
-from holdfast.engine.codec import parse
+from holdfast.engine.codec import canonical, parse
 from holdfast.engine.replay import Replay
 from holdfast.store.inbox import Signal
 
@@ -61,7 +59,7 @@ def _decision(
                     call=asked.call,
                     verdict="approved",
                     by=signal.by,
-                    args=None if content is None else seal(_canonical(content)),
+                    args=None if content is None else seal(canonical(parse(content))),
                 )
             )
         case "rejected":
@@ -106,10 +104,6 @@ def _late(body: dict[str, str], replay: Replay, content: bytes | None, seal: Sea
         by="late report of the worker that lost the run",
         result=seal(content),
     )
-
-
-def _canonical(content: bytes) -> bytes:
-    return orjson.dumps(parse(content), option=orjson.OPT_SORT_KEYS)
 
 
 def _result(content: bytes | None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import typing
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -91,7 +92,11 @@ def schema_digest(tool: ToolDefinition) -> str:
 
 def digest_of(value: Any) -> str:
     """A short digest of a JSON shape, independent of the order of keys."""
-    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
+    try:
+        plain = orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str)
+    except TypeError:  # a bound beyond 64 bits
+        plain = json.dumps(value, sort_keys=True, default=str).encode()
+    return hashlib.sha256(plain).hexdigest()[:16]
 
 
 def check_tools(task: Task) -> None:

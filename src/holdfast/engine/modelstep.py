@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
@@ -16,6 +17,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.codec import Unserialisable, dump_json, dump_message
+from holdfast.engine.errors import ModelTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.inspect import digest_of, schema_digest
 from holdfast.engine.interrupt import Diverged
@@ -149,6 +151,23 @@ class ModelStep:
         finally:
             self._unwatch()
         recorder.gear.probe("model.answered")
+
+    @asynccontextmanager
+    async def in_time(self, model: Model) -> AsyncGenerator[None]:
+        """The block is given up after the task's time for a model request.
+
+        Raises:
+            ModelTimedOut: it took longer.
+        """
+        limit_s = self._recorder.task.model_timeout_s
+        limit = asyncio.timeout(limit_s)
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise ModelTimedOut(f"'{model.model_name}' did not answer within {limit_s:g} s.") from None
 
     async def answered(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ from pydantic_ai.tools import RunContext
 
 from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
-from holdfast.effects.declare import Effect, enter
+from holdfast.domain.recovery import Recovery
+from holdfast.effects.declare import Declaration, Effect, enter
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_json, dump_result, load_result
+from holdfast.engine.flight import StepInFlight
 from holdfast.engine.inspect import declaration_for
+from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.recovery import Settled, recovered
 from holdfast.engine.replay import OutputEntry, ToolEntry
 
@@ -37,26 +41,52 @@ async def output_step(seam: Seam, ctx: RunContext[Any], context: OutputContext, 
     if entry.processed is not None:
         return _replayed(seam, entry.processed)
     name = context.function_name or "output"
-    begun = context.has_function
-    if begun and (settled := await _begin(seam, ctx, call, name, output, entry)) is not None:
-        recorder.hold(_processed(seam, ctx, call, "value", settled.result))
-        return load_result(recorder.content(settled.result))
+    declaration = declaration_for(recorder.task, name, None)
+    flying = StepInFlight(
+        what="tool",
+        name=name,
+        recovery=declaration.recovery if context.has_function else Recovery.PURE,
+        group=(seam.scope, ctx.run_step),
+        deadline=time.monotonic() + recorder.task.tool_timeout_s,
+    )
+    with recorder.flight.carrying(flying):
+        try:
+            if not context.has_function:
+                return await _validated(seam, ctx, call, output, handler)
+            if (settled := await _begin(seam, ctx, call, name, declaration, output, entry)) is not None:
+                recorder.hold(_processed(seam, ctx, call, "value", settled.result))
+                return load_result(recorder.content(settled.result))
+            result = await _validated(seam, ctx, call, output, handler)
+            recorder.hold(_processed(seam, ctx, call, "value", recorder.seal(dump_result(result))))
+        except (ModelRetry, ToolRetryError):
+            raise
+        except (Interrupt, Exception):
+            # The framework would cut off the tools beside it.
+            await recorder.flight.wait_for_siblings(flying)
+            raise
+        return result
+
+
+async def _validated(seam: Seam, ctx: RunContext[Any], call: str, output: Any, handler: Handler) -> Any:
+    recorder = seam.recorder
     try:
-        result = await handler(output)
+        return await handler(output)
     except (ModelRetry, ToolRetryError) as retry:
         message = getattr(retry.__cause__, "message", None) or getattr(retry, "message", str(retry))
         recorder.hold(_processed(seam, ctx, call, "retry", recorder.seal_text(message)))
         raise
-    if begun:
-        recorder.hold(_processed(seam, ctx, call, "value", recorder.seal(dump_result(result))))
-    return result
 
 
 async def _begin(
-    seam: Seam, ctx: RunContext[Any], call: str, name: str, output: Any, entry: OutputEntry
+    seam: Seam,
+    ctx: RunContext[Any],
+    call: str,
+    name: str,
+    declaration: Declaration,
+    output: Any,
+    entry: OutputEntry,
 ) -> Settled | None:
     recorder = seam.recorder
-    declaration = declaration_for(recorder.task, name, None)
     key = recorder.key_of(seam.scope, ctx.run_step, f"{call}/output")
     args = recorder.seal(dump_json(output))
     found = ToolCall(

@@ -18,7 +18,7 @@ from holdfast.domain.ids import Ref
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.codec import load_message, parse
 from holdfast.engine.flight import Flight
-from holdfast.engine.interrupt import Away, Cancelling, HandOver, Lost, Park
+from holdfast.engine.interrupt import Away, Cancelling, HandOver, Interrupt, Lost, Park
 from holdfast.engine.messages import MessageLog
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Recorder:
         self.replay = replay
         self.flight = Flight()
         self.leaving = False
+        self.stop: Interrupt | None = None
+        """Why the agent was told to stop: nothing is started any more, whatever user code makes of the message."""
         self._content = dict(content)
         self._opening = list(opening)
         self._logs: dict[str, MessageLog] = {}
@@ -57,6 +59,8 @@ class Recorder:
         self._fold_to = journal.folded_seq
         self.unconfirmed: list[tuple[ev.ToolFinished, str, bytes]] = []
         """Outcomes that are known and not yet committed: the fact, the idempotency key, the plain result."""
+        self.enqueued = set[str]()
+        """Messages enqueued by calls, that are part of a recorded outcome."""
         self.heard = 0
         """Journal position of the last message that the agent was given."""
         self.behind = False
@@ -134,6 +138,8 @@ class Recorder:
         Raises:
             Interrupt: the run may not go on here.
         """
+        if self.stop is not None:
+            raise self.stop
         if self.leaving:
             raise HandOver
         self.gear.probe("intent.before")

@@ -151,7 +151,7 @@ class Outer(AbstractCapability[Any]):
         found = seam.call_of(ctx, call, tool_def, args)
         if found.approved:
             check_approved(seam.recorder, found, call)
-        with seam.subagents.inside(found, ctx.usage) as nested:
+        with seam.subagents.inside(found, ctx) as nested:
             seam.calls[found.step, call.tool_call_id] = found
             try:
                 return await tool_step(seam.recorder, found, lambda: handler(args), nested=nested)

@@ -54,9 +54,13 @@ Perform = Callable[[], Awaitable[Any]]
 class Nested(Protocol):
     """The runs that happen inside a call, and the usage they share with it."""
 
-    usage: RunUsage
     context: RunContext[Any]
     """Of the call."""
+
+    @property
+    def usage(self) -> RunUsage:
+        """What the run of the call has used."""
+        ...
 
     @property
     def used(self) -> ev.Usage | None:

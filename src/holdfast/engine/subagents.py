@@ -52,7 +52,7 @@ class Outside:
     """The tool call that an inner run happens in."""
 
     call: ToolCall
-    usage: RunUsage
+    context: RunContext[Any]
     runs: dict[tuple[str, str | None], int] = field(default_factory=dict[tuple[str, str | None], int])
     """Ordinals of inner runs, by agent and run id: the same on every machine."""
     contexts: dict[str | None, RunContext[Any]] = field(default_factory=dict[str | None, RunContext[Any]])
@@ -63,6 +63,11 @@ class Outside:
     cache_write_tokens: int = 0
     requests: int = 0
     tool_calls: int = 0
+
+    @property
+    def usage(self) -> RunUsage:
+        """What the run of the call has used; inner runs may share it."""
+        return self.context.usage
 
     def scope_of(self, agent: str, run_id: str | None) -> str:
         """The scope of an inner run."""
@@ -123,9 +128,9 @@ class SubAgents:
             yield
 
     @contextmanager
-    def inside(self, call: ToolCall, usage: RunUsage) -> Generator[Outside]:
+    def inside(self, call: ToolCall, context: RunContext[Any]) -> Generator[Outside]:
         """The block is the body of `call`."""
-        outside = Outside(call, usage)
+        outside = Outside(call, context)
         token = _outside.set(outside)
         try:
             yield outside
@@ -304,7 +309,7 @@ class SubToolset(WrapperToolset[Any]):
             await perform_intent(recorder, call, dump_args(tool_args))
             return await super(SubToolset, self).call_tool(name, tool_args, ctx, tool)
 
-        with self.subagents.inside(call, ctx.usage) as nested:
+        with self.subagents.inside(call, ctx) as nested:
             try:
                 return await tool_step(recorder, call, perform, nested=nested)
             except SkipToolExecution as replayed:
