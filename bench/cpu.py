@@ -57,7 +57,7 @@ async def rows(place: Place, *, quick: bool = False) -> list[Row]:
     async with place.services(app) as services, place.gear() as gear:
         await _turn(place, app, services, gear, agent, Turns(8, 8))
         place.clear()
-        many, one = Turns(64, 4 if quick else 96), Turns(1, 2 if quick else 24)
+        many, one = Turns(64, 4 if quick else 64), Turns(1, 2 if quick else 16)
         for _ in range(1 if quick else TURNS):
             for turns in (many, one):
                 await _turn(place, app, services, gear, agent, turns)

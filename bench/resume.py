@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.usage import UsageLimits
 
 from bench.meter import ratios, spent
 from bench.place import queue_runs, work_off
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 STEPS = 400
 TURNS = 3
+UNLIMITED = UsageLimits(request_limit=None)
+PATIENCE_S = 600.0
 
 
 async def rows(place: Place, *, quick: bool = False) -> list[Row]:
@@ -35,7 +38,7 @@ async def rows(place: Place, *, quick: bool = False) -> list[Row]:
     agent = chain_agent(tools)
     agent.model = _gated(agent.model, tools, gate, reached)
     app = App("bench")
-    app.task("long", agent=agent, stream=False)
+    app.task("long", agent=agent, stream=False, usage_limits=UNLIMITED)
     bare, resumed = list[float](), list[float]()
     held_ms = 0.0
     async with place.services(app) as services, place.gear() as gear:
@@ -43,9 +46,9 @@ async def rows(place: Place, *, quick: bool = False) -> list[Row]:
         await _until_the_last_step(app, gear, place, reached, len(runs))
         gate.set()
         settings = place.settings(slots=1)
-        held_ms = await _longest_hold(lambda: _only(app, gear, settings, runs[0], place), place)
+        held_ms = await _longest_hold(lambda: _only(app, gear, settings, runs[0], place))
         for run in runs[1:]:
-            bare.append((await spent(lambda: agent.run("hi"))).cpu_s)
+            bare.append((await spent(lambda: agent.run("hi", usage_limits=UNLIMITED))).cpu_s)
             resumed.append((await spent(lambda run=run: _only(app, gear, settings, run, place))).cpu_s)
     note = f"{2 * tools} steps: bare {1000 * min(bare):.0f} ms, resumed {1000 * min(resumed):.0f} ms"
     return [
@@ -69,15 +72,15 @@ def _gated(model: Any, tools: int, gate: asyncio.Event, reached: asyncio.Semapho
 async def _until_the_last_step(app: App, gear: Gear, place: Place, reached: asyncio.Semaphore, count: int) -> None:
     worker = Worker(app, gear, place.settings(slots=count))
     working = asyncio.create_task(worker.run())
-    for _ in range(count):
-        await reached.acquire()
+    async with asyncio.timeout(PATIENCE_S):
+        for _ in range(count):
+            await reached.acquire()
     worker.stop()
     await working
-    # What was handed over waits until it is its turn to be resumed.
-    place.execute("update holdfast.runs set queued_at = now() + interval '1 day', priority = -100")
 
 
 async def _only(app: App, gear: Gear, settings: Any, run: UUID, place: Place) -> None:
+    """Carry this run on; the others wait for their turn."""
     place.execute(
         "update holdfast.runs set state = case when id = %s then 'queued' else 'parked' end, "
         "waiting_on = case when id = %s then null else 'timer' end where finished_at is null",
@@ -87,7 +90,7 @@ async def _only(app: App, gear: Gear, settings: Any, run: UUID, place: Place) ->
     await work_off(app, gear, settings, [run])
 
 
-async def _longest_hold(work: Callable[[], Any], _place: Place) -> float:
+async def _longest_hold(work: Callable[[], Any]) -> float:
     """The most CPU that this thread used between two turns of the loop, in ms: what others would have waited."""
     longest = 0.0
 
