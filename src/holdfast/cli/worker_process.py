@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from holdfast.observe.logs import logger, set_up_logs
@@ -35,8 +36,12 @@ def serve(settings: Settings, app: App | str, *, probe: Callable[[str], None] | 
 
     set_up_logs(settings.log_level, settings.log_format)
     served = load_app(app) if isinstance(app, str) else app
+    executor = ThreadPoolExecutor(thread_name_prefix="holdfast")
     with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.get_loop().set_default_executor(executor)
         runner.run(_serve(settings, served, probe))
+        # Threads with nothing to do end at once; only one that is at work is waited for.
+        executor.shutdown(wait=False, cancel_futures=True)
         _end_despite_threads()
 
 
