@@ -226,6 +226,8 @@ class Tenure:
         if self._lost is None:
             self._lost = why
             self._log.error(LogEvent.LEASE_LOST, cause=why, runs=len(self.carried.holding))
+            # Now, not when the jobs beside it have ended: until then an execution would go on dispatching.
+            self.carried.lose(why)
             self._given_up.set()
             self._over.set()
 
