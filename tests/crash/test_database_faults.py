@@ -20,7 +20,7 @@ from holdfast.store.migrate import migrate
 from support.proxy import Proxy
 
 LEASE = {"lease_s": 4, "tick_s": 0.2, "poll_s": 0.3, "slots": 8}
-STATEMENTS = ("append", "append", "claim_runs", "append", "renew_lease", "append", "tick", "append", "release_runs")
+STATEMENTS = ("append", "append", "claim_runs", "append", "renew_lease", "append", "tick")
 """What is cut, one after another, on its way to the server and on its way back. Mostly commits of steps."""
 
 

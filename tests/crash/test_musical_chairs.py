@@ -27,12 +27,12 @@ async def test_every_step_in_another_process(scene: Scene, peace, scenario: str)
     found = await judge(scene, run, peaceful)
     assert found.is_clean, found.wrong
     assert found.in_doubt == 0
-    assert scene.row(run)["claims"] == 1
+    assert scene.row(run)["claims"] <= 1  # a deploy is no failed attempt
     steps, processes = _chairs(scene, run)
     print(f"\n{scenario}: {steps} steps in {processes} processes")
-    # A tool that must not run again is waited for, so the answer that called it and its outcome share a process.
-    calls_of_once = sum(isinstance(event, ev.ToolStarted) and event.tool == "pay" for event in _events(scene, run))
-    assert processes >= steps - calls_of_once - _parallel_steps(scene, run)
+    # A tool that must not be cut off is waited for, so the answer that called it and its outcome may share a process.
+    waited_for = sum(isinstance(event, ev.ToolStarted) and not event.recovery.reruns for event in _events(scene, run))
+    assert processes >= steps - waited_for - _parallel_steps(scene, run)
 
 
 async def _play(scene: Scene, scenario: str) -> None:
