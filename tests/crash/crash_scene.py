@@ -162,6 +162,11 @@ class Scene:
         found = self.connection.dicts("select * from holdfast.runs where id = any(%s)", [[run.id for run in runs]])
         return {row["id"]: row for row in found}
 
+    def rows_of(self, runs: Sequence[Run]) -> list[dict[str, Any]]:
+        """The rows of runs, in their order."""
+        found = self.rows(runs)
+        return [found[run.id] for run in runs]
+
     def row(self, run: Run) -> dict[str, Any]:
         return self.rows([run])[run.id]
 
