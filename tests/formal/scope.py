@@ -117,11 +117,16 @@ QUARANTINE = Scope(
 ALL = (FENCE, CLAIMS, INBOX, CANCEL, HALT, DOUBT, SLOW, QUARANTINE)
 LARGE = (
     FENCE.allowing(5),
-    CLAIMS.allowing(3),
-    INBOX.allowing(2),
-    CANCEL.allowing(2),
-    DOUBT.allowing(4),
+    CLAIMS.allowing(4),
+    INBOX.allowing(3),
+    CANCEL.allowing(3),
+    replace(DOUBT, budget={"crash": 1, "expire": 2, "delay": 1, "lose": 1}, at_most=4),
     SLOW.allowing(3),
-    replace(FENCE, name="two steps: fence, with a once effect", program=("idempotent", "once")),
+    replace(
+        FENCE,
+        name="two steps: fence, with a once effect",
+        program=("idempotent", "once"),
+        at_most=4,
+    ),
 )
 """For the long campaign: minutes, and some gigabytes."""

@@ -1,7 +1,7 @@
 """What to do next. An operation is a kind and a number; what exactly it does is drawn from that number and from the
 rows as they are, so that a list of operations still means something when some are left out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -237,8 +237,14 @@ class Plan:
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
             writer = rng.choice(holders if holders and rng.random() < 0.7 else self.writers)
             if writer.run not in batch:
-                batch[writer.run] = self._member(rng, writer)
+                batch[writer.run] = self._once_in_session(self._member(rng, writer), batch.values())
         return Call("append", {"members": list(batch.values())}, self._locked(rng, 0.15))
+
+    def _once_in_session(self, member: Member, others: Iterable[Member]) -> Member:
+        """Which of two runs that succeed in one commit is the last of their session is not promised: not two."""
+        sessions = {self.model.runs[other.tenant, other.run].session for other in others if other.next == "succeeded"}
+        twice = member.next == "succeeded" and self.model.runs[member.tenant, member.run].session in sessions
+        return replace(member, next="failed") if twice else member
 
     def _holds(self, writer: Writer) -> bool:
         run = self.model.runs[writer.tenant, writer.run]
