@@ -38,16 +38,23 @@ BAR = 30
 
 
 async def measure(console: Console, *, quick: bool) -> list[Figure]:
-    """Every engine's figures; ours before and after the peers, the better known machine being no advantage."""
+    """Every engine's figures. Ours are taken before, between and after the peers, and the median is reported: a shared
+    machine is now faster, now slower."""
     runs, at_once, steps, seconds = (2, 2, 5, 0.3) if quick else (AT_ONCE, AT_ONCE, 20, 2.0)
-    found: list[Figure] = []
+    agents, no_ops, found = list[Figure](), list[Figure](), list[Figure]()
     async with a_place() as place:
-        console.print("[dim]holdfast …[/dim]")
-        found += [await ours.agent(place, runs, at_once), await ours.no_op(place, seconds)]
-        for peer in PEERS:
-            console.print(f"[dim]{peer} …[/dim]")
-            found += await asyncio.to_thread(_peer, place, peer, [TOOLS, runs, at_once, steps])
-    return found
+        for peer in (None, *PEERS):
+            if peer is not None:
+                console.print(f"[dim]{peer} …[/dim]")
+                found += await asyncio.to_thread(_peer, place, peer, [TOOLS, runs, at_once, steps])
+            console.print("[dim]holdfast …[/dim]")
+            agents.append(await ours.agent(place, runs, at_once))
+            no_ops.append(await ours.no_op(place, seconds))
+    return [_middle(agents), _middle(no_ops), *found]
+
+
+def _middle(figures: Sequence[Figure]) -> Figure:
+    return sorted(figures, key=lambda figure: figure.steps_per_s)[len(figures) // 2]
 
 
 def _peer(place: Place, peer: str, numbers: Sequence[int]) -> list[Figure]:
