@@ -1,6 +1,6 @@
 """Workers killed at random moments, several at once, under a load of every scenario, with leases that really run out.
 
-`make test` kills 24 times; `make test-long` 2,000 times. HOLDFAST_CRASH_KILLS and HOLDFAST_CRASH_SEED choose
+`make test` kills 24 times; `make test-long` 2,000 times. CRASH_KILLS and CRASH_SEED choose
 otherwise; the seed of a campaign is printed, and a campaign that was broken off goes on with another seed.
 """
 
@@ -30,11 +30,11 @@ async def test_a_few_random_kills(scene: Scene, peace):
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 async def test_two_thousand_random_kills(scene: Scene, peace):
-    await campaign(scene, peace, kills=int(os.environ.get("HOLDFAST_CRASH_KILLS", "2000")))
+    await campaign(scene, peace, kills=int(os.environ.get("CRASH_KILLS", "2000")))
 
 
 async def campaign(scene: Scene, peace, kills: int) -> None:
-    seed = int(os.environ.get("HOLDFAST_CRASH_SEED", time.time_ns() % 1_000_000))
+    seed = int(os.environ.get("CRASH_SEED", time.time_ns() % 1_000_000))
     print(f"\nrandom kills: seed {seed}")
     peaceful = {scenario: await peace(scenario) for scenario in SCENARIOS}
     chaos = Chaos(scene, peaceful, random.Random(seed))

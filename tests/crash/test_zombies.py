@@ -56,7 +56,7 @@ async def test_a_few_zombies(scene: Scene, peace):
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 async def test_two_hundred_zombies(scene: Scene, peace):
-    seed = int(os.environ.get("HOLDFAST_CRASH_SEED", time.time_ns() % 1_000_000))
+    seed = int(os.environ.get("CRASH_SEED", time.time_ns() % 1_000_000))
     print(f"\nzombies: seed {seed}")
     rng = random.Random(seed)
     chosen: list[Case] = []
