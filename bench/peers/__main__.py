@@ -1,6 +1,6 @@
 """`python -m bench.peers [--quick]`: Holdfast, DBOS and LangGraph with PostgresSaver on one server, one after another.
 
-Writes `bench/results-peers.json`.
+Its row joins the others in `bench/results.json`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.table import Table
 
+from bench.__main__ import RESULTS, write
 from bench.meter import commits, server_cpu_s
 from bench.peers import ours
 from bench.peers.environments import PEERS, interpreter
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from bench.place import Place
 
-RESULTS = Path(__file__).parents[1] / "results-peers.json"
 AT_ONCE = 64
 BAR = 30
 
@@ -94,6 +94,7 @@ def ratio_row(figures: Sequence[Figure]) -> Row:
         measured=per_s["holdfast"] / per_s["dbos"],
         bar=BAR,
         kind="at least",
+        details={"figures": [asdict(figure) for figure in figures]},
     )
 
 
@@ -129,8 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         figures = runner.run(measure(console, quick=given.quick))
     row = ratio_row(figures)
-    found = {"figures": [asdict(figure) for figure in figures], "row": row.as_json(), "quick": given.quick}
-    given.results.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    write([row], given.results, quick=given.quick)
     console.print(table_of(figures))
     met = "met" if row.met else "[bold red]NOT met[/bold red]"
     console.print(f"{row.name}: {row.measured_text} (bar {row.bar_text}: {met})")
