@@ -192,6 +192,8 @@ class ToolFinished(Event):
     """What nested runs inside the call used."""
     latency_ms: int = 0
     resolved_by: str | None = None
+    counted: bool | None = None
+    """Whether the framework counted the call, where that is not what it does for such an outcome."""
     enqueued: Ref | None = None
     """Messages that the call enqueued for the conversation."""
     """The person who said how an effect in doubt ended."""

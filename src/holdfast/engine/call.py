@@ -20,6 +20,8 @@ class Attempt:
     args: Ref | None = None
     announced: bytes = b""
     """The arguments that the intent names, as bytes."""
+    counted: bool = False
+    """Whether the framework has counted the call: its toolset returned."""
     enqueued: Callable[[], Ref | None] = lambda: None
     """What the call has enqueued for the conversation so far."""
 
@@ -43,3 +45,8 @@ class ToolCall:
     attempt: Attempt
     part: ToolCallPart | None = None
     """The call as the model wrote it."""
+
+    @property
+    def inner(self) -> str:
+        """What the scopes of runs inside this call begin with."""
+        return f"{self.scope}{self.step}:{self.call}>"

@@ -29,7 +29,17 @@ from holdfast.engine.deps import dependencies
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.folding import fold
 from holdfast.engine.history import session_history
-from holdfast.engine.interrupt import Away, Cancelling, Diverged, Fail, HandOver, Interrupt, Lost, Park
+from holdfast.engine.interrupt import (
+    Away,
+    Cancelling,
+    Diverged,
+    Fail,
+    HandOver,
+    Interrupt,
+    Lost,
+    Park,
+    interrupt_in,
+)
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.seam import Seam
@@ -119,6 +129,7 @@ class Execution:
         finally:
             if self._recorder is not None:
                 self._gear.writer.forget(self._recorder.journal)
+                self._recorder.forget()
 
     async def _to_its_end(self) -> Ended:
         while True:
@@ -237,15 +248,18 @@ class Execution:
             if self._stop is None:
                 raise
             raise self._stop from None
-        except Exception as error:
-            if self._stop is None:
+        except (Exception, BaseExceptionGroup) as error:
+            interrupt = self._stop or interrupt_in(error)
+            if interrupt is None:
                 raise
-            raise self._stop from error
+            raise interrupt from error
         finally:
             self._agent = None
             await _ended(watch)
         if isinstance(self._stop, Lost):
             raise self._stop
+        if recorder.interrupted is not None:
+            raise recorder.interrupted
         return result, dump_json(result.output)
 
     async def _turns(self, recorder: Recorder) -> AgentRunResult[Any]:

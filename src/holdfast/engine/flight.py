@@ -27,6 +27,8 @@ class StepInFlight:
     group: tuple[str, int]
     """Scope and step: calls of one response are siblings."""
     deadline: float
+    inner: str = ""
+    """What the scopes of runs inside this call begin with."""
     started: float = field(default_factory=time.monotonic)
     settled: bool = False
 
@@ -53,8 +55,14 @@ class Flight:
         return self._arrivals[group]
 
     def siblings(self, step: StepInFlight) -> bool:
-        """Whether another call of the same response is still under way."""
-        return any(other is not step and other.group == step.group and not other.settled for other in self._steps)
+        """Whether another call of the same response, of a run beside its own, or inside of it is still under way."""
+        beside = family(step.group[0])
+        return any(
+            other is not step
+            and not other.settled
+            and (other.group == step.group or _within(other, beside) or _within(other, step.inner))
+            for other in self._steps
+        )
 
     @property
     def uninterruptible(self) -> bool:
@@ -77,6 +85,12 @@ class Flight:
         while self.siblings(step):
             await self._changed.wait()
 
+    async def wait_for_family(self, scope: str) -> None:
+        """Wait until no call of the inner runs beside that of `scope` is under way."""
+        beside = family(scope)
+        while any(not other.settled and _within(other, beside) for other in self._steps):
+            await self._changed.wait()
+
     async def wait_until_interruptible(self) -> None:
         """Wait until no effect is under way that would be in doubt if it were cut off."""
         while self.uninterruptible:
@@ -86,3 +100,12 @@ class Flight:
         step.settled = True
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def family(scope: str) -> str:
+    """What the scopes of all runs inside the same outer call begin with; empty for the run itself."""
+    return scope[: scope.rfind(">") + 1]
+
+
+def _within(step: StepInFlight, scopes: str) -> bool:
+    return bool(scopes) and step.what == "tool" and step.group[0].startswith(scopes)

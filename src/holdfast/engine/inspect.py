@@ -6,14 +6,21 @@ import hashlib
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from pydantic import TypeAdapter
+from pydantic_ai.output import NativeOutput, PromptedOutput, TextOutput, ToolOutput
 from pydantic_ai.tools import ToolDefinition
-from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolset
+from pydantic_ai.toolsets import (
+    AbstractToolset,
+    FunctionToolset,
+    PrefixedToolset,
+    RenamedToolset,
+    WrapperToolset,
+)
 
 from holdfast.domain.errors import UserError
 from holdfast.effects.declare import UNDECLARED, Declaration, declared_on
@@ -41,15 +48,37 @@ def _functions(toolset: AbstractToolset[Any]) -> Iterator[tuple[str, Callable[..
         yield from _functions(toolset.wrapped)
 
 
-def function_at(tool: Any, name: str) -> Callable[..., Any] | None:
+def output_functions_of(agent: AbstractAgent[Any, Any]) -> dict[str, Callable[..., Any]]:
+    """The functions that the agent's answers are handed to, by name."""
+    return {function.__name__: function for function in _output_functions(agent.output_type)}
+
+
+def _output_functions(spec: Any) -> Iterator[Callable[..., Any]]:
+    if isinstance(spec, ToolOutput):
+        yield from _output_functions(cast("Any", spec).output)
+    elif isinstance(spec, NativeOutput | PromptedOutput):
+        yield from _output_functions(cast("Any", spec).outputs)
+    elif isinstance(spec, TextOutput):
+        yield from _output_functions(cast("Any", spec).output_function)
+    elif isinstance(spec, list | tuple):
+        for one in cast("Sequence[Any]", spec):
+            yield from _output_functions(one)
+    elif inspect.isroutine(spec):
+        yield spec
+
+
+def function_at(tool: Any) -> Callable[..., Any] | None:
     """The function behind a resolved tool of a run, however its toolset was come by."""
-    toolset: Any = getattr(tool, "toolset", None)
-    if not isinstance(toolset, AbstractToolset):
+    # By the name that the function's own toolset knows: the one that was called may be another tool's there.
+    while (source := getattr(tool, "source_tool", None)) is not None:
+        tool = source
+    toolset, original = getattr(tool, "toolset", None), getattr(tool, "original_name", None)
+    if not isinstance(toolset, AbstractToolset) or original is None:
         return None
     toolset = _innermost(cast("AbstractToolset[Any]", toolset))
     if not isinstance(toolset, FunctionToolset):
         return None
-    found = toolset.tools.get(getattr(tool, "original_name", None) or name)
+    found = toolset.tools.get(original)
     return None if found is None else found.function
 
 
@@ -109,15 +138,23 @@ def check_tools(task: Task) -> None:
     functions = {name: function for agent in agents for name, function in functions_of(agent).items()}
     for name, function in functions.items():
         _check_returns(task, name, function)
-    open_ended = any(
-        not isinstance(_innermost(toolset), FunctionToolset) for agent in agents for toolset in agent.toolsets
-    )
-    unknown = sorted(set(task.effects) - set(functions))
+    open_ended = any(not _names_known(toolset) for agent in agents for toolset in agent.toolsets)
+    handed = {name for agent in agents for name in output_functions_of(agent)}
+    unknown = sorted(set(task.effects) - set(functions) - handed)
     if unknown and not open_ended:
         raise UserError(
             f"Task '{task.name}': effects names {', '.join(map(repr, unknown))}, which the agent has no tool for. "
             f"Its tools: {', '.join(sorted(functions)) or 'none'}."
         )
+
+
+def _names_known(toolset: AbstractToolset[Any]) -> bool:
+    """Whether the names that the model sees are those of functions that can be listed without a run."""
+    while isinstance(toolset, WrapperToolset):
+        if isinstance(toolset, PrefixedToolset | RenamedToolset):
+            return False
+        toolset = toolset.wrapped
+    return isinstance(toolset, FunctionToolset)
 
 
 def _innermost(toolset: AbstractToolset[Any]) -> AbstractToolset[Any]:

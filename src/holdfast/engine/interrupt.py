@@ -6,12 +6,25 @@ swallow it. It never crosses the edge of the engine.
 
 from __future__ import annotations
 
+from typing import cast
+
 from holdfast.domain.errors import OperatorError
 from holdfast.domain.state import WaitingOn
 
 
 class Interrupt(BaseException):
     """The agent stops here; `execution.py` says what becomes of the run."""
+
+
+def interrupt_in(error: BaseException) -> Interrupt | None:
+    """The interrupt that `error` is, that a task group has wrapped, or that user code made into it."""
+    if isinstance(error, Interrupt):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return next((found for one in group.exceptions if (found := interrupt_in(one)) is not None), None)
+    behind = error.__cause__ or error.__context__
+    return None if behind is None else interrupt_in(behind)
 
 
 class Park(Interrupt):

@@ -20,7 +20,7 @@ from holdfast.engine.codec import Unserialisable, dump_json, dump_message
 from holdfast.engine.errors import ModelTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.inspect import digest_of, schema_digest
-from holdfast.engine.interrupt import Diverged
+from holdfast.engine.interrupt import Diverged, Interrupt
 from holdfast.engine.recorder import Recorder, as_usage
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class ModelStep:
         """The recorded response of a step, with `messages` made what the model saw; None: it is still to be made.
 
         Raises:
+            ModelRetry: a hook had rejected the request before there was an answer.
             Diverged: the journal holds work that the code no longer asks for, or another output schema.
         """
         self.step, self.attempt, self.rejected, self.raw = step, 0, None, None
@@ -64,7 +65,11 @@ class ModelStep:
         if left := replay.left_over(self._scope, before_step=step):
             raise Diverged(f"before model request {step}", {"recorded": left}, {"asked for": []})
         entry = replay.models.pop((self._scope, step), None)
+        if (note := replay.notes.get((self._scope, _rejected_unsent(step)))) is not None:
+            raise ModelRetry(self._recorder.text(note.value))
         if entry is None:
+            if later := replay.answered_after(self._scope, step):
+                raise Diverged(f"model request {step}", {"recorded": later}, {"asked for": [f"model request {step}"]})
             return None
         self.attempt = entry.attempts
         log = self._recorder.log(self._scope)
@@ -101,7 +106,7 @@ class ModelStep:
         """Commit the intent to send exactly these messages to this model."""
         self.attempt += 1
         recorder = self._recorder
-        seq = await recorder.intend(
+        seq = await self._intended(
             ev.ModelRequested(
                 scope=self._scope,
                 step=self.step,
@@ -126,6 +131,14 @@ class ModelStep:
             group=(self._scope, self.step),
             deadline=self._began + recorder.task.model_timeout_s,
         )
+
+    async def _intended(self, intent: ev.ModelRequested) -> int:
+        try:
+            return await self._recorder.intend(intent)
+        except Interrupt:
+            # A task group would cut off the calls of runs beside this one.
+            await self._recorder.flight.wait_for_family(self._scope)
+            raise
 
     @contextmanager
     def sending(self, flying: StepInFlight) -> Generator[None]:
@@ -181,6 +194,14 @@ class ModelStep:
         except ModelRetry as retry:
             if self.raw is not None:
                 self.record(history, self.raw, retry=retry.message)
+            else:
+                self._recorder.hold(
+                    ev.Noted(
+                        scope=self._scope,
+                        key=_rejected_unsent(self.step),
+                        value=self._recorder.seal_text(retry.message),
+                    )
+                )
             raise
         except SkipModelRequest as skipped:
             self.record(history, skipped.response)
@@ -257,6 +278,10 @@ def output_digest(parameters: ModelRequestParameters) -> str:
     if parameters.output_object is not None:
         schemas.append(digest_of(parameters.output_object.json_schema))
     return digest_of(schemas)
+
+
+def _rejected_unsent(step: int) -> str:
+    return f"model#{step}"
 
 
 def _settings(recorder: Recorder, settings: ModelSettings | None) -> Ref | None:

@@ -17,7 +17,7 @@ from holdfast.effects.declare import Declaration, Effect, enter
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_json, dump_result, load_result
 from holdfast.engine.flight import StepInFlight
-from holdfast.engine.inspect import declaration_for
+from holdfast.engine.inspect import declaration_for, output_functions_of
 from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.recovery import Settled, recovered
 from holdfast.engine.replay import OutputEntry, ToolEntry
@@ -35,13 +35,18 @@ async def output_step(seam: Seam, ctx: RunContext[Any], context: OutputContext, 
         ModelRetry: the answer was rejected, now or when it was recorded.
         Interrupt: the run may not go on here.
     """
+    with seam.recorder.interruptible():
+        return await _output_step(seam, ctx, context, output, handler)
+
+
+async def _output_step(seam: Seam, ctx: RunContext[Any], context: OutputContext, output: Any, handler: Handler) -> Any:
     recorder = seam.recorder
     call = context.tool_call.tool_call_id if context.tool_call is not None else "answer"
     entry = recorder.replay.outputs.pop((seam.scope, ctx.run_step, call, False), None) or OutputEntry()
     if entry.processed is not None:
         return _replayed(seam, entry.processed)
     name = context.function_name or "output"
-    declaration = declaration_for(recorder.task, name, None)
+    declaration = declaration_for(recorder.task, name, output_functions_of(recorder.task.agent).get(name))
     flying = StepInFlight(
         what="tool",
         name=name,

@@ -7,7 +7,8 @@ intent; an intent returns only when it is committed, and with it every fact befo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import ModelMessage
@@ -20,11 +21,11 @@ from holdfast.engine.codec import load_message, parse
 from holdfast.engine.flight import Flight
 from holdfast.engine.interrupt import Away, Cancelling, HandOver, Interrupt, Lost, Park
 from holdfast.engine.messages import MessageLog
+from holdfast.engine.replay import Replay
 
 if TYPE_CHECKING:
     from holdfast.app import Task
     from holdfast.engine.gear import Gear
-    from holdfast.engine.replay import Replay
     from holdfast.store.claims import Claimed
     from holdfast.store.journal import ApprovalRow, Finish, RunJournal
     from holdfast.store.journal import Park as ParkRow
@@ -59,6 +60,10 @@ class Recorder:
         self._fold_to = journal.folded_seq
         self.unconfirmed: list[tuple[ev.ToolFinished, str, bytes]] = []
         """Outcomes that are known and not yet committed: the fact, the idempotency key, the plain result."""
+        self.closed: dict[str, Interrupt] = {}
+        """Why no run whose scope begins so may go on: the call it belongs to was left, it may not have noticed."""
+        self.interrupted: Interrupt | None = None
+        """What stopped the agent first. A hook that recovers from errors must not make an end of it."""
         self.enqueued = set[str]()
         """Messages enqueued by calls, that are part of a recorded outcome."""
         self.heard = 0
@@ -67,6 +72,22 @@ class Recorder:
         """Signals are being folded in: should that be cut off, the journal holds what `replay` does not."""
         self.news = False
         """Signals were folded in while the agent worked, which it may have passed by."""
+
+    @contextmanager
+    def interruptible(self) -> Generator[None]:
+        """An interrupt that leaves the block is remembered."""
+        try:
+            yield
+        except Interrupt as interrupt:
+            self.interrupted = self.interrupted or interrupt
+            raise
+
+    def forget(self) -> None:
+        """Let go of what was read: timers that were cancelled keep the context of a run for minutes."""
+        self.replay = Replay()
+        for kept in (self._content, self._logs, self._messages):
+            kept.clear()
+        self.unconfirmed.clear()
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -132,20 +153,27 @@ class Recorder:
         """Write facts; return the number of the last one when they are committed."""
         return await self._append(*facts, approvals=approvals)
 
-    async def intend(self, intent: ev.AnyEvent) -> int:
+    async def intend(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> int:
         """Announce what is about to be done; return its sequence number when it is committed.
 
         Raises:
             Interrupt: the run may not go on here.
         """
-        if self.stop is not None:
-            raise self.stop
-        if self.leaving:
-            raise HandOver
-        self.gear.probe("intent.before")
-        seq = await self._append(intent)
+        with self.interruptible():
+            self._may_start(intent)
+            self.gear.probe("intent.before")
+            seq = await self._append(intent)
         self.gear.probe("intent.after")
         return seq
+
+    def _may_start(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
+        if self.stop is not None:
+            raise self.stop
+        for scopes, why in self.closed.items():
+            if intent.scope.startswith(scopes):
+                raise why
+        if self.leaving:
+            raise HandOver
 
     async def fold(self, events: Sequence[ev.AnyEvent], to: int) -> int:
         """Write what signals mean, up to signal `to`; return the number of the last event when committed."""

@@ -130,7 +130,10 @@ class Replay:
                 tool.in_doubt = event
                 self._by_key[event.key] = tool
             case ev.EffectResolved():
-                if (tool := self.tool_of_key(event.key)) is not None:
+                # That an effect happened cannot be unsaid: a person who answers "not done" a moment after the late
+                # report of the worker that did it would have it done twice.
+                tool = self.tool_of_key(event.key)
+                if tool is not None and (tool.resolved is None or tool.resolved.resolution != "done"):
                     tool.resolved = event
             case ev.MessageReceived():
                 self.messages.append((seq, event))
@@ -174,6 +177,20 @@ class Replay:
             if where == scope and entry.finished is not None and (before_step is None or step < before_step)
         ]
         return models + tools
+
+    def answered_after(self, scope: str, step: int) -> list[str]:
+        """Answered model requests of `scope` after a step that is not recorded."""
+        return [
+            f"model request {later}"
+            for (where, later), entry in self.models.items()
+            if where == scope and later > step and entry.response is not None
+        ]
+
+    def left_within(self, scopes: str) -> list[str]:
+        """Finished work that nothing asked for, of runs whose scope begins so; what lies inside their calls aside."""
+        begun = {where for where, *_ in (*self.models, *self.tools) if where.startswith(scopes)}
+        inner = {where for where in begun if ">" not in where[len(scopes) :]}
+        return [f"{scope}: {place}" for scope in sorted(inner) for place in self.left_over(scope)]
 
     def heard_by(self, scope: str) -> int | None:
         """The last message that the recorded first request of `scope` carried; None: it is still to be answered."""

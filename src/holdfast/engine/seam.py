@@ -76,7 +76,7 @@ class Seam:
         """Recognise a call: its identity, its declaration, its arguments as the model gave them."""
         assert ctx.tool_manager is not None
         resolved = (ctx.tool_manager.tools or {}).get(call.tool_name)
-        function = function_at(resolved, call.tool_name)
+        function = function_at(resolved)
         name = self._name(ctx.run_step, call.tool_call_id, approved=ctx.tool_call_approved)
         return ToolCall(
             scope=self.scope,
@@ -129,7 +129,8 @@ class Outer(AbstractCapability[Any]):
     ) -> ModelResponse:
         """The recorded response with the history the model saw, or a new one."""
         model = self._seam.model
-        response = model.recorded(ctx.run_step, request_context.model_request_parameters, ctx.messages)
+        with self._seam.recorder.interruptible():
+            response = model.recorded(ctx.run_step, request_context.model_request_parameters, ctx.messages)
         if response is None:
             for message in self._seam.recorder.take_messages():
                 ctx.enqueue(message)
@@ -179,7 +180,8 @@ class Outer(AbstractCapability[Any]):
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults | None:
         """The decisions of people, once every call of the batch is decided; until then the run parks."""
-        return await decide_batch(self._seam, ctx, requests)
+        with self._seam.recorder.interruptible():
+            return await decide_batch(self._seam, ctx, requests)
 
 
 class StreamingOuter(Outer):
@@ -313,4 +315,6 @@ class GuardedToolset(WrapperToolset[Any]):
                 f"The arguments of '{name}' were changed after its intent was committed. Change arguments in a "
                 "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
             )
-        return await super().call_tool(name, tool_args, ctx, tool)
+        result = await super().call_tool(name, tool_args, ctx, tool)
+        call.attempt.counted = True
+        return result

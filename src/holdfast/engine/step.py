@@ -42,8 +42,8 @@ from holdfast.engine.codec import (
 )
 from holdfast.engine.enqueued import enqueue_again, enqueued_since, waiting
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
-from holdfast.engine.flight import StepInFlight
-from holdfast.engine.interrupt import Diverged, Interrupt
+from holdfast.engine.flight import StepInFlight, family
+from holdfast.engine.interrupt import Diverged, Interrupt, interrupt_in
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
@@ -78,12 +78,21 @@ async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nes
         Interrupt: the run may not go on here.
     """
     recorder.flight.arrive((call.scope, call.step))
+    with recorder.interruptible():
+        return await _carried_out(recorder, call, perform, nested)
+
+
+async def _carried_out(recorder: Recorder, call: ToolCall, perform: Perform, nested: Nested) -> Any:
     entry = recorder.replay.tools.pop((call.scope, call.step, call.call, call.approved), None) or ToolEntry()
     if entry.finished is not None:
         _same_call(recorder, call, entry.finished)
         _use_again(nested.usage, entry.finished.usage)
         if entry.finished.enqueued is not None:
             enqueue_again(nested.context, recorder.content(entry.finished.enqueued))
+        if entry.finished.outcome == "value" and entry.finished.counted is False:
+            return load_result(recorder.content(_ref(entry.finished)), call.returns)
+        if entry.finished.counted:
+            nested.usage.tool_calls += 1
         return _replayed(recorder, call, entry.finished)
     call.attempt.number = entry.attempts + 1
     call.attempt.args = entry.started.args if entry.started is not None else None
@@ -93,6 +102,7 @@ async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nes
         recovery=call.declaration.recovery,
         group=(call.scope, call.step),
         deadline=time.monotonic() + recorder.task.tool_timeout_s,
+        inner=call.inner,
     )
     with recorder.flight.carrying(flying):
         try:
@@ -101,10 +111,16 @@ async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nes
                 return await _performed(recorder, call, flying, perform, nested)
             await _end(recorder, call, flying, "value", settled.result, by=settled.by)
             raise SkipToolExecution(load_result(recorder.content(settled.result), call.returns))
-        except Interrupt:
-            # The framework would cut off the siblings of a call that raises.
+        except (Interrupt, BaseExceptionGroup) as error:
+            if (interrupt := interrupt_in(error)) is None:
+                raise
+            # The framework would cut off the siblings of a call that raises, as a task group would inner runs; what
+            # was merely gathered would go on unseen.
+            recorder.closed[call.inner] = interrupt
             await recorder.flight.wait_for_siblings(flying)
-            raise
+            if beside := family(call.scope):
+                recorder.closed[beside] = interrupt
+            raise interrupt from error.__cause__
 
 
 async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
@@ -186,7 +202,8 @@ async def _performed(
         result = await _within(recorder, call, perform)
         # A sibling that came meanwhile was counted by the framework, though it be settled again or was replayed.
         alone = alone and recorder.flight.arrivals(flying.group) == arrivals
-        used = _used(nested, before) if alone else nested.used
+        _all_asked_for(recorder, call)
+        used = _used(nested, before, counted=call.attempt.counted) if alone else nested.used
         stored, plain = _stored(recorder, call, result)
     except (ModelRetry, ToolRetryError, ValidationError) as retry:
         # The framework takes a validation error, too, for a request to try again.
@@ -197,6 +214,7 @@ async def _performed(
         raise
     except SkipToolExecution as skipped:
         stored, plain = _stored(recorder, call, skipped.result)
+        call.attempt.counted = True  # by the framework, as soon as it sees this
         await _end(recorder, call, flying, "value", stored, plain=plain)
         raise
     except (ApprovalRequired, CallDeferred) as deferred:
@@ -220,6 +238,11 @@ async def _performed(
         return result
 
 
+def _all_asked_for(recorder: Recorder, call: ToolCall) -> None:
+    if call.declaration.recovery is Recovery.DELEGATE and (left := recorder.replay.left_within(call.inner)):
+        raise Diverged(f"the end of '{call.tool}' ({call.call})", {"recorded": left}, {"asked for": []})
+
+
 async def _within(recorder: Recorder, call: ToolCall, perform: Perform) -> Any:
     if call.declaration.recovery is Recovery.DELEGATE:
         return await perform()
@@ -238,11 +261,11 @@ async def _within(recorder: Recorder, call: ToolCall, perform: Perform) -> Any:
         raise ToolTimedOut(f"it did not finish within {limit_s:g} s") from None
 
 
-def _used(nested: Nested, before: RunUsage) -> ev.Usage | None:
+def _used(nested: Nested, before: RunUsage, *, counted: bool) -> ev.Usage | None:
     """What nested runs added to the run's usage. With siblings under way only what is attributed can be told."""
     after = nested.usage
-    # The call itself is counted by the framework, now and at replay.
-    requests, tool_calls = after.requests - before.requests, after.tool_calls - before.tool_calls - 1
+    # The call itself is counted by the framework, at replay too; an inner one only after this.
+    requests, tool_calls = after.requests - before.requests, after.tool_calls - before.tool_calls - counted
     if requests <= 0 and tool_calls <= 0:
         return None
     return ev.Usage(
@@ -296,6 +319,12 @@ async def _end(
     by: str | None = None,
     plain: bytes | None = None,
 ) -> None:
+    if call.part is None:
+        counted = None
+    elif outcome == "value":
+        counted = None if call.attempt.counted or by is not None else False
+    else:
+        counted = True if call.attempt.counted else None
     fact = ev.ToolFinished(
         scope=call.scope,
         step=call.step,
@@ -309,6 +338,7 @@ async def _end(
         usage=usage,
         latency_ms=round(1000 * (time.monotonic() - flying.started)),
         resolved_by=by,
+        counted=counted,
         enqueued=call.attempt.enqueued(),
     )
     if plain is not None:

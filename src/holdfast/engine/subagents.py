@@ -7,14 +7,15 @@ tool a sub-agent is part of that tool's single step.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.exceptions import ApprovalRequired, SkipToolExecution, ToolFailed
-from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, UserPromptPart
 from pydantic_ai.models import (
     CompletedStreamedResponse,
     Model,
@@ -54,7 +55,7 @@ class Outside:
     call: ToolCall
     context: RunContext[Any]
     runs: dict[tuple[str, str | None], int] = field(default_factory=dict[tuple[str, str | None], int])
-    """Ordinals of inner runs, by agent and run id: the same on every machine."""
+    """Numbers of inner runs, by agent and run id: the same on every machine."""
     contexts: dict[str | None, RunContext[Any]] = field(default_factory=dict[str | None, RunContext[Any]])
     """The context of each inner run's step under way: a toolset is told it before each request, a model is not."""
     input_tokens: int = 0
@@ -69,13 +70,18 @@ class Outside:
         """What the run of the call has used; inner runs may share it."""
         return self.context.usage
 
-    def scope_of(self, agent: str, run_id: str | None) -> str:
-        """The scope of an inner run."""
-        ordinal = self.runs.get((agent, run_id))
-        if ordinal is None:
-            ordinal = sum(name == agent for name, _ in self.runs) + 1
-            self.runs[agent, run_id] = ordinal
-        return f"{self.call.scope}{self.call.step}:{self.call.call}>{agent}#{ordinal}/"
+    def scope_of(self, agent: str, run_id: str | None, like: Callable[[str], bool] = lambda _: False) -> str:
+        """The scope of an inner run: for a new one the first that is `like` it, else the first that is free."""
+        number = self.runs.get((agent, run_id))
+        if number is None:
+            taken = {number for (name, _), number in self.runs.items() if name == agent}
+            free = [number for number in range(1, len(taken) + _AT_ONCE) if number not in taken]
+            number = next((number for number in free if like(self._scope(agent, number))), free[0])
+            self.runs[agent, run_id] = number
+        return self._scope(agent, number)
+
+    def _scope(self, agent: str, number: int) -> str:
+        return f"{self.call.inner}{agent}#{number}/"
 
     def count(self, usage: ev.Usage) -> None:
         """Add what an inner request used, where the inner run shares the outer's usage."""
@@ -101,6 +107,9 @@ class Outside:
         )
 
 
+_AT_ONCE = 100
+"""How many inner runs of an agent are looked through for the one that is entered again."""
+
 _outside: ContextVar[Outside | None] = ContextVar("holdfast_outside", default=None)
 
 
@@ -110,6 +119,7 @@ class SubAgents:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self._models: dict[str, ModelStep] = {}
+        self._loop = asyncio.get_running_loop()
 
     @contextmanager
     def entered(self) -> Generator[None]:
@@ -142,6 +152,11 @@ class SubAgents:
         outside = _outside.get()
         if outside is None or outside.call.declaration.recovery is not Recovery.DELEGATE:
             return None
+        if asyncio.get_running_loop() is not self._loop:
+            raise UserError(
+                f"'{outside.call.tool}' runs a sub-agent in a thread, from where its steps cannot be journaled. Make "
+                "it an async function that awaits agent.run(...), not run_sync."
+            )
         return outside
 
     def model_step(self, scope: str) -> ModelStep:
@@ -172,7 +187,11 @@ class SubModel(WrapperModel):
             return None
         # The framework stamps a request with its run before it is sent.
         context = outside.contexts[messages[-1].run_id]
-        return self._subagents.model_step(outside.scope_of(self._agent, context.run_id)), context, outside
+        recorder = self._subagents.recorder
+        asked = _asked(messages[-1])
+        # Runs that a body starts together come in any order: their prompts tell which is which, where they differ.
+        scope = outside.scope_of(self._agent, context.run_id, lambda scope: _first_asked(recorder, scope) == asked)
+        return self._subagents.model_step(scope), context, outside
 
     async def request(
         self,
@@ -230,6 +249,19 @@ class SubModel(WrapperModel):
         _count(outside, context, response)
 
 
+def _asked(message: ModelMessage) -> list[Any]:
+    return [part.content for part in message.parts if isinstance(part, UserPromptPart)]
+
+
+def _first_asked(recorder: Recorder, scope: str) -> list[Any] | None:
+    """What the recorded first request of an inner run asked, None where there is none."""
+    entry = recorder.replay.models.get((scope, 1))
+    if entry is None or not entry.lists:
+        return None
+    names = recorder.whole(entry.lists[0]).add
+    return _asked(recorder.message(names[-1])) if names else None
+
+
 def _count(outside: Outside, context: RunContext[Any], response: ModelResponse) -> None:
     if context.usage is outside.usage:
         outside.count(as_usage(response.usage))
@@ -260,6 +292,10 @@ class SubToolset(WrapperToolset[Any]):
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
     ) -> Any:
         """One inner call through the pipeline of `step.py`."""
+        around = _outside.get()
+        if around is not None and around.context.run_id == ctx.run_id:
+            # An agent that is its own sub-agent: this is the outer run's own call, which is journaled already.
+            return await super().call_tool(name, tool_args, ctx, tool)
         outside = self.subagents.current()
         if outside is None:
             return await self._unjournaled(name, tool_args, ctx, tool)
@@ -328,6 +364,7 @@ class SubToolset(WrapperToolset[Any]):
         asked = self._call(outside, name, tool_args, ctx, tool)
         entry = await ask(recorder, replace(asked, args=shown_args(part), attempt=Attempt()))
         if entry.decided is None:
+            await recorder.flight.wait_for_family(asked.scope)
             raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self.agent}' asks for approval")
         if entry.decided.verdict == "rejected":
             raise ToolFailed(
@@ -347,7 +384,7 @@ class SubToolset(WrapperToolset[Any]):
     ) -> ToolCall:
         scope = outside.scope_of(self.agent, ctx.run_id)
         recorder = self.subagents.recorder
-        function = function_at(tool, name)
+        function = function_at(tool)
         call = ctx.tool_call_id or name
         return ToolCall(
             scope=scope,
