@@ -133,3 +133,5 @@ class Nursery:
                 self._waiting.pop(number).set_result(worker)
         for waiting in self._waiting.values():
             waiting.set_exception(RuntimeError((self._folder / "nursery.log").read_text() or "the nursery ended"))
+        for worker in self.alive:  # they die with the nursery
+            worker.ended.set_result(signal.SIGKILL)
