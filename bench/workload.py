@@ -24,7 +24,8 @@ def chain_agent(tools: int = TOOLS) -> Agent[None, str]:
     def asked(messages: list[ModelMessage]) -> int:
         return sum(isinstance(message, ModelResponse) for message in messages)
 
-    def model(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+    # Async, so that it runs in the loop: a plain function would go to a thread, whose cost hides what is measured.
+    async def model(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
         count = asked(messages)
         if count < tools:
             return ModelResponse(parts=[ToolCallPart("look_up", {"item": count}, tool_call_id=f"call{count}")])
