@@ -13,6 +13,7 @@ from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.domain.errors import AlreadyFinished
 from holdfast.service.cancel_run import cancel_run
+from holdfast.service.decide_approval import resolve_effect
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.send_message import send_message
 
@@ -232,6 +233,26 @@ async def test_a_fenced_writer_that_knows_an_outcome_resolves_the_effect_in_doub
     [resolved] = await lab.of(ev.EffectResolved)
     assert resolved.resolution == "done"
     assert "late" in resolved.by
+
+
+@pytest.mark.parametrize("answer", ["not_done", "fail_run"])
+async def test_a_late_outcome_is_not_undone_by_a_person_who_did_not_know_of_it(make_lab, answer):
+    entered: list[str] = []
+    may_end = asyncio.Event()
+    lab = await make_lab(waiting_agent(effect.once, entered, may_end))
+    await lab.start()
+    async with lab.worker() as zombie:
+        running = asyncio.create_task(zombie.run())
+        await eventually(lambda: len(entered) == 1)
+        assert await lab.work() == "parked"
+        [task] = (await list_tasks_to_decide(lab.services, WHO)).items
+        may_end.set()
+        assert await running == "lost"
+    # Both are in the inbox before anybody folds: first what the zombie knows, then what the person believes.
+    await resolve_effect(lab.services, WHO, task.id, answer, digest=task.digest)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert len(entered) == 1
 
 
 async def test_sync_tools_run_in_threads(make_lab):
