@@ -282,11 +282,13 @@ async def test_tool_retries_and_failures_replay_as_what_they_were(make_lab):
     assert "no such thing" in returns[1][1]
 
 
-async def test_a_hundred_requests_store_each_message_once(make_lab):
-    lab = await make_lab(counting_agent(40, []), stream=False, usage_limits=None)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_hundred_requests_store_each_message_once(make_lab, stream):
+    lab = await make_lab(counting_agent(40, []), stream=stream, usage_limits=None)
     await lab.start()
     assert await lab.work() == "finished"
     requested = await lab.of(ev.ModelRequested)
     named = [ref for event in requested for ref in event.messages.add]
     assert len(requested) == 41
     assert len(named) == len(set(named)) == 81
+    assert {event.raw for event in await lab.of(ev.ModelResponded)} == {None}

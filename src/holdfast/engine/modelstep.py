@@ -232,7 +232,7 @@ class ModelStep:
                 calls=[part.tool_call_id for part in response.parts if isinstance(part, ToolCallPart)],
                 retry=None if retry is None else recorder.seal_text(retry),
                 heard=recorder.heard,
-                raw=None if raw is None or raw is response or raw == response else recorder.seal(dump_message(raw)),
+                raw=None if raw is None or _same(raw, response) else recorder.seal(dump_message(raw)),
             )
         )
         if self.live is not None:
@@ -268,6 +268,11 @@ class ModelStep:
             # The schemas are kept beside the name, so that their identities are not reused.
             known = self._surfaces[key] = (self._recorder.seal(dump_json(shape)), tools)
         return known[0]
+
+
+def _same(raw: ModelResponse, response: ModelResponse) -> bool:
+    # What a stream gives at its end is a copy that the framework has not stamped yet; hooks change parts.
+    return raw is response or raw.parts == response.parts
 
 
 def output_digest(parameters: ModelRequestParameters) -> str:
