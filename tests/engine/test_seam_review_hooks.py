@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic_ai import Agent, ModelRetry
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.exceptions import RetryModelRequest, SkipModelRequest, SkipToolExecution
+from pydantic_ai.exceptions import CallDeferred, RetryModelRequest, SkipModelRequest, SkipToolExecution
 from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.tools import DeferredToolResults
 from tests.engine.agents import agent, scripted
 from tests.engine.lab import WHO, Died, die_at
 
@@ -364,3 +365,29 @@ async def test_an_output_function_can_be_declared(make_lab, declared):
     await lab.expect("succeeded")
     assert len(keys) == 2
     assert len(set(keys)) == 1
+
+
+async def test_a_question_that_a_capability_answers_is_still_a_question_on_replay(make_lab):
+    """ENGINE, The seam: `ToolCallDeferred` is an outcome and replays by re-raising: as what it was."""
+    seen: list[Any] = []
+    made = agent([("ask", {}, "q1")], "done", seen=seen)
+
+    @made.tool_plain
+    @effect.pure
+    def ask() -> str:
+        raise CallDeferred(kind="question")
+
+    class Answers(AbstractCapability[Any]):
+        async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
+            return DeferredToolResults(calls={call.tool_call_id: "42" for call in requests.calls})
+
+        async def after_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, result: Any) -> Any:
+            return f"checked {result}"
+
+    lab = await make_lab(with_capability(made, Answers()), stream=False)
+    await lab.start()
+    # The outcome is committed with the next request's intent: it dies after that, and is replayed from there.
+    assert isinstance(await lab.work(probe=die_at("intent.after", 3)), Died)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert "checked 42" in str(seen[-1][-1])

@@ -252,7 +252,7 @@ class Execution:
             interrupt = self._stop or interrupt_in(error)
             if interrupt is None:
                 raise
-            raise interrupt from error
+            raise interrupt from None
         finally:
             self._agent = None
             await _ended(watch)

@@ -174,7 +174,7 @@ def _replayed(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> 
             how = parse(recorder.content(_ref(finished)))
             if how["kind"] == "approval":
                 raise ApprovalRequired(metadata=how["metadata"])
-            raise CallDeferred(metadata=how["metadata"])
+            raise CallDeferred(metadata=how["metadata"], kind="question" if how["kind"] == "question" else "external")
         case "error":
             error = parse(recorder.content(_ref(finished)))
             raise RecordedToolError(call.tool, error["type"], error["message"])
@@ -218,7 +218,7 @@ async def _performed(
         await _end(recorder, call, flying, "value", stored, plain=plain)
         raise
     except (ApprovalRequired, CallDeferred) as deferred:
-        kind = "approval" if isinstance(deferred, ApprovalRequired) else "call"
+        kind = "approval" if isinstance(deferred, ApprovalRequired) else deferred.kind
         how = recorder.seal(dump_json({"kind": kind, "metadata": deferred.metadata}))
         await _end(recorder, call, flying, "deferred", how)
         raise
