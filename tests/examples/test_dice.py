@@ -16,4 +16,4 @@ def test_the_player_is_told_what_the_die_shows(database, tmp_path):
     assert told
     steps = cli("runs", "show", "last", "--json").json()["steps"]
     rolled = [step["content"]["result"]["value"] for step in steps if step["title"] == "called roll_die"]
-    assert str(rolled[0]["value"]) == told[1], "what the player was told is what is in the journal"
+    assert str(rolled[0]) == told[1], "what the player was told is what is in the journal"
