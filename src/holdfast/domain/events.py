@@ -88,8 +88,6 @@ class RunClaimed(Event):
     worker: UUID
     holdfast: str
     pydantic_ai: str
-    structure: str = ""
-    """Digest of the agent's structure as this worker has it."""
     rewound: bool = False
     """The database was rewound by a failover since the run was last held: what is unfinished is in doubt."""
 
