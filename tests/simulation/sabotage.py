@@ -5,17 +5,21 @@ import psycopg
 SABOTAGE: dict[str, tuple[str, str, str]] = {
     "an append does not look whether the run is being cancelled": (
         "append",
-        "when m.flags & 1 = 1 and r.cancelling then 'cancelled'",
+        "when m_flags[m] & 1 = 1 and r.cancelling then 'cancelled'",
         "",
     ),
     "a run may park with signals it has not folded in": (
         "append",
-        "when next_state[m.nth] is not null and r.inbox_seq <> m.folded then 'signalled'",
+        "when next_state[m] is not null and r.inbox_seq <> m_folded[m] then 'signalled'",
         "",
     ),
-    "the fence does not compare the epoch": ("append", "or r.epoch <> m.epoch", ""),
-    "the fence does not compare the worker": ("append", "or r.worker <> m.worker", ""),
-    "the fence does not compare the sequence nor the head": ("append", "or r.seq <> m.seq or r.head <> m.head", ""),
+    "the fence does not compare the epoch": ("append", "or r.epoch <> m_epoch[m]", ""),
+    "the fence does not compare the worker": ("append", "or r.worker <> m_worker[m]", ""),
+    "the fence does not compare the sequence nor the head": (
+        "append",
+        "or r.seq <> m_seq[m]\n          or r.head <> m_head[m]",
+        "",
+    ),
     "a halt of a task is overlooked": ("is_halted", "(h.scope = 'task' and h.key = p_task) or", ""),
     "a signal wakes nobody": (
         "deliver_signal",
@@ -26,8 +30,8 @@ SABOTAGE: dict[str, tuple[str, str, str]] = {
     "a worker without a lease may claim": ("claim_runs", "not is_alive(p_worker, moment)", "false"),
     "a lease that expired is renewed": ("renew_lease", "and w.lease_until > moment", ""),
     "a task can be decided twice": ("decide_approval", "task.state <> 'pending'", "false"),
-    "cancelling refuses facts too": ("append", "when m.flags & 1 = 1 and r.cancelling", "when r.cancelling"),
-    "progress does not count": ("append", "m.flags & 2 = 2 or", ""),
+    "cancelling refuses facts too": ("append", "when m_flags[m] & 1 = 1 and r.cancelling", "when r.cancelling"),
+    "progress does not count": ("append", "m_flags[m] & 2 = 2 or", ""),
     "the end of a run leaves its approvals pending": ("append_rare", "and a.kind = 'approval'", "and a.kind = 'x'"),
     "a repeated signal is delivered again": ("deliver_signal", "and s.dedupe = p_dedupe", "and s.dedupe <> s.dedupe"),
     "a hand-over counts as a failed attempt": ("release_runs", "greatest(r.claims - 1, 0)", "r.claims"),

@@ -74,8 +74,10 @@ end $$;
 -- Appends the next events of many runs. See docs/internals/store.md for what each member carries and what is answered.
 --
 -- Each statement inside has a snapshot of its own: the halts are read after the halt lock is held, so that once a
--- halt has been acknowledged no intent commits. The plans are generic and are told to go by index: the arrays have
--- unknown lengths, and a plan made when the tables were small must not be kept when they are large.
+-- halt has been acknowledged no intent commits. A call costs what its statements cost to start, so there are two: one
+-- locks and judges, one writes. Members are read by subscript, since each unnest of an array fills a store of its own.
+-- The plans are generic and are told to go by index: the arrays have unknown lengths, and a plan made when the tables
+-- were small must not be kept when they are large.
 create function append(
   m_tenant uuid[], m_run uuid[], m_worker uuid[], m_epoch bigint[], m_seq bigint[], m_head bytea[],
   m_new_seq bigint[], m_new_head bytea[], m_folded bigint[], m_flags int[], m_increments bigint[],
@@ -90,8 +92,6 @@ as $$
 #variable_conflict use_column
 declare
   members int := cardinality(m_run);
-  moment timestamptz;
-  halting boolean;
   more jsonb := rare::jsonb;
   next_state text[];
   next_wait text[];
@@ -105,8 +105,6 @@ declare
 begin
   perform must_be_durable();
   perform pg_advisory_xact_lock_shared(4857);  -- the halt lock
-  moment := holdfast.now();
-  halting := exists (select from halts);
 
   if more ? 'next' then
     for turn in select * from jsonb_to_recordset(more -> 'next') as x (m int, state text, waiting_on text, wake_at timestamptz) loop
@@ -118,18 +116,17 @@ begin
 
   -- Lock in key order, never waiting; judge by the row as locked.
   with held as materialized (
-    select m.nth::int as nth, r.inbox_seq, r.cancelling,
+    select m as nth, r.inbox_seq, r.cancelling,
       case
-        when r.state <> 'running' or r.worker <> m.worker or r.epoch <> m.epoch or r.seq <> m.seq or r.head <> m.head
-          then 'fenced'
-        when m.flags & 1 = 1 and halting and is_halted(r.tenant, r.id, r.task) then 'halted'
-        when m.flags & 1 = 1 and r.cancelling then 'cancelled'
-        when next_state[m.nth] is not null and r.inbox_seq <> m.folded then 'signalled'
+        when r.state <> 'running' or r.worker <> m_worker[m] or r.epoch <> m_epoch[m] or r.seq <> m_seq[m]
+          or r.head <> m_head[m] then 'fenced'
+        when m_flags[m] & 1 = 1 and exists (select from halts) and is_halted(r.tenant, r.id, r.task) then 'halted'
+        when m_flags[m] & 1 = 1 and r.cancelling then 'cancelled'
+        when next_state[m] is not null and r.inbox_seq <> m_folded[m] then 'signalled'
         else 'appended'
       end as said
-    from unnest(m_tenant, m_run, m_worker, m_epoch, m_seq, m_head, m_folded, m_flags)
-      with ordinality as m (tenant, run, worker, epoch, seq, head, folded, flags, nth)
-    join runs r on r.tenant = m.tenant and r.id = m.run
+    from generate_series(1, members) as m
+    join runs r on r.tenant = m_tenant[m] and r.id = m_run[m]
     order by r.tenant, r.id
     for no key update of r skip locked
   )
@@ -139,17 +136,16 @@ begin
 
   -- A row that another holds at this moment, or that does not exist.
   if cardinality(answered) is distinct from members then
-    select array_agg(coalesce(verdict[a.at], case when r.matches then 'busy' else 'fenced' end) order by m.nth),
-      array_agg(coalesce(inboxes[a.at], r.inbox_seq) order by m.nth),
-      array_agg(coalesce(cancels[a.at], r.cancelling) order by m.nth)
+    select array_agg(coalesce(verdict[a.at], case when r.matches then 'busy' else 'fenced' end) order by m),
+      array_agg(coalesce(inboxes[a.at], r.inbox_seq) order by m),
+      array_agg(coalesce(cancels[a.at], r.cancelling) order by m)
     into verdict, inboxes, cancels
-    from unnest(m_tenant, m_run, m_worker, m_epoch, m_seq, m_head)
-      with ordinality as m (tenant, run, worker, epoch, seq, head, nth)
-    cross join lateral (select array_position(answered, m.nth::int) as at) a
+    from generate_series(1, members) as m
+    cross join lateral (select array_position(answered, m) as at) a
     left join lateral (
-      select r.inbox_seq, r.cancelling, r.state = 'running' and r.worker = m.worker and r.epoch = m.epoch
-        and r.seq = m.seq and r.head = m.head as matches
-      from runs r where r.tenant = m.tenant and r.id = m.run
+      select r.inbox_seq, r.cancelling, r.state = 'running' and r.worker = m_worker[m] and r.epoch = m_epoch[m]
+        and r.seq = m_seq[m] and r.head = m_head[m] as matches
+      from runs r where r.tenant = m_tenant[m] and r.id = m_run[m]
     ) r on true;
   end if;
 
@@ -160,39 +156,39 @@ begin
   end if;
 
   if 'appended' = any (verdict) then
-    insert into events (tenant, run, seq, type, at, body, hash)
-    select m_tenant[e.member], m_run[e.member], e.seq, e.type, e.at, e.body, e.hash
-    from unnest(e_member, e_seq, e_type, e_at, e_body, e_hash) as e (member, seq, type, at, body, hash)
-    where verdict[e.member] = 'appended';
-
-    if cardinality(b_member) > 0 then
+    with noted as (
+      insert into events (tenant, run, seq, type, at, body, hash)
+      select m_tenant[e_member[e.nth]], m_run[e_member[e.nth]], e_seq[e.nth], e.type, e_at[e.nth], e.body, e.hash
+      from unnest(e_type, e_body, e_hash) with ordinality as e (type, body, hash, nth)
+      where verdict[e_member[e.nth]] = 'appended'
+    ), kept as (
       insert into blobs (tenant, run, digest, body)
-      select m_tenant[b.member], m_run[b.member], b.digest, b.body
-      from unnest(b_member, b_digest, b_body) as b (member, digest, body)
-      where verdict[b.member] = 'appended'
-      on conflict do nothing;
-    end if;
-
+      select m_tenant[b_member[b.nth]], m_run[b_member[b.nth]], b.digest, b.body
+      from unnest(b_digest, b_body) with ordinality as b (digest, body, nth)
+      where verdict[b_member[b.nth]] = 'appended'
+      on conflict do nothing
+    )
     update runs r set
-      seq = m.new_seq, head = m.new_head, folded_seq = m.folded, updated_at = moment,
-      state = coalesce(next_state[m.nth], r.state),
-      worker = case when next_state[m.nth] is null then r.worker end,
-      waiting_on = next_wait[m.nth],
-      wake_at = next_wake[m.nth],
-      finished_at = case when next_state[m.nth] in ('succeeded', 'failed', 'cancelled') then moment end,
-      claims = case when m.flags & 2 = 2 or next_state[m.nth] is not null then 0 else r.claims end,
-      rewound = r.rewound and m.flags & 4 = 0,
-      steps = r.steps + m_increments[m.nth * 5 - 4],
-      model_requests = r.model_requests + m_increments[m.nth * 5 - 3],
-      tool_calls = r.tool_calls + m_increments[m.nth * 5 - 2],
-      input_tokens = r.input_tokens + m_increments[m.nth * 5 - 1],
-      output_tokens = r.output_tokens + m_increments[m.nth * 5]
-    from unnest(m_tenant, m_run, m_new_seq, m_new_head, m_folded, m_flags, verdict)
-      with ordinality as m (tenant, run, new_seq, new_head, folded, flags, verdict, nth)
-    where m.verdict = 'appended' and r.tenant = m.tenant and r.id = m.run;
+      seq = m_new_seq[m], head = m_new_head[m], folded_seq = m_folded[m],
+      updated_at = (select clock_timestamp() + skew from clock),
+      state = coalesce(next_state[m], r.state),
+      worker = case when next_state[m] is null then r.worker end,
+      waiting_on = next_wait[m],
+      wake_at = next_wake[m],
+      finished_at = case when next_state[m] in ('succeeded', 'failed', 'cancelled')
+        then (select clock_timestamp() + skew from clock) end,
+      claims = case when m_flags[m] & 2 = 2 or next_state[m] is not null then 0 else r.claims end,
+      rewound = r.rewound and m_flags[m] & 4 = 0,
+      steps = r.steps + m_increments[m * 5 - 4],
+      model_requests = r.model_requests + m_increments[m * 5 - 3],
+      tool_calls = r.tool_calls + m_increments[m * 5 - 2],
+      input_tokens = r.input_tokens + m_increments[m * 5 - 1],
+      output_tokens = r.output_tokens + m_increments[m * 5]
+    from generate_series(1, members) as m
+    where verdict[m] = 'appended' and r.tenant = m_tenant[m] and r.id = m_run[m];
 
     if more is not null then
-      perform append_rare(m_tenant, m_run, verdict, more, moment);
+      perform append_rare(m_tenant, m_run, verdict, more, holdfast.now());
     end if;
   end if;
 
