@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 import orjson
 
 from holdfast.domain.errors import AppendRejected
-from holdfast.domain.events import INTENTS, OUTCOMES, AnyEvent
 from holdfast.store.journal.bodies import encode
-from holdfast.store.journal.member import INTENT, PROGRESS, Entry, Item
-from holdfast.store.journal.rows import ApprovalRow, Finish, Park, counted, encode_approval, encode_next
+from holdfast.store.journal.member import Entry, Item
+from holdfast.store.journal.rows import ApprovalRow, Finish, Park, encode_approval, encode_next
+from holdfast.store.journal.shapes import SHAPES, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from uuid import UUID
 
+    from holdfast.domain.events import AnyEvent
     from holdfast.domain.ids import Ref
-
-_FLAGS = dict.fromkeys(INTENTS, INTENT) | dict.fromkeys(OUTCOMES, PROGRESS)
 
 
 def make_item(run: UUID, events: tuple[AnyEvent, ...], at_us: int, seal: Callable[[bytes], Ref]) -> Item:
@@ -32,8 +31,9 @@ def make_item(run: UUID, events: tuple[AnyEvent, ...], at_us: int, seal: Callabl
     entries: list[Entry] = []
     size = 0
     for event in events:
-        body = encode(run, event, seal)
-        entries.append(Entry(event.type.encode(), at_us, body, _FLAGS.get(event.type, 0), counted(event)))
+        shape = SHAPES[type(event)]
+        body = encode(run, event, shape, seal)
+        entries.append(Entry(shape, at_us, body, counted(event, shape)))
         size += len(body)
     return Item(entries, size)
 

@@ -9,26 +9,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.store.hashing import event_hash
+from holdfast.store.hashing import chained_hash
 from holdfast.store.journal.rows import NOTHING_COUNTED, Counters
+from holdfast.store.journal.shapes import INTENT, REWOUND, Shape
 
 if TYPE_CHECKING:
     import asyncio
 
     from holdfast.store.journal.run import RunJournal
 
-INTENT, PROGRESS, REWOUND = 1, 2, 4
-"""The flags of a member, as the SQL function knows them."""
-
 
 class Entry(NamedTuple):
     """One event, ready to be numbered and hashed."""
 
-    type: bytes
+    shape: Shape
     at_us: int
     body: bytes
-    flag: int
-    """INTENT, PROGRESS or neither."""
     counts: Counters | None
 
 
@@ -81,12 +77,12 @@ class Item:
 
     def has_intent(self) -> bool:
         """Whether it announces something not yet done."""
-        return any(entry.flag == INTENT for entry in self.entries)
+        return any(entry.shape.flag == INTENT for entry in self.entries)
 
     def drop_intents(self, refused: Exception) -> None:
         """Keep the facts only."""
         self.refused = refused
-        self.entries = [entry for entry in self.entries if entry.flag != INTENT]
+        self.entries = [entry for entry in self.entries if entry.shape.flag != INTENT]
 
 
 class Member:
@@ -137,11 +133,11 @@ class Member:
 
     def _chain(self) -> list[bytes]:
         prefix, seq, head, hashes = self.journal.prefix, self.seq, self.head, list[bytes]()
-        for type_, at_us, body, flag, counts in self.entries:
+        for shape, at_us, body, counts in self.entries:
             seq += 1
-            head = event_hash(prefix, seq, type_, at_us, body, head)
+            head = chained_hash(prefix, seq, shape.hashed, at_us, body, head)
             hashes.append(head)
-            self.flags |= flag
+            self.flags |= shape.flag
             if counts is not None:
                 self.counters = Counters(*map(int.__add__, self.counters, counts))
         return hashes

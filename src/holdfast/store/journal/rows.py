@@ -7,7 +7,6 @@ from uuid import UUID
 
 import orjson
 
-from holdfast.domain.events import AnyEvent, ModelRequested, ModelResponded, ToolStarted
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import RunState, WaitingOn
 
@@ -54,21 +53,6 @@ class Counters(NamedTuple):
 
 
 NOTHING_COUNTED = Counters()
-_MODEL_REQUEST = Counters(steps=1, model_requests=1)
-_TOOL_CALL = Counters(steps=1, tool_calls=1)
-
-
-def counted(event: AnyEvent) -> Counters | None:
-    """What this event adds. A step is a model request or a tool call, counted when it is announced."""
-    match event:
-        case ModelRequested():
-            return _MODEL_REQUEST
-        case ToolStarted():
-            return _TOOL_CALL
-        case ModelResponded(usage=usage):
-            return Counters(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-        case _:
-            return None
 
 
 def encode_approval(row: ApprovalRow) -> bytes:

@@ -72,7 +72,7 @@ def _events(members: Sequence[Member]) -> tuple[bytes, ...]:
         seqs += range(member.seq + 1, member.new_seq + 1)
         hashes += member.hashes
         for entry in entries:
-            types.append(entry.type)
+            types.append(entry.shape.name)
             ats.append(entry.at_us)
             bodies.append(entry.body)
     return (

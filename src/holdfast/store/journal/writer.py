@@ -2,9 +2,9 @@
 
 Runs with something due stand in one queue. A few lanes, each a connection of its own, take from it whatever
 is there when they come free: alone a run commits at once, under load batches form by themselves. Where many
-runs commit one on the heels of the other, a lane waits a moment for company: the loop has other runs to carry
-meanwhile, and each statement spared is CPU for them. The queue is bounded in bytes, and `append` waits for
-room: that is the back-pressure.
+runs are carried, a lane first lets the event loop go round for as long as each round brings company: a loop with
+nothing else to do goes round in microseconds, a busy one has other runs to carry meanwhile, and each statement
+spared is CPU for them. The queue is bounded in bytes, and `append` waits for room: that is the back-pressure.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _FEW_RUNS = 4
 """With no more than these open, nobody waits for company."""
+_EMPTY_ROUNDS = 3
+"""So many rounds of the loop without company say that it is not busy, or with something else."""
 
 
 def _now_us() -> int:
@@ -42,9 +44,9 @@ class JournalWriter:
     """Appends to the journals of all runs that this process holds. One event loop, one writer.
 
     `max_batch` members and about `max_bytes` make a batch; `queue_bytes` may wait in all; `hold_s` is how
-    long held facts wait for company, `linger_s` how long a batch does under load; `deadline_s` is how long an
-    unreachable database is waited for. `clock` gives microseconds since the Unix epoch. `probe` is told the
-    crash points `append.before_send` and `append.after_commit`.
+    long held facts wait for company, `linger_s` how long a batch does at most while the loop is busy; `deadline_s`
+    is how long an unreachable database is waited for. `clock` gives microseconds since the Unix epoch. `probe` is told
+    the crash points `append.before_send` and `append.after_commit`.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class JournalWriter:
         max_bytes: int = 1 << 20,
         queue_bytes: int = 64 << 20,
         hold_s: float = 0.005,
-        linger_s: float = 0.002,
+        linger_s: float = 0.02,
         deadline_s: float = 30.0,
         clock: Callable[[], int] = _now_us,
         rng: Callable[[], float] = random.random,
@@ -67,7 +69,7 @@ class JournalWriter:
         self.down_since: float | None = None
         """When the database went away, by the loop's clock. Shared by the lanes: callers wait once."""
         self._max_batch, self._max_bytes, self._queue_bytes = max_batch, max_bytes, queue_bytes
-        self._linger_s, self._sent_at = linger_s, 0.0
+        self._linger_s = linger_s
         self._queued_bytes = 0
         self._journals: set[RunJournal] = set()
         self._busy_journals = 0
@@ -202,23 +204,26 @@ class JournalWriter:
                 waiter = asyncio.get_running_loop().create_future()
                 self._sleeping.append(waiter)
                 await waiter
-            if self._is_under_load():
+            if len(self._journals) > _FEW_RUNS:
                 self._waking = True
-                await asyncio.sleep(self._linger_s)
+                await self._company()
             batch = self._gather()
-            self._sent_at = asyncio.get_running_loop().time()
             self._waking = False
             if self._ready:
                 self._wake()
             if batch:
                 return batch
 
-    def _is_under_load(self) -> bool:
-        """Whether company for what is ready may be expected in a moment: other runs have just committed."""
-        runs = len(self._journals)
-        if runs <= _FEW_RUNS or 2 * len(self._ready) >= runs:
-            return False
-        return asyncio.get_running_loop().time() - self._sent_at < 2 * self._linger_s
+    async def _company(self) -> None:
+        """Let the loop go round while that brings more that is due: until half of the runs wait, or time is up."""
+        clock = asyncio.get_running_loop().time
+        until, empty = clock() + self._linger_s, 0
+        while empty < _EMPTY_ROUNDS and clock() < until:
+            due = len(self._ready)
+            if due >= self._max_batch or 2 * due >= len(self._journals):
+                return
+            await asyncio.sleep(0)
+            empty = empty + 1 if len(self._ready) == due else 0
 
     def _gather(self) -> list[Member]:
         batch: list[Member] = []
