@@ -38,6 +38,8 @@ class ToolCall:
     """Digest of the tool's schema as this code has it."""
     args: bytes
     """The validated arguments, before any hook."""
+    given: dict[str, Any] | None = None
+    """The same, as the framework handed them over."""
     declaration: Declaration
     returns: Any = Any
     approved: bool = False

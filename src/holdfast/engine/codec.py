@@ -14,10 +14,11 @@ from typing import Any, cast
 import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic_ai.durable_exec import JSON_CODEC
-from pydantic_ai.messages import ModelMessage, ToolReturn
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturn
 from pydantic_core import PydanticSerializationError
 
-_MESSAGE: TypeAdapter[ModelMessage] = TypeAdapter(ModelMessage)
+# Each kind by its own: asked for the union, the serialiser tries what fits, for every message anew.
+_MESSAGES: dict[type[Any], TypeAdapter[Any]] = {cls: TypeAdapter(cls) for cls in (ModelRequest, ModelResponse)}
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 _ARGS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _TOOL_RETURN: TypeAdapter[Any] = TypeAdapter(ToolReturn[Any])
@@ -27,9 +28,13 @@ class Unserialisable(Exception):
     """A value has no stored form. The message says which and why."""
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""What JSON says in one way only: its fastest writer will do."""
+
+
 def _dump(adapter: TypeAdapter[Any], value: Any) -> bytes:
     try:
-        return adapter.dump_json(value)
+        return adapter.serializer.to_json(value)
     except PydanticSerializationError as error:
         if "surrogates" not in str(error):
             raise Unserialisable(f"{type(value).__name__} cannot be stored: {error}") from error
@@ -62,7 +67,7 @@ def canonical(value: Any) -> bytes:
 
 def dump_message(message: ModelMessage) -> bytes:
     """A message as stored."""
-    return _dump(_MESSAGE, message)
+    return _dump(_MESSAGES[type(message)], message)
 
 
 def load_message(raw: bytes) -> ModelMessage:
@@ -72,7 +77,16 @@ def load_message(raw: bytes) -> ModelMessage:
 
 def dump_args(args: dict[str, Any]) -> bytes:
     """Validated tool arguments as stored."""
+    if _PLAIN.issuperset(map(type, args.values())) and (dumped := _dump_plain(args)) is not None:
+        return dumped
     return _dump(_ARGS, args)
+
+
+def _dump_plain(value: Any) -> bytes | None:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # a number beyond 64 bits, a lone surrogate
+        return None
 
 
 def dump_json(value: Any) -> bytes:
@@ -84,7 +98,9 @@ def dump_result(value: Any) -> bytes:
     """A tool's result: its kind, and its value as its type writes it."""
     if isinstance(value, ToolReturn):
         return b'{"kind":"return","value":' + _dump(_TOOL_RETURN, value) + b"}"
-    return b'{"kind":"value","value":' + _dump(_adapter_of(cast("type[Any]", type(value))), value) + b"}"
+    cls = cast("type[Any]", type(value))
+    dumped = _dump_plain(value) if cls in _PLAIN else None
+    return b'{"kind":"value","value":' + (dumped or _dump(_adapter_of(cls), value)) + b"}"
 
 
 def load_result(raw: bytes, returns: Any = Any) -> Any:

@@ -187,7 +187,8 @@ class Execution:
         previous, self._recorder = self._recorder, recorder
         if previous is not None:
             recorder.leaving = previous.leaving
-        await self._fold(recorder)
+        if journal.inbox_seq > journal.folded_seq or held is not None:
+            await self._fold(recorder)
         recorder.news = False
         return recorder
 
@@ -299,6 +300,7 @@ class Execution:
                     run_id=f"{claimed.run}.{turn}" if turn else str(claimed.run),
                     conversation_id=str(claimed.session or claimed.run),
                     capabilities=seam.capabilities(),
+                    model=seam.model_of_run(),
                     infer_name=False,
                 )
                 if left := recorder.replay.left_over(seam.scope):

@@ -1,7 +1,10 @@
-"""What a run is doing right now, and the barrier at which parallel calls wait for each other.
+"""What a run is doing right now, its time limits, and the barrier at which parallel calls wait for each other.
 
 The framework cancels the siblings of a tool call that raises. A call that suspends or fails therefore waits here
 until every sibling that has started is settled, so that no effect is cut off half-way for want of patience.
+
+One timer serves all limits of a run. It rings at the earliest deadline that was there when it was set: steps end
+long before theirs, and to set a timer for each of them costs more than to look once in a while.
 """
 
 from __future__ import annotations
@@ -9,11 +12,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from holdfast.domain.recovery import Recovery
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +38,14 @@ class StepInFlight:
     """What the scopes of runs inside this call begin with."""
     started: float = field(default_factory=time.monotonic)
     settled: bool = False
+    limited: asyncio.Task[Any] | None = None
+    """The task to be cancelled at the deadline, while there is one."""
+    expired: bool = False
+
+    @property
+    def latency_ms(self) -> int:
+        """How long it has been under way."""
+        return round(1000 * (time.monotonic() - self.started))
 
 
 class Flight:
@@ -39,7 +54,9 @@ class Flight:
     def __init__(self) -> None:
         self._steps: list[StepInFlight] = []
         self._arrivals: Counter[tuple[str, int]] = Counter()
-        self._changed = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
 
     @property
     def steps(self) -> list[StepInFlight]:
@@ -56,6 +73,8 @@ class Flight:
 
     def siblings(self, step: StepInFlight) -> bool:
         """Whether another call of the same response, of a run beside its own, or inside of it is still under way."""
+        if len(self._steps) == 1 and self._steps[0] is step:
+            return False
         beside = family(step.group[0])
         return any(
             other is not step
@@ -69,37 +88,103 @@ class Flight:
         """Whether an effect is under way that would be in doubt if it were cut off."""
         return any(step.what == "tool" and not step.settled and not step.recovery.reruns for step in self._steps)
 
+    def begin(self, step: StepInFlight) -> None:
+        """`step` is under way from now on, until `end`."""
+        self._steps.append(step)
+
+    def end(self, step: StepInFlight) -> None:
+        """`step` is no longer under way."""
+        self._steps.remove(step)
+        self._settle(step)
+
     @contextmanager
     def carrying(self, step: StepInFlight) -> Generator[None]:
         """`step` is under way while the block runs."""
-        self._steps.append(step)
+        self.begin(step)
         try:
             yield
         finally:
-            self._steps.remove(step)
-            self._settle(step)
+            self.end(step)
+
+    async def in_time(self, step: StepInFlight, work: Awaitable[T]) -> T:
+        """What comes of `work`, which is cancelled at the step's deadline.
+
+        Raises:
+            TimeoutError: it was; `step.expired` tells it from a timeout of the work's own.
+        """
+        self.limit(step)
+        cancelling = step.limited.cancelling() if step.limited is not None else 0
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self.free(step) > cancelling or not step.expired:
+                raise
+            raise TimeoutError from None
+        finally:
+            self.free(step)
+
+    def limit(self, step: StepInFlight) -> None:
+        """Cancel this task at the step's deadline, unless `free` comes first."""
+        step.limited = asyncio.current_task()
+        if self._timer is None or step.deadline < self._rings_at:
+            self._set_timer(step.deadline)
+
+    def free(self, step: StepInFlight) -> int:
+        """Lift the limit; answer how many other requests there are to cancel the task."""
+        task, step.limited = step.limited, None
+        if task is None:
+            return 0
+        return task.uncancel() if step.expired else task.cancelling()
 
     async def wait_for_siblings(self, step: StepInFlight) -> None:
         """Count `step` as settled, and wait until every sibling is."""
         self._settle(step)
         while self.siblings(step):
-            await self._changed.wait()
+            await self._change()
 
     async def wait_for_family(self, scope: str) -> None:
         """Wait until no call of the inner runs beside that of `scope` is under way."""
         beside = family(scope)
         while any(not other.settled and _within(other, beside) for other in self._steps):
-            await self._changed.wait()
+            await self._change()
 
-    async def wait_until_interruptible(self) -> None:
-        """Wait until no effect is under way that would be in doubt if it were cut off."""
-        while self.uninterruptible:
-            await self._changed.wait()
+    def close(self) -> None:
+        """Nothing is under way any more, nor will be."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _change(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     def _settle(self, step: StepInFlight) -> None:
         step.settled = True
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _set_timer(self, rings_at: float) -> None:
+        self.close()
+        self._rings_at = rings_at
+        # In a context of its own: a timer that was cancelled may keep its context for minutes.
+        self._timer = asyncio.get_running_loop().call_later(
+            max(0.0, rings_at - time.monotonic()), self._ring, context=Context()
+        )
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        limited = [step for step in self._steps if step.limited is not None and not step.expired]
+        for step in limited:
+            if step.deadline <= now and step.limited is not None:
+                step.expired = True
+                step.limited.cancel()
+        if left := [step.deadline for step in limited if not step.expired]:
+            self._set_timer(min(left))
 
 
 def family(scope: str) -> str:

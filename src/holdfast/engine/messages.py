@@ -7,6 +7,7 @@ looking at content, and each message is written once however many requests carry
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 
 from pydantic_ai.messages import ModelMessage
 
@@ -42,15 +43,20 @@ class MessageLog:
 
     def delta(self, messages: Sequence[ModelMessage]) -> Messages:
         """`messages` as a delta; it becomes the list that the next one is against."""
-        keep = 0
-        for old, new in zip(self._last, messages, strict=False):
-            if old is not new:
-                break
-            keep += 1
-        add = [self.name(message) for message in messages[keep:]]
+        keep = self._common(messages)
+        new = messages[keep:]
         del self._last[keep:]
-        self._last.extend(messages[keep:])
-        return Messages(keep=keep, add=add)
+        self._last.extend(new)
+        return Messages(keep=keep, add=[self.name(message) for message in new])
+
+    def _common(self, messages: Sequence[ModelMessage]) -> int:
+        """How many messages both lists begin with."""
+        last = self._last
+        if len(messages) >= len(last) and all(map(is_, last, messages)):
+            return len(last)
+        return next(
+            (n for n, (old, new) in enumerate(zip(last, messages, strict=False)) if old is not new), len(messages)
+        )
 
     def replay(self, delta: Messages, load: Callable[[str], ModelMessage]) -> list[ModelMessage]:
         """The list that `delta` stands for, after the one replayed before it."""

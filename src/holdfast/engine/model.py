@@ -42,13 +42,7 @@ class JournaledModel(WrapperModel):
         """The model's response, or the recorded one where a recorded rejection is being replayed."""
         if self._step.rejected is not None:
             return self._step.rejected
-        flying = await self._step.announce(self.wrapped, messages, model_settings, model_request_parameters)
-        with self._step.sending(flying):
-            async with self._step.in_time(self.wrapped):
-                # Not by way of `super()`: the framework wraps each class's method in bookkeeping of its own.
-                response = await self.wrapped.request(messages, model_settings, model_request_parameters)
-        self._step.raw = response
-        return response
+        return await self._step.send(self.wrapped, messages, model_settings, model_request_parameters)
 
     @asynccontextmanager
     async def request_stream(
@@ -64,13 +58,7 @@ class JournaledModel(WrapperModel):
                 self._step.rejected, model_request_parameters=model_request_parameters, replay_events=True
             )
             return
-        flying = await self._step.announce(
-            self.wrapped, messages, model_settings, model_request_parameters, streamed=True
-        )
-        with self._step.sending(flying):
-            async with (
-                self._step.in_time(self.wrapped),
-                super().request_stream(messages, model_settings, model_request_parameters, run_context) as stream,
-            ):
-                yield stream
-                self._step.raw = stream.get()
+        async with self._step.stream(
+            self.wrapped, messages, model_settings, model_request_parameters, run_context
+        ) as stream:
+            yield stream

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
-from pydantic_ai.models import Model, ModelRequestContext, ModelRequestParameters
+from pydantic_ai.models import Model, ModelRequestContext, ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
 from holdfast.domain import events as ev
@@ -47,6 +47,7 @@ class ModelStep:
         self.watched = False
         """Whether deltas of the request under way go to watching clients."""
         self._began = 0.0
+        self._instructed: tuple[str, Ref] | None = None
         self._surfaces: dict[tuple[Any, ...], tuple[Ref, Any]] = {}
 
     # --- replay ------------------------------------------------------------------------------------------------
@@ -94,93 +95,136 @@ class ModelStep:
 
     # --- live --------------------------------------------------------------------------------------------------
 
-    async def announce(
+    async def send(
+        self,
+        model: Model,
+        messages: list[ModelMessage],
+        settings: ModelSettings | None,
+        parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Ask the model, once the intent to send it exactly these messages is committed.
+
+        Raises:
+            ModelTimedOut: it took longer than the task allows.
+        """
+        flying = await self._announced(model, messages, settings, parameters, streamed=False)
+        try:
+            # Not by way of a wrapper's `super()`: the framework wraps each class's method in bookkeeping of its own.
+            asked = model.request(messages, settings, parameters)
+            self.raw = await self._recorder.flight.in_time(flying, asked)
+        except Exception as error:  # noqa: BLE001 - recorded and raised again
+            self._failed(flying, error)
+        finally:
+            self._landed(flying)
+        self._recorder.gear.probe("model.answered")
+        assert self.raw is not None
+        return self.raw
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        model: Model,
+        messages: list[ModelMessage],
+        settings: ModelSettings | None,
+        parameters: ModelRequestParameters,
+        run_context: Any = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """The same, streamed: the block reads the response."""
+        flight = self._recorder.flight
+        flying = await self._announced(model, messages, settings, parameters, streamed=True)
+        cancelling = self._limited(flying)
+        try:
+            async with model.request_stream(messages, settings, parameters, run_context) as stream:
+                yield stream
+                self.raw = stream.get()
+        except asyncio.CancelledError:
+            if flight.free(flying) > cancelling or not flying.expired:
+                raise
+            self._failed(flying, TimeoutError())
+        except Exception as error:  # noqa: BLE001 - recorded and raised again
+            self._failed(flying, error)
+        finally:
+            flight.free(flying)
+            self._landed(flying)
+        self._recorder.gear.probe("model.answered")
+
+    def _limited(self, flying: StepInFlight) -> int:
+        self._recorder.flight.limit(flying)
+        return flying.limited.cancelling() if flying.limited is not None else 0
+
+    async def _announced(
         self,
         model: Model,
         messages: Sequence[ModelMessage],
         settings: ModelSettings | None,
         parameters: ModelRequestParameters,
         *,
-        streamed: bool = False,
+        streamed: bool,
     ) -> StepInFlight:
-        """Commit the intent to send exactly these messages to this model."""
+        """Commit the intent to send exactly these messages to this model; from now on the request is under way."""
         self.attempt += 1
         recorder = self._recorder
-        seq = await self._intended(
-            ev.ModelRequested(
-                scope=self._scope,
-                step=self.step,
-                attempt=self.attempt,
-                model=model.model_name,
-                messages=recorder.log(self._scope).delta(messages),
-                instructions=self._instructions(messages),
-                tools=self._tools(parameters),
-                output=output_digest(parameters),
-                settings=_settings(recorder, settings),
-                streamed=streamed,
-            )
+        intent = ev.ModelRequested(
+            scope=self._scope,
+            step=self.step,
+            attempt=self.attempt,
+            model=model.model_name,
+            messages=recorder.log(self._scope).delta(messages),
+            instructions=self._instructions(messages),
+            tools=self._tools(parameters),
+            output=output_digest(parameters),
+            settings=_settings(recorder, settings),
+            streamed=streamed,
         )
+        try:
+            seq = await recorder.intend(intent)
+        except Interrupt:
+            # A task group would cut off the calls of runs beside this one.
+            await recorder.flight.wait_for_family(self._scope)
+            raise
         if self.live is not None and streamed:
             self.live.begin(seq, self.attempt)
             self.watched = True
+        recorder.gear.probe("model.sending")
         self._began = time.monotonic()
-        return StepInFlight(
+        flying = StepInFlight(
             what="model",
-            name=model.model_name,
+            name=intent.model,
             recovery=Recovery.PURE,
             group=(self._scope, self.step),
             deadline=self._began + recorder.task.model_timeout_s,
+            started=self._began,
+        )
+        recorder.flight.begin(flying)
+        return flying
+
+    def _failed(self, flying: StepInFlight, error: Exception) -> NoReturn:
+        """Record that the attempt failed, and raise what says so."""
+        if flying.expired and isinstance(error, TimeoutError):
+            limit_s = self._recorder.task.model_timeout_s
+            late = ModelTimedOut(f"'{flying.name}' did not answer within {limit_s:g} s.")
+            self._record_failure(late)
+            raise late from None
+        self._record_failure(error)
+        raise error
+
+    def _record_failure(self, error: Exception) -> None:
+        recorder = self._recorder
+        recorder.hold(
+            ev.ModelFailed(
+                scope=self._scope,
+                step=self.step,
+                attempt=self.attempt,
+                error=type(error).__qualname__,
+                message=recorder.seal_text(str(error)),
+                status=error.status_code if isinstance(error, ModelHTTPError) else None,
+                latency_ms=self._latency_ms(),
+            )
         )
 
-    async def _intended(self, intent: ev.ModelRequested) -> int:
-        try:
-            return await self._recorder.intend(intent)
-        except Interrupt:
-            # A task group would cut off the calls of runs beside this one.
-            await self._recorder.flight.wait_for_family(self._scope)
-            raise
-
-    @contextmanager
-    def sending(self, flying: StepInFlight) -> Generator[None]:
-        """A request is on its way while the block runs; its failure is recorded."""
-        recorder = self._recorder
-        recorder.gear.probe("model.sending")
-        try:
-            with recorder.flight.carrying(flying):
-                yield
-        except Exception as error:
-            recorder.hold(
-                ev.ModelFailed(
-                    scope=self._scope,
-                    step=self.step,
-                    attempt=self.attempt,
-                    error=type(error).__qualname__,
-                    message=recorder.seal_text(str(error)),
-                    status=error.status_code if isinstance(error, ModelHTTPError) else None,
-                    latency_ms=self._latency_ms(),
-                )
-            )
-            raise
-        finally:
-            self._unwatch()
-        recorder.gear.probe("model.answered")
-
-    @asynccontextmanager
-    async def in_time(self, model: Model) -> AsyncGenerator[None]:
-        """The block is given up after the task's time for a model request.
-
-        Raises:
-            ModelTimedOut: it took longer.
-        """
-        limit_s = self._recorder.task.model_timeout_s
-        limit = asyncio.timeout(limit_s)
-        try:
-            async with limit:
-                yield
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise ModelTimedOut(f"'{model.model_name}' did not answer within {limit_s:g} s.") from None
+    def _landed(self, flying: StepInFlight) -> None:
+        self._recorder.flight.end(flying)
+        self.watched = False
 
     async def answered(
         self,
@@ -238,9 +282,6 @@ class ModelStep:
         if self.live is not None:
             self.live.end()
 
-    def _unwatch(self) -> None:
-        self.watched = False
-
     def _latency_ms(self) -> int:
         return round(1000 * (time.monotonic() - self._began)) if self._began else 0
 
@@ -248,7 +289,9 @@ class ModelStep:
         last = messages[-1] if messages else None
         if not isinstance(last, ModelRequest) or not last.instructions:
             return None
-        return self._recorder.seal_text(last.instructions)
+        if self._instructed is None or self._instructed[0] != last.instructions:
+            self._instructed = (last.instructions, self._recorder.seal_text(last.instructions))
+        return self._instructed[1]
 
     def _tools(self, parameters: ModelRequestParameters) -> Ref | None:
         tools = [*parameters.function_tools, *parameters.output_tools]

@@ -35,8 +35,11 @@ async def output_step(seam: Seam, ctx: RunContext[Any], context: OutputContext, 
         ModelRetry: the answer was rejected, now or when it was recorded.
         Interrupt: the run may not go on here.
     """
-    with seam.recorder.interruptible():
+    try:
         return await _output_step(seam, ctx, context, output, handler)
+    except Interrupt as interrupt:
+        seam.recorder.interrupted_by(interrupt)
+        raise
 
 
 async def _output_step(seam: Seam, ctx: RunContext[Any], context: OutputContext, output: Any, handler: Handler) -> Any:

@@ -7,8 +7,7 @@ intent; an intent returns only when it is committed, and with it every fact befo
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import ModelMessage
@@ -73,17 +72,13 @@ class Recorder:
         self.news = False
         """Signals were folded in while the agent worked, which it may have passed by."""
 
-    @contextmanager
-    def interruptible(self) -> Generator[None]:
-        """An interrupt that leaves the block is remembered."""
-        try:
-            yield
-        except Interrupt as interrupt:
-            self.interrupted = self.interrupted or interrupt
-            raise
+    def interrupted_by(self, interrupt: Interrupt) -> None:
+        """Remember an interrupt that leaves the engine for the framework."""
+        self.interrupted = self.interrupted or interrupt
 
     def forget(self) -> None:
         """Let go of what was read: timers that were cancelled keep the context of a run for minutes."""
+        self.flight.close()
         self.replay = Replay()
         for kept in (self._content, self._logs, self._messages):
             kept.clear()
@@ -159,10 +154,13 @@ class Recorder:
         Raises:
             Interrupt: the run may not go on here.
         """
-        with self.interruptible():
+        try:
             self._may_start(intent)
             self.gear.probe("intent.before")
             seq = await self._append(intent)
+        except Interrupt as interrupt:
+            self.interrupted_by(interrupt)
+            raise
         self.gear.probe("intent.after")
         return seq
 

@@ -38,6 +38,7 @@ from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
 from holdfast.engine.errors import ArgumentsChanged
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
+from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.model import JournaledModel
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.output import output_step
@@ -59,6 +60,8 @@ class Seam:
         self.subagents = subagents
         self.scope = f"t{turn}/" if turn else ""
         self.turn = turn
+        self.alone = not has_own_capabilities(recorder.task.agent)
+        """Nothing of the user's lies between what the framework hands over and what the tool or model receives."""
         self.model = ModelStep(recorder, self.scope, live)
         self.calls: dict[tuple[int, str], ToolCall] = {}
         """Calls under way, by step and call id."""
@@ -68,9 +71,17 @@ class Seam:
     def capabilities(self) -> list[AbstractCapability[Any]]:
         """The pair, or both in one where nothing lies between them, to be attached to one run of the agent."""
         streaming = self.recorder.task.stream
-        if not has_own_capabilities(self.recorder.task.agent):
+        if self.alone:
             return [StreamingBracket(self) if streaming else Bracket(self)]
         return [StreamingOuter(self) if streaming else Outer(self), Inner(self)]
+
+    def model_of_run(self) -> Model | None:
+        """The agent's own model, journaled, to be given to its run; None: `Inner` wraps whatever serves a request.
+
+        To wrap a model anew for each request costs a twentieth of a bare run.
+        """
+        own = self.recorder.task.agent.model
+        return JournaledModel(own, self.model) if self.alone and isinstance(own, Model) else None
 
     def call_of(self, ctx: RunContext[Any], call: ToolCallPart, tool: ToolDefinition, args: dict[str, Any]) -> ToolCall:
         """Recognise a call: its identity, its declaration, its arguments as the model gave them."""
@@ -85,6 +96,7 @@ class Seam:
             tool=call.tool_name,
             schema=schema_digest(tool),
             args=args_bytes(args, call),
+            given=args,
             declaration=declaration_for(self.recorder.task, call.tool_name, function),
             returns=returns_of(function),
             approved=ctx.tool_call_approved,
@@ -129,8 +141,11 @@ class Outer(AbstractCapability[Any]):
     ) -> ModelResponse:
         """The recorded response with the history the model saw, or a new one."""
         model = self._seam.model
-        with self._seam.recorder.interruptible():
+        try:
             response = model.recorded(ctx.run_step, request_context.model_request_parameters, ctx.messages)
+        except Interrupt as interrupt:
+            self._seam.recorder.interrupted_by(interrupt)
+            raise
         if response is None:
             for message in self._seam.recorder.take_messages():
                 ctx.enqueue(message)
@@ -152,16 +167,17 @@ class Outer(AbstractCapability[Any]):
         found = seam.call_of(ctx, call, tool_def, args)
         if found.approved:
             check_approved(seam.recorder, found, call)
-        with seam.subagents.inside(found, ctx) as nested:
-            seam.calls[found.step, call.tool_call_id] = found
-            try:
-                return await tool_step(seam.recorder, found, lambda: handler(args), nested=nested)
-            except ApprovalRequired as required:
-                # The question reaches the inbox now, while siblings go on; the run parks when they are done.
-                await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
-                raise
-            finally:
-                del seam.calls[found.step, call.tool_call_id]
+        outside = seam.subagents.enter(found, ctx)
+        seam.calls[found.step, call.tool_call_id] = found
+        try:
+            return await tool_step(seam.recorder, found, lambda: handler(args), nested=outside)
+        except ApprovalRequired as required:
+            # The question reaches the inbox now, while siblings go on; the run parks when they are done.
+            await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
+            raise
+        finally:
+            seam.subagents.leave(outside)
+            del seam.calls[found.step, call.tool_call_id]
 
     async def wrap_output_process(
         self,
@@ -180,8 +196,11 @@ class Outer(AbstractCapability[Any]):
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults | None:
         """The decisions of people, once every call of the batch is decided; until then the run parks."""
-        with self._seam.recorder.interruptible():
+        try:
             return await decide_batch(self._seam, ctx, requests)
+        except Interrupt as interrupt:
+            self._seam.recorder.interrupted_by(interrupt)
+            raise
 
 
 class StreamingOuter(Outer):
@@ -222,9 +241,9 @@ class Inner(AbstractCapability[Any]):
         """Inside of every user capability."""
         return CapabilityOrdering(position="innermost", wrapped_by=[AbstractCapability])
 
-    def get_wrapper_model(self, model: Model) -> Model:
+    def get_wrapper_model(self, model: Model) -> Model | None:
         """Each attempt at a request goes through `JournaledModel`."""
-        return JournaledModel(model, self._seam.model)
+        return None if isinstance(model, JournaledModel) else JournaledModel(model, self._seam.model)
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any]:
         """No call passes with other arguments than its intent named."""
@@ -243,8 +262,10 @@ class Inner(AbstractCapability[Any]):
         self, ctx: RunContext[Any], *, call: ToolCallPart, tool_def: ToolDefinition, args: dict[str, Any]
     ) -> dict[str, Any]:
         """Commit the intent."""
-        found = self._seam.calls[ctx.run_step, call.tool_call_id]
-        await perform_intent(self._seam.recorder, found, args_bytes(args, call))
+        seam = self._seam
+        found = seam.calls[ctx.run_step, call.tool_call_id]
+        unchanged = seam.alone and args is found.given
+        await perform_intent(seam.recorder, found, found.args if unchanged else args_bytes(args, call))
         return args
 
 
@@ -306,15 +327,19 @@ class GuardedToolset(WrapperToolset[Any]):
                 f"'{name}' was called without a journaled intent: something called the toolset past the run's tool "
                 "pipeline. Call tools through the run's tool manager."
             )
-        try:
-            arrived = dump_args(tool_args)
-        except Unserialisable:
-            arrived = call.attempt.announced
-        if arrived != call.attempt.announced:
+        if self._changed(call, tool_args):
             raise ArgumentsChanged(
                 f"The arguments of '{name}' were changed after its intent was committed. Change arguments in a "
                 "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
             )
-        result = await super().call_tool(name, tool_args, ctx, tool)
+        result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
         call.attempt.counted = True
         return result
+
+    def _changed(self, call: ToolCall, tool_args: dict[str, Any]) -> bool:
+        if self.seam.alone and tool_args is call.given and call.args is call.attempt.announced:
+            return False
+        try:
+            return dump_args(tool_args) != call.attempt.announced
+        except Unserialisable:
+            return False

@@ -6,11 +6,10 @@ pipeline serves the run's own agent and its sub-agents.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from copy import copy
 from functools import partial
+from operator import attrgetter, sub
 from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
@@ -77,23 +76,19 @@ async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nes
         ModelRetry, ToolFailed, ApprovalRequired, CallDeferred: as the tool did, now or when it was recorded.
         Interrupt: the run may not go on here.
     """
-    recorder.flight.arrive((call.scope, call.step))
-    with recorder.interruptible():
-        return await _carried_out(recorder, call, perform, nested)
+    group = (call.scope, call.step)
+    recorder.flight.arrive(group)
+    try:
+        entry = recorder.replay.tools.pop((*group, call.call, call.approved), None)
+        if entry is not None and entry.finished is not None:
+            return _finished(recorder, call, entry.finished, nested)
+        return await _carried_out(recorder, call, entry or ToolEntry(), perform, nested)
+    except Interrupt as interrupt:
+        recorder.interrupted_by(interrupt)
+        raise
 
 
-async def _carried_out(recorder: Recorder, call: ToolCall, perform: Perform, nested: Nested) -> Any:
-    entry = recorder.replay.tools.pop((call.scope, call.step, call.call, call.approved), None) or ToolEntry()
-    if entry.finished is not None:
-        _same_call(recorder, call, entry.finished)
-        _use_again(nested.usage, entry.finished.usage)
-        if entry.finished.enqueued is not None:
-            enqueue_again(nested.context, recorder.content(entry.finished.enqueued))
-        if entry.finished.outcome == "value" and entry.finished.counted is False:
-            return load_result(recorder.content(_ref(entry.finished)), call.returns)
-        if entry.finished.counted:
-            nested.usage.tool_calls += 1
-        return _replayed(recorder, call, entry.finished)
+async def _carried_out(recorder: Recorder, call: ToolCall, entry: ToolEntry, perform: Perform, nested: Nested) -> Any:
     call.attempt.number = entry.attempts + 1
     call.attempt.args = entry.started.args if entry.started is not None else None
     flying = StepInFlight(
@@ -104,23 +99,25 @@ async def _carried_out(recorder: Recorder, call: ToolCall, perform: Perform, nes
         deadline=time.monotonic() + recorder.task.tool_timeout_s,
         inner=call.inner,
     )
-    with recorder.flight.carrying(flying):
-        try:
-            settled = await recovered(recorder, call, entry)
-            if settled is None:
-                return await _performed(recorder, call, flying, perform, nested)
-            await _end(recorder, call, flying, "value", settled.result, by=settled.by)
-            raise SkipToolExecution(load_result(recorder.content(settled.result), call.returns))
-        except (Interrupt, BaseExceptionGroup) as error:
-            if (interrupt := interrupt_in(error)) is None:
-                raise
-            # The framework would cut off the siblings of a call that raises, as a task group would inner runs; what
-            # was merely gathered would go on unseen.
-            recorder.closed[call.inner] = interrupt
-            await recorder.flight.wait_for_siblings(flying)
-            if beside := family(call.scope):
-                recorder.closed[beside] = interrupt
-            raise interrupt from error.__cause__
+    recorder.flight.begin(flying)
+    try:
+        settled = None if entry.started is None else await recovered(recorder, call, entry)
+        if settled is None:
+            return await _performed(recorder, call, flying, perform, nested)
+        await _end(recorder, call, flying, "value", settled.result, by=settled.by)
+        raise SkipToolExecution(load_result(recorder.content(settled.result), call.returns))
+    except (Interrupt, BaseExceptionGroup) as error:
+        if (interrupt := interrupt_in(error)) is None:
+            raise
+        # The framework would cut off the siblings of a call that raises, as a task group would inner runs; what
+        # was merely gathered would go on unseen.
+        recorder.closed[call.inner] = interrupt
+        await recorder.flight.wait_for_siblings(flying)
+        if beside := family(call.scope):
+            recorder.closed[beside] = interrupt
+        raise interrupt from error.__cause__
+    finally:
+        recorder.flight.end(flying)
 
 
 async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
@@ -144,6 +141,19 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
 
 
 # --- replay ------------------------------------------------------------------------------------------------------
+
+
+def _finished(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished, nested: Nested) -> Any:
+    """What the journal says came of the call, once more."""
+    _same_call(recorder, call, finished)
+    _use_again(nested.usage, finished.usage)
+    if finished.enqueued is not None:
+        enqueue_again(nested.context, recorder.content(finished.enqueued))
+    if finished.outcome == "value" and finished.counted is False:
+        return load_result(recorder.content(_ref(finished)), call.returns)
+    if finished.counted:
+        nested.usage.tool_calls += 1
+    return _replayed(recorder, call, finished)
 
 
 def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> None:
@@ -195,11 +205,11 @@ async def _performed(
     perform: Perform,
     nested: Nested,
 ) -> Any:
-    alone, before = not recorder.flight.siblings(flying), copy(nested.usage)
+    alone, before = not recorder.flight.siblings(flying), _usage_now(nested.usage)
     call.attempt.enqueued = partial(enqueued_since, recorder, call, nested.context, waiting(nested.context))
     arrivals = recorder.flight.arrivals(flying.group)
     try:
-        result = await _within(recorder, call, perform)
+        result = await _within(recorder, call, flying, perform)
         # A sibling that came meanwhile was counted by the framework, though it be settled again or was replayed.
         alone = alone and recorder.flight.arrivals(flying.group) == arrivals
         _all_asked_for(recorder, call)
@@ -243,17 +253,15 @@ def _all_asked_for(recorder: Recorder, call: ToolCall) -> None:
         raise Diverged(f"the end of '{call.tool}' ({call.call})", {"recorded": left}, {"asked for": []})
 
 
-async def _within(recorder: Recorder, call: ToolCall, perform: Perform) -> Any:
+async def _within(recorder: Recorder, call: ToolCall, flying: StepInFlight, perform: Perform) -> Any:
     if call.declaration.recovery is Recovery.DELEGATE:
         return await perform()
-    limit_s = recorder.task.tool_timeout_s
-    limit = asyncio.timeout(limit_s)
     try:
-        async with limit:
-            return await perform()
+        return await recorder.flight.in_time(flying, perform())
     except TimeoutError:
-        if not limit.expired():
+        if not flying.expired:
             raise
+        limit_s = recorder.task.tool_timeout_s
         if call.declaration.recovery.reruns:
             raise ToolFailed(
                 f"'{call.tool}' did not finish within {limit_s:g} s; whether it took effect is not known."
@@ -261,18 +269,24 @@ async def _within(recorder: Recorder, call: ToolCall, perform: Perform) -> Any:
         raise ToolTimedOut(f"it did not finish within {limit_s:g} s") from None
 
 
-def _used(nested: Nested, before: RunUsage, *, counted: bool) -> ev.Usage | None:
+_usage_now = attrgetter(
+    "requests", "tool_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"
+)
+
+
+def _used(nested: Nested, before: tuple[int, ...], *, counted: bool) -> ev.Usage | None:
     """What nested runs added to the run's usage. With siblings under way only what is attributed can be told."""
-    after = nested.usage
+    after = _usage_now(nested.usage)
     # The call itself is counted by the framework, at replay too; an inner one only after this.
-    requests, tool_calls = after.requests - before.requests, after.tool_calls - before.tool_calls - counted
+    requests, tool_calls = after[0] - before[0], after[1] - before[1] - counted
     if requests <= 0 and tool_calls <= 0:
         return None
+    input_, output, cache_read, cache_write = map(sub, after[2:], before[2:])
     return ev.Usage(
-        input_tokens=after.input_tokens - before.input_tokens,
-        output_tokens=after.output_tokens - before.output_tokens,
-        cache_read_tokens=after.cache_read_tokens - before.cache_read_tokens,
-        cache_write_tokens=after.cache_write_tokens - before.cache_write_tokens,
+        input_tokens=input_,
+        output_tokens=output,
+        cache_read_tokens=cache_read,
+        cache_write_tokens=cache_write,
         requests=requests,
         tool_calls=max(tool_calls, 0),
     )
@@ -332,11 +346,11 @@ async def _end(
         tool=call.tool,
         outcome=outcome,
         result=result,
-        model_args=recorder.seal(call.args),
+        model_args=_model_args(recorder, call),
         schema=call.schema,
         approved=call.approved,
         usage=usage,
-        latency_ms=round(1000 * (time.monotonic() - flying.started)),
+        latency_ms=flying.latency_ms,
         resolved_by=by,
         counted=counted,
         enqueued=call.attempt.enqueued(),
@@ -350,6 +364,13 @@ async def _end(
     else:
         recorder.hold(fact)
     recorder.gear.probe("outcome.after")
+
+
+def _model_args(recorder: Recorder, call: ToolCall) -> Ref:
+    # Hooks change arguments now and then: most often the intent has named these already.
+    if call.attempt.args is not None and call.args == call.attempt.announced:
+        return call.attempt.args
+    return recorder.seal(call.args)
 
 
 def _message(error: Exception) -> str:

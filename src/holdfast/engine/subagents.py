@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,7 @@ class Outside:
     cache_write_tokens: int = 0
     requests: int = 0
     tool_calls: int = 0
+    token: Token[Outside | None] | None = None
 
     @property
     def usage(self) -> RunUsage:
@@ -137,15 +138,17 @@ class SubAgents:
                 )
             yield
 
-    @contextmanager
-    def inside(self, call: ToolCall, context: RunContext[Any]) -> Generator[Outside]:
-        """The block is the body of `call`."""
+    def enter(self, call: ToolCall, context: RunContext[Any]) -> Outside:
+        """What runs from now on is inside of `call`, until `leave`."""
         outside = Outside(call, context)
-        token = _outside.set(outside)
-        try:
-            yield outside
-        finally:
-            _outside.reset(token)
+        if self.recorder.task.agents:
+            outside.token = _outside.set(outside)
+        return outside
+
+    def leave(self, outside: Outside) -> None:
+        """What runs from now on is where it was before `enter`."""
+        if outside.token is not None:
+            _outside.reset(outside.token)
 
     def current(self) -> Outside | None:
         """The delegate call that the running code is inside of."""
@@ -207,9 +210,7 @@ class SubModel(WrapperModel):
         history = list(messages)
         response = step.recorded(context.run_step, model_request_parameters, history)
         if response is None:
-            flying = await step.announce(self.wrapped, messages, model_settings, model_request_parameters)
-            with step.sending(flying):
-                response = await super().request(messages, model_settings, model_request_parameters)
+            response = await step.send(self.wrapped, messages, model_settings, model_request_parameters)
             step.record(history, response)
         _count(outside, context, response)
         return response
@@ -234,13 +235,11 @@ class SubModel(WrapperModel):
         history = list(messages)
         response = step.recorded(context.run_step, model_request_parameters, history)
         if response is None:
-            flying = await step.announce(self.wrapped, messages, model_settings, model_request_parameters)
-            with step.sending(flying):
-                async with super().request_stream(
-                    messages, model_settings, model_request_parameters, run_context
-                ) as stream:
-                    yield stream
-                    response = stream.get()
+            async with step.stream(
+                self.wrapped, messages, model_settings, model_request_parameters, run_context
+            ) as stream:
+                yield stream
+            response = stream.get()
             step.record(history, response)
         else:
             yield CompletedStreamedResponse(
@@ -345,11 +344,13 @@ class SubToolset(WrapperToolset[Any]):
             await perform_intent(recorder, call, dump_args(tool_args))
             return await super(SubToolset, self).call_tool(name, tool_args, ctx, tool)
 
-        with self.subagents.inside(call, ctx) as nested:
-            try:
-                return await tool_step(recorder, call, perform, nested=nested)
-            except SkipToolExecution as replayed:
-                return replayed.result
+        nested = self.subagents.enter(call, ctx)
+        try:
+            return await tool_step(recorder, call, perform, nested=nested)
+        except SkipToolExecution as replayed:
+            return replayed.result
+        finally:
+            self.subagents.leave(nested)
 
     async def _approved(
         self,
