@@ -190,11 +190,13 @@ class ToolFinished(Event):
     """What nested runs inside the call used."""
     latency_ms: int = 0
     resolved_by: str | None = None
+    """Who or what said how an effect in doubt ended."""
     counted: bool | None = None
     """Whether the framework counted the call, where that is not what it does for such an outcome."""
     enqueued: Ref | None = None
     """Messages that the call enqueued for the conversation."""
-    """The person who said how an effect in doubt ended."""
+    emitted: Ref | None = None
+    """Events that the call emitted into the run's event stream, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

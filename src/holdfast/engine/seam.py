@@ -36,6 +36,7 @@ from holdfast.effects.declare import Effect, enter
 from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_args
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
+from holdfast.engine.emitted import Emitted, hear
 from holdfast.engine.errors import ArgumentsChanged
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.model import JournaledModel
@@ -175,6 +176,18 @@ class Outer(AbstractCapability[Any]):
         if ctx.partial_output:
             return await handler(output)
         return await output_step(self._seam, ctx, output_context, output, handler)
+
+    # The framework's own durable capabilities are told of emitted events by the first of these two, and its
+    # capabilities that speak for the application emit by leave of the second. Public hooks come too late for both.
+
+    def _prepare_event_dispatch(self, ctx: RunContext[Any], event: AgentStreamEvent) -> None:
+        call = self._seam.calls.get((ctx.run_step, ctx.tool_call_id or ""))
+        if call is not None and isinstance(event, Emitted):
+            hear(call, event)
+
+    @property
+    def _emits_app_events(self) -> bool:
+        return True
 
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests

@@ -40,6 +40,7 @@ from holdfast.engine.codec import (
     parse,
     same_structure,
 )
+from holdfast.engine.emitted import emit_again, emitted
 from holdfast.engine.enqueued import enqueue_again, enqueued_since, waiting
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
 from holdfast.engine.flight import StepInFlight, family
@@ -89,6 +90,8 @@ async def _carried_out(recorder: Recorder, call: ToolCall, perform: Perform, nes
         _use_again(nested.usage, entry.finished.usage)
         if entry.finished.enqueued is not None:
             enqueue_again(nested.context, recorder.content(entry.finished.enqueued))
+        if entry.finished.emitted is not None:
+            await emit_again(call, nested.context, recorder.content(entry.finished.emitted))
         if entry.finished.outcome == "value" and entry.finished.counted is False:
             return load_result(recorder.content(_ref(entry.finished)), call.returns)
         if entry.finished.counted:
@@ -340,6 +343,7 @@ async def _end(
         resolved_by=by,
         counted=counted,
         enqueued=call.attempt.enqueued(),
+        emitted=emitted(recorder, call) if call.attempt.emitted else None,
     )
     if plain is not None:
         recorder.unconfirmed.append((fact, call.key, plain))
