@@ -171,6 +171,11 @@ class ToolStarted(Event):
     """Whether a person approved this very call."""
 
 
+Outcome: TypeAlias = Literal["value", "retry", "failed", "error", "deferred"]
+"""How a call ended: by a value, by asking the model to try again, by telling it of a failure, by an error that fails
+the run, or by waiting for somebody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished(Event):
     """A tool call came to an end, and how."""
@@ -180,7 +185,7 @@ class ToolFinished(Event):
     step: int
     call: str
     tool: str
-    outcome: Literal["value", "retry", "failed", "error", "deferred"]
+    outcome: Outcome
     result: Ref | None = None
     model_args: Ref
     """The validated arguments before any hook changed them: replay compares these."""
@@ -283,6 +288,12 @@ class EffectResolved(Event):
     resolution: Literal["done", "not_done", "fail_run"]
     by: str
     result: Ref | None = None
+    outcome: Outcome | None = None
+    """How it ended, where it was a worker that said so, late. What follows then is as in `ToolFinished`."""
+    usage: Usage | None = None
+    counted: bool | None = None
+    enqueued: Ref | None = None
+    emitted: Ref | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,11 +50,14 @@ def emitted(recorder: Recorder, call: ToolCall) -> Ref | None:
     found = [plain for plain in call.attempt.emitted if plain is not None]
     if not found:
         return None
+    plain = b"[" + b",".join(found) + b"]"
     try:
-        return recorder.seal(b"[" + b",".join(found) + b"]")
+        ref = recorder.seal(plain)
     except TooLarge as error:
         log.warning("events_not_recorded", tool=call.tool, count=len(found), error=str(error))
         return None
+    recorder.know(ref, plain)
+    return ref
 
 
 async def emit_again(call: ToolCall, context: RunContext[Any], raw: bytes) -> None:
