@@ -38,6 +38,7 @@ from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
 from holdfast.engine.emitted import Emitted, hear
 from holdfast.engine.errors import ArgumentsChanged
+from holdfast.engine.handlers import has_handlers, staying_out
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.model import JournaledModel
 from holdfast.engine.modelstep import ModelStep
@@ -158,8 +159,10 @@ class Outer(AbstractCapability[Any]):
             try:
                 return await tool_step(seam.recorder, found, lambda: handler(args), nested=nested)
             except ApprovalRequired as required:
-                # The question reaches the inbox now, while siblings go on; the run parks when they are done.
-                await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
+                # The question reaches the inbox now, while siblings go on; the run parks when they are done. A
+                # handler of the agent's own is asked before people are, and about all calls at once.
+                if not has_handlers(ctx, Outer | Inner):
+                    await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
                 raise
             finally:
                 del seam.calls[found.step, call.tool_call_id]
@@ -192,9 +195,11 @@ class Outer(AbstractCapability[Any]):
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults | None:
-        """The decisions of people, once every call of the batch is decided; until then the run parks."""
+        """What the agent's handlers decide, then people, once every call is decided; until then the run parks."""
+        if staying_out.get():
+            return None
         with self._seam.recorder.interruptible():
-            return await decide_batch(self._seam, ctx, requests)
+            return await decide_batch(self._seam, ctx, requests, handlers=has_handlers(ctx, Outer | Inner))
 
 
 class StreamingOuter(Outer):
