@@ -112,6 +112,20 @@ class ModelRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAttempt:
+    """A model that was tried within a request, and why another had to answer."""
+
+    model: str
+    provider: str = ""
+    outcome: Literal["error", "rejected"]
+    error: str = ""
+    """The type of the error. Its message is content: of the response, or of the failure."""
+    latency_ms: int = 0
+    usage: Usage | None = None
+    """Of an answer that was rejected: it was paid for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelResponded(Event):
     """A model request was answered, and what the agent goes on with."""
 
@@ -135,6 +149,8 @@ class ModelResponded(Event):
     """What the model said, where hooks changed it."""
     heard: int = 0
     """Journal position of the last message from people that the history holds."""
+    failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
+    """Models that were tried before the one that answered, as a fallback model does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +166,8 @@ class ModelFailed(Event):
     status: int | None = None
     latency_ms: int = 0
     will_retry: bool = False
+    failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
+    """Each model that was tried, where it was a fallback model that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.engine import ending
+from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.deps import dependencies
 from holdfast.engine.flight import StepInFlight
@@ -173,7 +174,7 @@ class Execution:
         except errors.OperatorError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the agent raises ends the run with its cause and place
-            return await self._failed(recorder, type(error).__qualname__, str(error), ending.place_of(error))
+            return await self._failed(recorder, type(error).__qualname__, explained(error), ending.place_of(error))
         return await self._succeeded(recorder, result, output)
 
     async def _open(self) -> Recorder:
