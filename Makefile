@@ -25,10 +25,12 @@ test-long: setup  ## the long campaigns: random kills, 50,000 simulation seeds
 	$(BIN)/python -m pytest -m long -s --timeout 7200 $(ARGS)
 
 test-seam: setup  ## the seam's contract suite on another Pydantic AI: make test-seam PYDANTIC_AI=2.70.0
+	@test -n "$(PYDANTIC_AI)" || { echo "Say which version: make test-seam PYDANTIC_AI=2.70.0"; exit 2; }
 	$(BIN)/uv venv --quiet --allow-existing .venv-seam
 	$(BIN)/uv pip sync --quiet --python .venv-seam/bin/python --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python .venv-seam/bin/python --no-deps --no-build-isolation --editable .
 	$(BIN)/uv pip install --quiet --python .venv-seam/bin/python "pydantic-ai-slim[openai,mcp]==$(PYDANTIC_AI)"
+	@.venv-seam/bin/python -c "import pydantic_ai; print('Pydantic AI', pydantic_ai.__version__)"
 	.venv-seam/bin/python -m pytest tests/engine $(ARGS)
 
 bench: setup  ## the cost table of the design, as ratios in one run; writes bench/results.json

@@ -53,8 +53,10 @@ class Settings(BaseSettings):
     app: str | None = Field(None, description="the application, `module:attribute` or `path/to/file.py:attribute`")
     database_url: str | None = Field(None, repr=False, description="an outside PostgreSQL; none: the embedded one")
     admin_database_url: str | None = Field(None, repr=False, description="the login that migrates")
-    listen_url: str | None = Field(None, repr=False, description="a direct URL for LISTEN, behind a pooler")
-    prepared_statements: bool = Field(True, description="off behind poolers that cannot prepare")
+    listen_url: str | None = Field(
+        None, repr=False, description="the server itself, for LISTEN, where database_url is a pooler's"
+    )
+    prepared_statements: bool = Field(True, description="false behind a pooler that deals out sessions by transaction")
     data_dir: Path = Field(Path(".holdfast"), description="the embedded database and the local wrapping key")
     key_file: Path | None = Field(None, description="file of the wrapping key")
     key: str | None = Field(None, repr=False, description="the wrapping key itself, base64 or hex")

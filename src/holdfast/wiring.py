@@ -139,6 +139,7 @@ class Installation:
                 live=live,
                 probe=probe or no_probe,
             )
+            stack.push_async_callback(gear.late.aclose)
             yield Worker(app, gear, self.settings)
 
     @asynccontextmanager

@@ -219,3 +219,18 @@ async def test_a_database_that_is_away_is_a_503_that_says_when_to_try_again(clie
     assert answer.headers["retry-after"] == "2"
     assert database.name not in answer.text, "what an operator reads is not for callers"
     assert alive.status_code == 200
+
+
+async def test_a_session_that_retention_took_a_part_of_is_a_problem(client, holder, database):
+    session = str(uuid4())
+    ask = {"input": "x", "session": session}
+    first = (await client.post("/v1/tasks/support/runs", json=ask)).json()["id"]
+    await (await holder.claim()).succeed("done")
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("delete from holdfast.events where run = %s", [first])
+    before = stored(database)
+    problem = check(await client.post("/v1/tasks/support/runs", json=ask), 410, "session-history-gone")
+    assert first in problem["detail"]
+    assert session in problem["detail"]
+    assert stored(database) == before
+    assert (await client.post("/v1/tasks/support/runs", json={"input": "x", "session": str(uuid4())})).is_success

@@ -62,6 +62,7 @@ class Lab:
     wrapping: WrappingKey
     run: UUID = field(default_factory=uuid4)
     points: list[str] = field(default_factory=list)
+    writer_deadline_s: float = 30.0
 
     @property
     def services(self) -> Services:
@@ -110,7 +111,7 @@ class Lab:
             free=[1] * len(tasks),
         )
         assert claimed.run == self.run
-        writer = JournalWriter(self.worker_db)
+        writer = JournalWriter(self.worker_db, deadline_s=self.writer_deadline_s)
         await writer.start()
         live = LivePublisher(self.worker_db, self.hints)
         gear = Gear(
@@ -125,6 +126,7 @@ class Lab:
         try:
             yield Execution(app[claimed.task], claimed, gear)
         finally:
+            await gear.late.aclose()
             await live.aclose()
             await writer.aclose()
 

@@ -83,6 +83,13 @@ CATALOGUE: dict[str, Problem] = {
             "Erased",
             "The content of this person was erased. It cannot be read, and nothing can be added to it.",
         ),
+        Problem(
+            "session-history-gone",
+            410,
+            "The session's history is gone",
+            "Retention dropped an earlier run of this session, so that its messages cannot be given to the agent. "
+            "Nothing was stored. Start a new session: send a new id, or none.",
+        ),
         Problem("too-large", 413, "Too large", "The content is larger than the limit that `detail` names. Send less."),
         Problem(
             "unsupported-media-type",

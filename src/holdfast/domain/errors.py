@@ -70,6 +70,22 @@ class IdempotencyConflict(RequestError):
     status = 409
 
 
+class HistoryGone(RequestError):
+    """The session goes on from a run whose content retention has dropped."""
+
+    slug = "session-history-gone"
+    status = 410
+
+    @classmethod
+    def of(cls, session: UUID | None, run: UUID) -> "HistoryGone":
+        """The session, and the run of it that is gone."""
+        return cls(
+            f"Session {session} cannot be gone on with: what was said in its run {run} is no longer stored, since "
+            "retention dropped it. Start a new session: send a new id, or none. An agent that went on without it would "
+            "not know what it does not know."
+        )
+
+
 class AlreadyFinished(RequestError):
     """The run has ended; nothing more can be delivered to it."""
 

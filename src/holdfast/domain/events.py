@@ -112,6 +112,20 @@ class ModelRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAttempt:
+    """A model that was tried within a request, and why another had to answer."""
+
+    model: str
+    provider: str = ""
+    outcome: Literal["error", "rejected"]
+    error: str = ""
+    """The type of the error. Its message is content: of the response, or of the failure."""
+    latency_ms: int = 0
+    usage: Usage | None = None
+    """Of an answer that was rejected: it was paid for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelResponded(Event):
     """A model request was answered, and what the agent goes on with."""
 
@@ -135,6 +149,8 @@ class ModelResponded(Event):
     """What the model said, where hooks changed it."""
     heard: int = 0
     """Journal position of the last message from people that the history holds."""
+    failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
+    """Models that were tried before the one that answered, as a fallback model does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +166,8 @@ class ModelFailed(Event):
     status: int | None = None
     latency_ms: int = 0
     will_retry: bool = False
+    failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
+    """Each model that was tried, where it was a fallback model that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +189,11 @@ class ToolStarted(Event):
     """Whether a person approved this very call."""
 
 
+Outcome: TypeAlias = Literal["value", "retry", "failed", "error", "deferred"]
+"""How a call ended: by a value, by asking the model to try again, by telling it of a failure, by an error that fails
+the run, or by waiting for somebody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished(Event):
     """A tool call came to an end, and how."""
@@ -180,7 +203,7 @@ class ToolFinished(Event):
     step: int
     call: str
     tool: str
-    outcome: Literal["value", "retry", "failed", "error", "deferred"]
+    outcome: Outcome
     result: Ref | None = None
     model_args: Ref
     """The validated arguments before any hook changed them: replay compares these."""
@@ -190,11 +213,13 @@ class ToolFinished(Event):
     """What nested runs inside the call used."""
     latency_ms: int = 0
     resolved_by: str | None = None
+    """Who or what said how an effect in doubt ended."""
     counted: bool | None = None
     """Whether the framework counted the call, where that is not what it does for such an outcome."""
     enqueued: Ref | None = None
     """Messages that the call enqueued for the conversation."""
-    """The person who said how an effect in doubt ended."""
+    emitted: Ref | None = None
+    """Events that the call emitted into the run's event stream, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +306,12 @@ class EffectResolved(Event):
     resolution: Literal["done", "not_done", "fail_run"]
     by: str
     result: Ref | None = None
+    outcome: Outcome | None = None
+    """How it ended, where it was a worker that said so, late. What follows then is as in `ToolFinished`."""
+    usage: Usage | None = None
+    counted: bool | None = None
+    enqueued: Ref | None = None
+    emitted: Ref | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolApproved, ToolDenied
 
@@ -15,6 +16,7 @@ from holdfast.effects.declare import Declaration
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import canonical, dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
+from holdfast.engine.handlers import handled
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
 from holdfast.engine.recovery import binding
@@ -26,29 +28,41 @@ if TYPE_CHECKING:
     from holdfast.engine.seam import Seam
 
 
-async def decide_batch(seam: Seam, ctx: RunContext[Any], requests: DeferredToolRequests) -> DeferredToolResults | None:
-    """What people decided about a batch of calls.
+async def decide_batch(
+    seam: Seam, ctx: RunContext[Any], requests: DeferredToolRequests, *, handlers: bool
+) -> DeferredToolResults | None:
+    """What the agent's own handlers, where it has any, and people decided about a batch of calls.
 
-    Returns: a result for each call that asks for approval; None when there is none.
+    Returns: a result for each call that asks for approval, and for those others that a handler answered; None when
+        there is none.
 
     Raises:
         Park: not every call is decided yet.
     """
-    if not requests.approvals:
-        return None
     recorder = seam.recorder
-    entries = [
-        await ask(recorder, _shown(seam, ctx, call), requests.metadata.get(call.tool_call_id))
-        for call in requests.approvals
-    ]
-    waiting = sum(entry.decided is None for entry in entries)
+    shown = {call.tool_call_id: _shown(seam, ctx, call) for call in requests.approvals}
+    results = DeferredToolResults()
+    if handlers:
+        results = await handled(recorder, seam.scope, ctx, requests, shown)
+    entries = {call: await ask(recorder, seen, requests.metadata.get(call)) for call, seen in shown.items()}
+    waiting = sum(entry.decided is None for entry in entries.values())
     if waiting:
         decided = len(entries) - waiting
         raise Park(WaitingOn.APPROVAL, f"{waiting} to decide" + (f", {decided} decided" if decided else ""))
-    results = DeferredToolResults()
-    for call, entry in zip(requests.approvals, entries, strict=True):
-        results.approvals[call.tool_call_id] = _verdict(recorder, entry)
-    return results
+    for call, entry in entries.items():
+        results.approvals[call] = _verdict(recorder, entry)
+    if handlers and requests.remaining(results) is not None and not _may_end_with(requests, ctx):
+        names = ", ".join(
+            sorted(f"'{call.tool_name}'" for call in requests.calls if call.tool_call_id not in results.calls)
+        )
+        raise UserError(f"{names} asked for an answer from outside, and no handler of the agent's gave one.")
+    return results if results.approvals or results.calls else None
+
+
+def _may_end_with(requests: DeferredToolRequests, ctx: RunContext[Any]) -> bool:
+    """Whether the agent's output may be the calls that nobody answered."""
+    types: Any = None if ctx.agent is None else ctx.agent.output_type
+    return types is type(requests) or (isinstance(types, list | tuple) and type(requests) in types)
 
 
 async def ask(recorder: Recorder, call: ToolCall, metadata: Any = None) -> ApprovalEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_ai.messages import ToolCallPart
@@ -24,6 +24,8 @@ class Attempt:
     """Whether the framework has counted the call: its toolset returned."""
     enqueued: Callable[[], Ref | None] = lambda: None
     """What the call has enqueued for the conversation so far."""
+    emitted: list[bytes | None] = field(default_factory=list[bytes | None])
+    """What the call has emitted into the event stream so far; None stands for what has no stored form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,12 @@ def enqueued_since(recorder: Recorder, call: ToolCall, context: RunContext[Any],
         recorder.enqueued.add(pending.enqueue_id)
         messages = [parse(dump_message(message)) for message in pending.messages]
         found.append({"priority": pending.priority, "beside": source is not None, "messages": messages})
-    return recorder.seal(orjson.dumps(found)) if found else None
+    if not found:
+        return None
+    plain = orjson.dumps(found)
+    ref = recorder.seal(plain)
+    recorder.know(ref, plain)
+    return ref
 
 
 def enqueue_again(context: RunContext[Any], raw: bytes) -> None:

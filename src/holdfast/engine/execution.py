@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pydantic_ai
 import structlog
 
@@ -24,6 +23,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.engine import ending
+from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.deps import dependencies
 from holdfast.engine.flight import StepInFlight
@@ -40,6 +40,7 @@ from holdfast.engine.interrupt import (
     Park,
     interrupt_in,
 )
+from holdfast.engine.late import sealed
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.seam import Seam
@@ -47,7 +48,6 @@ from holdfast.engine.subagents import SubAgents
 from holdfast.store.inbox import Signal, read_inbox
 from holdfast.store.journal import ApprovalRow, Finish
 from holdfast.store.journal import Park as ParkRow
-from holdfast.store.signals import deliver_signal
 
 if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult
@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from holdfast.store.vault import SubjectKey
 
 log = structlog.get_logger("holdfast.engine")
+
+_TELL_S = 1.0
+"""How long a run is kept for its late reports to be delivered. They go on without it."""
 
 
 class Ended(StrEnum):
@@ -143,7 +146,11 @@ class Execution:
             except HandOver:
                 return Ended.HANDED_OVER
             except Away as away:
+                await self._report_late()
                 raise away.error from None
+            except errors.OperatorError:
+                await self._report_late()
+                raise
 
     async def _carry(self) -> Ended:  # noqa: PLR0911 - one return for each way a run can end here
         recorder = await self._open()
@@ -167,7 +174,7 @@ class Execution:
         except errors.OperatorError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the agent raises ends the run with its cause and place
-            return await self._failed(recorder, type(error).__qualname__, str(error), ending.place_of(error))
+            return await self._failed(recorder, type(error).__qualname__, explained(error), ending.place_of(error))
         return await self._succeeded(recorder, result, output)
 
     async def _open(self) -> Recorder:
@@ -250,15 +257,15 @@ class Execution:
                 raise
             raise self._stop from None
         except (Exception, BaseExceptionGroup) as error:
-            interrupt = self._stop or interrupt_in(error)
+            interrupt = self._stop or recorder.stop or interrupt_in(error)
             if interrupt is None:
                 raise
             raise interrupt from None
         finally:
             self._agent = None
             await _ended(watch)
-        if isinstance(self._stop, Lost):
-            raise self._stop
+        if isinstance(recorder.stop, Lost | Away):
+            raise recorder.stop
         if recorder.interrupted is not None:
             raise recorder.interrupted
         return result, dump_json(result.output)
@@ -392,22 +399,11 @@ class Execution:
         """Whoever holds the run now may be asking people about an effect whose outcome is known here."""
         if self._recorder is None or self._key is None:
             return
-        for _, key, plain in self._recorder.unconfirmed:
-            sealed = self._key.seal(plain)
-            try:
-                await deliver_signal(
-                    self._gear.db,
-                    tenant=self._claimed.tenant,
-                    run=self._claimed.run,
-                    kind="late_outcome",
-                    body=orjson.dumps({"key": key}).decode(),
-                    content=sealed.body,
-                    digest=sealed.digest,
-                    by=f"worker {self._claimed.worker}",
-                    dedupe=f"late:{key}",
-                )
-            except errors.HoldfastError as error:
-                log.warning("late_outcome_lost", run=str(self._claimed.run), key=key, error=str(error))
+        recorder, claimed, key = self._recorder, self._claimed, self._key
+        known, recorder.unconfirmed = recorder.unconfirmed, []
+        if known:
+            self._gear.late.tell(self._gear.db, [sealed(one, claimed, key, recorder.content) for one in known])
+            await self._gear.late.settled(within_s=_TELL_S)
 
     async def _settle_held(self, recorder: Recorder) -> None:
         """What is known is written before the run is let go; a lost run writes nothing."""
@@ -416,6 +412,7 @@ class Execution:
                 await recorder.journal.flush()
             except errors.HoldfastError as error:
                 log.warning("held_facts_lost", run=str(self._claimed.run), error=str(error))
+                await self._report_late()
 
 
 def _loaded(stored: Iterable[StoredEvent]) -> Iterator[tuple[int, ev.AnyEvent]]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.engine.codec import canonical, parse
+from holdfast.engine.late import folded
 from holdfast.engine.replay import Replay
 from holdfast.store.inbox import Signal
 
@@ -39,7 +40,7 @@ def _event(signal: Signal, replay: Replay, content: bytes | None, seal: Seal) ->
         case "decision":
             return _decision(signal, replay, parse(signal.body.encode()), content, seal)
         case "late_outcome":
-            return _late(parse(signal.body.encode()), replay, content, seal)
+            return folded(signal.body.encode(), content, replay, seal)
         case _:
             return None
 
@@ -90,20 +91,6 @@ def _decision(
             )
         case _:
             return None
-
-
-def _late(body: dict[str, str], replay: Replay, content: bytes | None, seal: Seal) -> ev.AnyEvent | None:
-    tool = replay.tool_of_key(body["key"])
-    if tool is None or tool.started is None or tool.finished is not None or content is None:
-        return None
-    return ev.EffectResolved(
-        approval=None if tool.in_doubt is None else tool.in_doubt.approval,
-        call=tool.started.call,
-        key=tool.started.key,
-        resolution="done",
-        by="late report of the worker that lost the run",
-        result=seal(content),
-    )
 
 
 def _result(content: bytes | None) -> bytes:

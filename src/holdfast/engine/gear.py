@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import uuid_utils.compat
+
+from holdfast.engine.late import LateReports
 
 if TYPE_CHECKING:
     from holdfast.store.hints import Hints
@@ -38,6 +40,7 @@ class Gear:
     vault: Vault
     hints: Hints
     live: LivePublisher | None = None
+    late: LateReports = field(default_factory=LateReports)
     now: Callable[[], datetime] = utc_now
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
     probe: Callable[[str], None] = no_probe

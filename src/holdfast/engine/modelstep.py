@@ -16,6 +16,7 @@ from pydantic_ai.settings import ModelSettings
 from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
+from holdfast.engine.attempts import attempts_of, explained, failed_attempts
 from holdfast.engine.codec import Unserialisable, dump_json, dump_message
 from holdfast.engine.errors import ModelTimedOut
 from holdfast.engine.flight import StepInFlight
@@ -216,9 +217,10 @@ class ModelStep:
                 step=self.step,
                 attempt=self.attempt,
                 error=type(error).__qualname__,
-                message=recorder.seal_text(str(error)),
+                message=recorder.seal_text(explained(error)),
                 status=error.status_code if isinstance(error, ModelHTTPError) else None,
                 latency_ms=self._latency_ms(),
+                failed=failed_attempts(attempts_of(error)),
             )
         )
 
@@ -276,6 +278,7 @@ class ModelStep:
                 calls=[part.tool_call_id for part in response.parts if isinstance(part, ToolCallPart)],
                 retry=None if retry is None else recorder.seal_text(retry),
                 heard=recorder.heard,
+                failed=failed_attempts(response.failed_attempts) if response.failed_attempts else [],
                 raw=None if raw is None or _same(raw, response) else recorder.seal(dump_message(raw)),
             )
         )

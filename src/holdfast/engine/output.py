@@ -19,6 +19,7 @@ from holdfast.engine.codec import dump_json, dump_result, load_result
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.inspect import declaration_for, output_functions_of
 from holdfast.engine.interrupt import Interrupt
+from holdfast.engine.late import Known
 from holdfast.engine.recovery import Settled, recovered
 from holdfast.engine.replay import OutputEntry, ToolEntry
 
@@ -65,7 +66,17 @@ async def _output_step(seam: Seam, ctx: RunContext[Any], context: OutputContext,
                 recorder.hold(_processed(seam, ctx, call, "value", settled.result))
                 return load_result(recorder.content(settled.result))
             result = await _validated(seam, ctx, call, output, handler)
-            recorder.hold(_processed(seam, ctx, call, "value", recorder.seal(dump_result(result))))
+            stored = recorder.seal(plain := dump_result(result))
+            recorder.know_outcome(
+                Known(
+                    key=recorder.key_of(seam.scope, ctx.run_step, f"{call}/output"),
+                    call=f"{call}/output",
+                    attempt=entry.attempts + 1,
+                    plain=plain,
+                    result=stored,
+                )
+            )
+            recorder.hold(_processed(seam, ctx, call, "value", stored))
         except (ModelRetry, ToolRetryError):
             raise
         except (Interrupt, Exception):

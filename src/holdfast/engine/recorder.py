@@ -25,6 +25,7 @@ from holdfast.engine.replay import Replay
 if TYPE_CHECKING:
     from holdfast.app import Task
     from holdfast.engine.gear import Gear
+    from holdfast.engine.late import Known
     from holdfast.store.claims import Claimed
     from holdfast.store.journal import ApprovalRow, Finish, RunJournal
     from holdfast.store.journal import Park as ParkRow
@@ -57,8 +58,8 @@ class Recorder:
         self._logs: dict[str, MessageLog] = {}
         self._messages: dict[str, ModelMessage] = {}
         self._fold_to = journal.folded_seq
-        self.unconfirmed: list[tuple[ev.ToolFinished, str, bytes]] = []
-        """Outcomes that are known and not yet committed: the fact, the idempotency key, the plain result."""
+        self.unconfirmed: list[Known] = []
+        """Outcomes of calls that are known and not yet committed."""
         self.closed: dict[str, Interrupt] = {}
         """Why no run whose scope begins so may go on: the call it belongs to was left, it may not have noticed."""
         self.interrupted: Interrupt | None = None
@@ -82,7 +83,7 @@ class Recorder:
         self.replay = Replay()
         for kept in (self._content, self._logs, self._messages):
             kept.clear()
-        self.unconfirmed.clear()
+        self.unconfirmed = []
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -141,8 +142,19 @@ class Recorder:
         return self.seal(json.dumps(text).encode("ascii"))
 
     def hold(self, *facts: ev.AnyEvent) -> None:
-        """Write facts that may wait a moment for the next intent."""
-        self.journal.hold(*self._opened(facts))
+        """Write facts that may wait a moment for the next intent.
+
+        Raises:
+            Interrupt: what was held before could not be written.
+        """
+        try:
+            self.journal.hold(*self._opened(facts))
+        except errors.HoldfastError as error:
+            raise self._stopped_by(error) from error
+
+    def know_outcome(self, known: Known) -> None:
+        """How a call ended is known from here on, whatever becomes of the run."""
+        self.unconfirmed = [*self.unconfirmed, known]
 
     async def record(self, *facts: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
         """Write facts; return the number of the last one when they are committed."""
@@ -212,20 +224,31 @@ class Recorder:
         return opened
 
     async def _append(self, *events: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
-        settled = len(self.unconfirmed)
+        before = self.unconfirmed
         try:
             seq = await self.journal.append(*self._opened(events), approvals=approvals, fold_to=self._fold_to)
-        except errors.RunLost as lost:
-            raise Lost(str(lost)) from lost
-        except errors.RunCancelling as cancelling:
-            raise Cancelling(str(cancelling)) from cancelling
-        except errors.RunHalted as halted:
-            raise Park(WaitingOn.HALT, str(halted)) from halted
-        except errors.OperatorError as away:
-            raise Away(away) from away
-        # Everything held before this append was committed with it.
-        del self.unconfirmed[:settled]
+        except errors.HoldfastError as error:
+            raise self._stopped_by(error) from error
+        # Everything held before this append was committed with it; another one may have been under way meanwhile.
+        if before:
+            self.unconfirmed = [known for known in self.unconfirmed if known not in before]
         return seq
+
+    def _stopped_by(self, error: errors.HoldfastError) -> BaseException:
+        """What an append that failed means to the agent."""
+        match error:
+            case errors.RunLost():
+                return Lost(str(error))
+            case errors.RunCancelling():
+                return Cancelling(str(error))
+            case errors.RunHalted():
+                return Park(WaitingOn.HALT, str(error))
+            case errors.OperatorError():
+                # What was to be written is missing: nothing may be begun on it, though the database be back at once.
+                self.stop = self.stop or Away(error)
+                return Away(error)
+            case _:
+                return error
 
     def key_of(self, scope: str, step: int, call: str) -> str:
         """The idempotency key of a call: the same in every attempt, on every machine."""

@@ -25,6 +25,25 @@ class Settled:
 
     result: Ref
     by: str
+    outcome: ev.Outcome = "value"
+    usage: ev.Usage | None = None
+    counted: bool | None = None
+    enqueued: Ref | None = None
+    emitted: Ref | None = None
+
+    @classmethod
+    def of(cls, resolved: ev.EffectResolved) -> Settled:
+        """What was said of an effect that is done."""
+        assert resolved.result is not None
+        return cls(
+            result=resolved.result,
+            by=resolved.by,
+            outcome=resolved.outcome or "value",
+            usage=resolved.usage,
+            counted=resolved.counted,
+            enqueued=resolved.enqueued,
+            emitted=resolved.emitted,
+        )
 
 
 async def recovered(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settled | None:
@@ -34,8 +53,7 @@ async def recovered(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Set
     if entry.resolved is not None:
         match entry.resolved.resolution:
             case "done":
-                assert entry.resolved.result is not None
-                return Settled(entry.resolved.result, entry.resolved.by)
+                return Settled.of(entry.resolved)
             case "fail_run":
                 raise Fail(f"{entry.resolved.by} failed the run: '{call.tool}' ({call.call}) was in doubt.")
             case "not_done":

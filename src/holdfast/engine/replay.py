@@ -90,7 +90,7 @@ class Replay:
             replay.add(seq, event)
         return replay
 
-    def add(self, seq: int, event: AnyEvent) -> None:  # noqa: C901, PLR0912 - one arm for each kind of event
+    def add(self, seq: int, event: AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm for each kind of event
         """Take in the next event."""
         match event:
             case ev.RunAccepted():
@@ -115,6 +115,9 @@ class Replay:
             case ev.OutputStarted():
                 output = self.outputs.setdefault((event.scope, event.step, event.call, False), OutputEntry())
                 output.started, output.attempts = event, event.attempt
+                effect = self._tool(event.scope, event.step, f"{event.call}/output", approved=False)
+                effect.in_doubt = effect.resolved = None
+                self._by_key[event.key] = effect
             case ev.OutputProcessed():
                 self.outputs.setdefault((event.scope, event.step, event.call, False), OutputEntry()).processed = event
             case ev.ApprovalAsked():
@@ -130,10 +133,8 @@ class Replay:
                 tool.in_doubt = event
                 self._by_key[event.key] = tool
             case ev.EffectResolved():
-                # That an effect happened cannot be unsaid: a person who answers "not done" a moment after the late
-                # report of the worker that did it would have it done twice.
                 tool = self.tool_of_key(event.key)
-                if tool is not None and (tool.resolved is None or tool.resolved.resolution != "done"):
+                if tool is not None and (tool.resolved is None or _outweighs(event, tool.resolved)):
                     tool.resolved = event
             case ev.MessageReceived():
                 self.messages.append((seq, event))
@@ -200,6 +201,13 @@ class Replay:
     def messages_after(self, heard: int) -> list[tuple[int, ev.MessageReceived]]:
         """Messages that people sent, by journal position, after the last one that was heard."""
         return [(seq, message) for seq, message in self.messages if seq > heard]
+
+
+def _outweighs(later: ev.EffectResolved, earlier: ev.EffectResolved) -> bool:
+    """Whether what was said last of an effect replaces what was said before."""
+    # That an effect happened cannot be unsaid: a person who answers "not done" a moment after the late report of the
+    # worker that did it would have it done twice. That an attempt came to nothing, a person who said "not done" knew.
+    return earlier.resolution != "done" and later.outcome in {None, "value"}
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -36,7 +36,9 @@ from holdfast.effects.declare import Effect, enter
 from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_args
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
+from holdfast.engine.emitted import Emitted, hear
 from holdfast.engine.errors import ArgumentsChanged
+from holdfast.engine.handlers import has_handlers, staying_out
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.model import JournaledModel
@@ -172,8 +174,10 @@ class Outer(AbstractCapability[Any]):
         try:
             return await tool_step(seam.recorder, found, lambda: handler(args), nested=outside)
         except ApprovalRequired as required:
-            # The question reaches the inbox now, while siblings go on; the run parks when they are done.
-            await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
+            # The question reaches the inbox now, while siblings go on; the run parks when they are done. A
+            # handler of the agent's own is asked before people are, and about all calls at once.
+            if not has_handlers(ctx, Outer | Inner):
+                await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
             raise
         finally:
             seam.subagents.leave(outside)
@@ -192,12 +196,26 @@ class Outer(AbstractCapability[Any]):
             return await handler(output)
         return await output_step(self._seam, ctx, output_context, output, handler)
 
+    # The framework's own durable capabilities are told of emitted events by the first of these two, and its
+    # capabilities that speak for the application emit by leave of the second. Public hooks come too late for both.
+
+    def _prepare_event_dispatch(self, ctx: RunContext[Any], event: AgentStreamEvent) -> None:
+        call = self._seam.calls.get((ctx.run_step, ctx.tool_call_id or ""))
+        if call is not None and isinstance(event, Emitted):
+            hear(call, event)
+
+    @property
+    def _emits_app_events(self) -> bool:
+        return True
+
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults | None:
-        """The decisions of people, once every call of the batch is decided; until then the run parks."""
+        """What the agent's handlers decide, then people, once every call is decided; until then the run parks."""
+        if staying_out.get():
+            return None
         try:
-            return await decide_batch(self._seam, ctx, requests)
+            return await decide_batch(self._seam, ctx, requests, handlers=has_handlers(ctx, Outer | Inner))
         except Interrupt as interrupt:
             self._seam.recorder.interrupted_by(interrupt)
             raise

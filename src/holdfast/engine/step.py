@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from operator import attrgetter, sub
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 from pydantic_ai.exceptions import (
@@ -39,12 +39,14 @@ from holdfast.engine.codec import (
     parse,
     same_structure,
 )
+from holdfast.engine.emitted import emit_again, emitted
 from holdfast.engine.enqueued import enqueue_again, enqueued_since, waiting
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
 from holdfast.engine.flight import StepInFlight, family
-from holdfast.engine.interrupt import Diverged, Interrupt, interrupt_in
+from holdfast.engine.interrupt import Away, Diverged, Interrupt, interrupt_in
+from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
-from holdfast.engine.recovery import in_doubt, recovered
+from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
 
 Perform = Callable[[], Awaitable[Any]]
@@ -81,7 +83,8 @@ async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nes
     try:
         entry = recorder.replay.tools.pop((*group, call.call, call.approved), None)
         if entry is not None and entry.finished is not None:
-            return _finished(recorder, call, entry.finished, nested)
+            _same_call(recorder, call, entry.finished)
+            return await _again(recorder, call, nested, entry.finished)
         return await _carried_out(recorder, call, entry or ToolEntry(), perform, nested)
     except Interrupt as interrupt:
         recorder.interrupted_by(interrupt)
@@ -104,8 +107,8 @@ async def _carried_out(recorder: Recorder, call: ToolCall, entry: ToolEntry, per
         settled = None if entry.started is None else await recovered(recorder, call, entry)
         if settled is None:
             return await _performed(recorder, call, flying, perform, nested)
-        await _end(recorder, call, flying, "value", settled.result, by=settled.by)
-        raise SkipToolExecution(load_result(recorder.content(settled.result), call.returns))
+        finished = await _settle(recorder, call, flying, settled)
+        return await _again(recorder, call, nested, finished)
     except (Interrupt, BaseExceptionGroup) as error:
         if (interrupt := interrupt_in(error)) is None:
             raise
@@ -143,19 +146,6 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
 # --- replay ------------------------------------------------------------------------------------------------------
 
 
-def _finished(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished, nested: Nested) -> Any:
-    """What the journal says came of the call, once more."""
-    _same_call(recorder, call, finished)
-    _use_again(nested.usage, finished.usage)
-    if finished.enqueued is not None:
-        enqueue_again(nested.context, recorder.content(finished.enqueued))
-    if finished.outcome == "value" and finished.counted is False:
-        return load_result(recorder.content(_ref(finished)), call.returns)
-    if finished.counted:
-        nested.usage.tool_calls += 1
-    return _replayed(recorder, call, finished)
-
-
 def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> None:
     place = f"call of '{call.tool}' ({call.call}) at step {call.step}"
     if (finished.tool, finished.schema) != (call.tool, call.schema):
@@ -169,6 +159,20 @@ def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) ->
         given = call.part.args_as_dict() if call.part is not None else None
         if not same_structure(only_given(recorded, given), only_given(found, given)):
             raise Diverged(place, {"arguments": recorded}, {"arguments": found})
+
+
+async def _again(recorder: Recorder, call: ToolCall, nested: Nested, finished: ev.ToolFinished) -> Any:
+    """What follows from an outcome that was recorded, by this worker or another."""
+    _use_again(nested.usage, finished.usage)
+    if finished.enqueued is not None:
+        enqueue_again(nested.context, recorder.content(finished.enqueued))
+    if finished.emitted is not None:
+        await emit_again(call, nested.context, recorder.content(finished.emitted))
+    if finished.outcome == "value" and finished.counted is False:
+        return load_result(recorder.content(_ref(finished)), call.returns)
+    if finished.counted:
+        nested.usage.tool_calls += 1
+    return _replayed(recorder, call, finished)
 
 
 def _replayed(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> Any:
@@ -217,20 +221,19 @@ async def _performed(
         stored, plain = _stored(recorder, call, result)
     except (ModelRetry, ToolRetryError, ValidationError) as retry:
         # The framework takes a validation error, too, for a request to try again.
-        await _end(recorder, call, flying, "retry", recorder.seal_text(_message(retry)))
+        await _end(recorder, call, flying, "retry", dump_json(_message(retry)))
         raise
     except (ToolFailed, ToolFailedError) as failed:
-        await _end(recorder, call, flying, "failed", recorder.seal_text(_message(failed)))
+        await _end(recorder, call, flying, "failed", dump_json(_message(failed)))
         raise
     except SkipToolExecution as skipped:
         stored, plain = _stored(recorder, call, skipped.result)
         call.attempt.counted = True  # by the framework, as soon as it sees this
-        await _end(recorder, call, flying, "value", stored, plain=plain)
+        await _end(recorder, call, flying, "value", plain, stored)
         raise
     except (ApprovalRequired, CallDeferred) as deferred:
         kind = "approval" if isinstance(deferred, ApprovalRequired) else deferred.kind
-        how = recorder.seal(dump_json({"kind": kind, "metadata": deferred.metadata}))
-        await _end(recorder, call, flying, "deferred", how)
+        await _end(recorder, call, flying, "deferred", dump_json({"kind": kind, "metadata": deferred.metadata}))
         raise
     except (ToolTimedOut, ResultNotStored) as unknown:
         if call.attempt.args is None or call.declaration.recovery is Recovery.PURE:
@@ -238,13 +241,13 @@ async def _performed(
             raise
         await in_doubt(recorder, call, str(unknown))
     except Exception as error:
-        if recorder.stop is not None:
+        if recorder.stop is not None and not isinstance(recorder.stop, Away):
             # It was told to stop: what it made of that is not how the call ended.
             raise recorder.stop from error
         await _failed(recorder, call, flying, error)
         raise
     else:
-        await _end(recorder, call, flying, "value", stored, usage=used, plain=plain)
+        await _end(recorder, call, flying, "value", plain, stored, usage=used)
         return result
 
 
@@ -317,8 +320,8 @@ def _stored(recorder: Recorder, call: ToolCall, result: Any) -> tuple[Ref, bytes
 
 async def _failed(recorder: Recorder, call: ToolCall, flying: StepInFlight, error: Exception) -> None:
     """The run will fail with this error, once the calls beside it are settled."""
-    content = recorder.seal(dump_json({"type": type(error).__qualname__, "message": str(error)}))
-    await _end(recorder, call, flying, "error", content)
+    plain = dump_json({"type": type(error).__qualname__, "message": str(error)})
+    await _end(recorder, call, flying, "error", plain)
     await recorder.flight.wait_for_siblings(flying)
 
 
@@ -326,37 +329,64 @@ async def _end(
     recorder: Recorder,
     call: ToolCall,
     flying: StepInFlight,
-    outcome: Literal["value", "retry", "failed", "error", "deferred"],
-    result: Ref,
+    outcome: ev.Outcome,
+    plain: bytes,
+    stored: Ref | None = None,
     *,
     usage: ev.Usage | None = None,
-    by: str | None = None,
-    plain: bytes | None = None,
 ) -> None:
+    """A call that was performed here has ended."""
     if call.part is None:
         counted = None
     elif outcome == "value":
-        counted = None if call.attempt.counted or by is not None else False
+        counted = None if call.attempt.counted else False
     else:
         counted = True if call.attempt.counted else None
+    known = Known(
+        key=call.key,
+        call=call.call,
+        attempt=call.attempt.number,
+        approved=call.approved,
+        plain=plain,
+        result=stored or recorder.seal(plain),
+        outcome=outcome,
+        usage=usage,
+        counted=counted,
+        enqueued=call.attempt.enqueued(),
+        emitted=emitted(recorder, call) if call.attempt.emitted else None,
+    )
+    recorder.know_outcome(known)
+    await _record(recorder, call, flying, known)
+
+
+async def _settle(recorder: Recorder, call: ToolCall, flying: StepInFlight, settled: Settled) -> ev.ToolFinished:
+    """A call that was begun earlier has ended, as somebody said."""
+    finished = await _record(recorder, call, flying, settled, by=settled.by)
+    if finished.outcome == "error":
+        await recorder.flight.wait_for_siblings(flying)
+    return finished
+
+
+async def _record(
+    recorder: Recorder, call: ToolCall, flying: StepInFlight, how: Known | Settled, *, by: str | None = None
+) -> ev.ToolFinished:
     fact = ev.ToolFinished(
         scope=call.scope,
         step=call.step,
         call=call.call,
         tool=call.tool,
-        outcome=outcome,
-        result=result,
+        outcome=how.outcome,
+        result=how.result,
         model_args=_model_args(recorder, call),
         schema=call.schema,
         approved=call.approved,
-        usage=usage,
+        usage=how.usage,
         latency_ms=flying.latency_ms,
         resolved_by=by,
-        counted=counted,
-        enqueued=call.attempt.enqueued(),
+        counted=how.counted,
+        enqueued=how.enqueued,
+        emitted=how.emitted,
     )
-    if plain is not None:
-        recorder.unconfirmed.append((fact, call.key, plain))
     recorder.gear.probe("outcome.before")
     # The last outcome of a turn rides with the next request's intent; one with a sibling under way does not wait.
     if recorder.flight.siblings(flying):
@@ -364,6 +394,7 @@ async def _end(
     else:
         recorder.hold(fact)
     recorder.gear.probe("outcome.after")
+    return fact
 
 
 def _model_args(recorder: Recorder, call: ToolCall) -> Ref:

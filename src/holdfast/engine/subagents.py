@@ -35,6 +35,7 @@ from holdfast.domain.state import WaitingOn
 from holdfast.engine.approvals import ask, shown_args
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
+from holdfast.engine.emitted import HeardContext
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Park
 from holdfast.engine.modelstep import ModelStep
@@ -339,6 +340,8 @@ class SubToolset(WrapperToolset[Any]):
         tool: ToolsetTool[Any],
     ) -> Any:
         from holdfast.engine.seam import perform_intent
+
+        ctx = HeardContext.of(ctx, call)
 
         async def perform() -> Any:
             await perform_intent(recorder, call, dump_args(tool_args))

@@ -15,6 +15,7 @@ from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services, Who
+from holdfast.service.session_history import check_history
 from holdfast.service.views import RunView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
@@ -56,6 +57,7 @@ async def start_run(
         TooLarge: the input is larger than the limit.
         IdempotencyConflict: the key was used with another request.
         NotFound: the session belongs to somebody else.
+        HistoryGone: retention dropped a part of the session.
     """
     registered = services.task(task)
     _check(priority, labels or {}, idempotency_key)
@@ -64,6 +66,8 @@ async def start_run(
     joined = None if session is None else await _session(services, who, session)
     subject = who.principal if joined is None else joined.subject
     key = await services.subject_key(who.tenant, subject)
+    if joined is not None:
+        await check_history(services, who, joined, key)
     sealed = key.seal(content)
     accepted = ev.RunAccepted(
         task=task,

@@ -31,6 +31,14 @@ _END_TITLES = {
 }
 
 
+def _fell_back(failed: list[ev.FailedAttempt], answered: str = "") -> str:
+    """Which models were tried in vain, and which answered in their place."""
+    if not failed:
+        return ""
+    tried = [f"{one.model} {f'failed ({one.error})' if one.outcome == 'error' else 'was rejected'}" for one in failed]
+    return ", ".join([*tried, f"{answered} answered"] if answered else tried)
+
+
 @dataclass(slots=True)
 class _Step:
     seq: int
@@ -167,11 +175,12 @@ class Story:
         step = self._resume(read, "model", f"asked {getattr(event, 'model', 'the model')}", key)
         if isinstance(event, ev.ModelResponded):
             step.end(at, "rejected" if event.retry else "answered", event.latency_ms)
+            step.why = _fell_back(event.failed, event.model)
             step.input_tokens, step.output_tokens = event.usage.input_tokens, event.usage.output_tokens
             del self._open[key]
         else:
             step.end(at, "will be tried again" if event.will_retry else "failed", event.latency_ms)
-            step.why = event.error
+            step.why = _fell_back(event.failed) or event.error
 
     def _call(
         self, read: ReadEvent, event: ev.ToolStarted | ev.ToolFinished | ev.OutputStarted | ev.OutputProcessed

@@ -20,7 +20,7 @@ from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from holdfast.domain.errors import SchemaMismatch
-from holdfast.store import roles
+from holdfast.store import pooler, roles
 from holdfast.store.errors import is_connection_lost, retryable, unavailable
 from holdfast.store.migrate import status_of
 from holdfast.store.query import query
@@ -74,6 +74,7 @@ class Database:
             DatabaseUnavailable: it cannot be reached, or refuses the login.
             RoleTooPowerful: the login could pass row level security.
             SchemaMismatch: the schema is not this code's.
+            UserError: the URL leads to a pooler by transaction, and the settings do not say so.
         """
         settings = query("session_settings") % round(statement_timeout_s * 1000) if prepared else b""
         db = cls(
@@ -85,6 +86,7 @@ class Database:
             max_size=max_size,
         )
         await db.check()
+        await db._check_pooler(listens_elsewhere=listen_url is not None)
         await db._pool.open()
         try:
             yield db
@@ -112,6 +114,13 @@ class Database:
             if is_connection_lost(error):
                 raise unavailable(error) from error
             raise
+
+    async def _check_pooler(self, *, listens_elsewhere: bool) -> None:
+        try:
+            async with await self.connect() as connection:
+                await pooler.check(connection, self, listens_elsewhere=listens_elsewhere)
+        except psycopg.OperationalError as error:
+            raise unavailable(error) from error
 
     async def connect(self) -> AsyncConnection[Any]:
         """A connection outside the pool, in autocommit; the caller closes it.
