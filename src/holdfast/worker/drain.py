@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from holdfast.observe.logs import logger
@@ -59,10 +59,10 @@ class Ending:
         self._timer.start()
 
     def _force(self, code: int) -> None:
+        self._worker.force()
         logger("worker").error(
             LogEvent.WORKER_FORCED, advice="The event loop did not let the worker end. Its runs are released."
         )
-        self._worker.force()
         end_process(code)
 
 
@@ -81,6 +81,7 @@ def ended_by_signals(worker: Worker, loop: asyncio.AbstractEventLoop, grace_s: f
 
 def end_process(code: int) -> None:
     """End the process now, whatever its threads do."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # broken or closed: no reason to stay
+            stream.flush()
     os._exit(code)
