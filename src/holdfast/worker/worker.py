@@ -129,7 +129,7 @@ class Worker:
             app=self._app,
             gear=self._gear,
             settings=self._settings,
-            verbs=LeaseVerbs(self._gear.db),
+            verbs=LeaseVerbs(self._gear.db, self._settings.lease_s),
             execute=self._execute,
         )
 
