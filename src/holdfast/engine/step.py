@@ -341,7 +341,8 @@ async def _end(
         counted=counted,
         enqueued=call.attempt.enqueued(),
     )
-    if plain is not None:
+    if plain is not None and call.declaration.recovery is not Recovery.DELEGATE:
+        # A delegate body may be entered again at any time, and only then is it known what its inner runs used.
         recorder.unconfirmed.append((fact, call.key, plain))
     recorder.gear.probe("outcome.before")
     # The last outcome of a turn rides with the next request's intent; one with a sibling under way does not wait.
