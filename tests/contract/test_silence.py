@@ -6,7 +6,6 @@ Each test lets one connection fall silent for good and leaves the way open for o
 import asyncio
 import socket
 import threading
-import time
 
 import psycopg
 import pytest
@@ -18,7 +17,7 @@ from holdfast.store import leases, pool
 from holdfast.store.errors import is_connection_lost
 from holdfast.store.hints import Hints
 from holdfast.store.pool import Database
-from holdfast.worker.lease import Lease
+from holdfast.worker.lease import Lease, now
 from holdfast.worker.stall import StallWatch
 from holdfast.worker.verbs import LeaseVerbs
 from support.journals import hold_run, keys, noted, open_journal
@@ -150,7 +149,7 @@ async def test_a_listener_that_fell_silent_is_made_again(db, proxy, heard_elsewh
 async def test_a_lease_is_renewed_on_another_connection_while_it_lasts(db, proxy):
     lease_s, renewed, lost, worker = 8.0, threading.Semaphore(0), list[str](), uuid7()
     watch = StallWatch(thread=threading.get_ident(), warn_s=3600, steps=tuple)
-    registered_at = time.monotonic()
+    registered_at = now()
     await leases.register_worker(db, worker, "h", 1, {"t": ["1"]}, lease_s)
     lease = Lease(
         verbs=LeaseVerbs(db, lease_s),

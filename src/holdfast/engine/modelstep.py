@@ -145,6 +145,7 @@ class ModelStep:
         """A request is on its way while the block runs; its failure is recorded."""
         recorder = self._recorder
         recorder.gear.probe("model.sending")
+        recorder.look()
         try:
             with recorder.flight.carrying(flying):
                 yield

@@ -36,6 +36,7 @@ from holdfast.effects.declare import Effect, enter
 from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_args
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
+from holdfast.engine.entering import looked_at
 from holdfast.engine.errors import ArgumentsChanged
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.model import JournaledModel
@@ -315,6 +316,8 @@ class GuardedToolset(WrapperToolset[Any]):
                 f"The arguments of '{name}' were changed after its intent was committed. Change arguments in a "
                 "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
             )
-        result = await super().call_tool(name, tool_args, ctx, tool)
+        look = self.seam.recorder.look
+        look()
+        result = await super().call_tool(name, tool_args, ctx, looked_at(tool, look))
         call.attempt.counted = True
         return result

@@ -45,7 +45,7 @@ class Tenure:
 
     Args:
         worker: the registered id.
-        registered_at: monotonic time before the registration was sent.
+        registered_at: what the lease's clock said before the registration was sent.
         execute: makes the execution of a claimed run.
     """
 
