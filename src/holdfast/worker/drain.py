@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from holdfast.worker.worker import Worker
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-FORCE_AFTER_S = 2.0
-"""How long past its grace period a drain may take before the process is ended."""
+FORCE_AFTER_S = 3.0
+"""How long past its grace period a drain may take before the process is ended. The worker itself waits 2 s by then."""
 END_AT_ONCE_S = 1.0
 
 _SIGNALLED = 128
