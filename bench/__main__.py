@@ -22,6 +22,7 @@ from rich.table import Table
 from bench.place import a_place
 from bench.row import Row
 from holdfast.observe.logs import set_up_logs
+from holdfast.worker.heap import settle_heap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     console = Console()
     set_up_logs("warning", "json")
+    settle_heap()  # as a worker's process does, here for what is measured beside it too
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows = runner.run(measure(given.only or PARTS, quick=given.quick, console=console))
     write(rows, given.results, quick=given.quick)

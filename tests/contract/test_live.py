@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.store.hints import Hints
@@ -206,6 +207,27 @@ async def test_connections_that_break_cost_nothing_but_time(publisher, api_db, k
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where usename = 'holdfast_worker' and datname = current_database()"
             )
+
+
+async def test_a_log_that_cannot_be_written_stops_no_publisher(publisher, api_db, key, database):
+    def broken(*_):
+        raise ValueError("I/O operation on closed file")
+
+    before = structlog.get_config()
+    structlog.configure(processors=[broken])
+    try:
+        live = publisher.open(DEFAULT_TENANT, RUN, key)
+        live.begin(3, 1)
+        with psycopg.connect(database.admin_url, autocommit=True) as admin:
+            admin.execute("alter table holdfast.live rename to elsewhere")
+            live.delta(0, "text", "said")
+            async with asyncio.timeout(DEADLINE_S):
+                while not publisher._failing:
+                    await asyncio.sleep(0.01)
+            admin.execute("alter table holdfast.elsewhere rename to live")
+        await settle(lambda: texts(api_db, key, [3]), {(3, 1, 0): "said"})
+    finally:
+        structlog.configure(**before)
 
 
 async def test_a_table_that_cannot_be_written_holds_nobody_up(publisher, api_db, key, database):

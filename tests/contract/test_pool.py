@@ -175,6 +175,37 @@ async def test_connections_that_were_cut_are_made_again(database, db):
         assert (await runs.get_run(db, TENANT, run)).id == run
 
 
+@pytest.mark.parametrize("turns", range(7))
+async def test_a_cancellation_that_comes_together_with_a_connection_is_not_lost(database, turns):
+    """A worker that is told to end just after its start cancels what waits for the first connections."""
+    begun, free = asyncio.Event(), asyncio.Event()
+    async with Database.open(database.url, role="worker", max_size=1) as db:
+
+        async def hold():
+            async with db.connection():
+                begun.set()
+                await free.wait()
+
+        async def work_on():
+            async with db.connection():
+                await asyncio.Event().wait()
+
+        holder = asyncio.create_task(hold())
+        await begun.wait()
+        waiter = asyncio.create_task(work_on())
+        while not db._pool._waiting:
+            await asyncio.sleep(0)
+        free.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiter.cancel()
+        await asyncio.wait([waiter], timeout=20)
+        assert waiter.cancelled()
+        await holder
+        async with db.connection():
+            pass
+
+
 async def test_a_signal_goes_in_once_though_connections_are_cut(database, db):
     run = await accept(db)
     for seq in (1, 2, 3):

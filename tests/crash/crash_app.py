@@ -40,6 +40,7 @@ def enter(tool: str, args: dict[str, Any], key: str | None = None) -> None:
     line = {
         "tool": tool,
         "key": key or current.key,
+        "attempt": current.attempt,
         "run": str(current.run),
         "args": args,
         "pid": os.getpid(),

@@ -50,6 +50,13 @@ def die_at(point: str, nth: int = 1) -> Callable[[str], None]:
 
 
 @dataclass
+class Lease:
+    """A lease that runs out when a test says so."""
+
+    expired: bool = False
+
+
+@dataclass
 class Lab:
     """One database, one app, any number of workers one after another."""
 
@@ -63,6 +70,8 @@ class Lab:
     run: UUID = field(default_factory=uuid4)
     points: list[str] = field(default_factory=list)
     writer_deadline_s: float = 30.0
+    lease: Lease = field(default_factory=Lease)
+    """That of the next worker."""
 
     @property
     def services(self) -> Services:
@@ -111,7 +120,7 @@ class Lab:
             free=[1] * len(tasks),
         )
         assert claimed.run == self.run
-        writer = JournalWriter(self.worker_db, deadline_s=self.writer_deadline_s)
+        writer = JournalWriter(self.worker_db, deadline_s=self.writer_deadline_s, probe=probe)
         await writer.start()
         live = LivePublisher(self.worker_db, self.hints)
         gear = Gear(
@@ -124,7 +133,8 @@ class Lab:
             probe=noting,
         )
         try:
-            yield Execution(app[claimed.task], claimed, gear)
+            self.lease = Lease()
+            yield Execution(app[claimed.task], claimed, gear, self.lease)
         finally:
             await gear.late.aclose()
             await live.aclose()

@@ -1,5 +1,6 @@
 """Sub-agents named by the task: their inner steps are journaled under the outer call, and not repeated."""
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -113,3 +114,35 @@ async def test_pitfall_8_parallel_runs_of_one_sub_agent_keep_their_own_scopes(ma
     assert {event.scope for event in await lab.of(ev.ModelRequested)} == {"", "1:a>inner#1/", "1:b>inner#1/"}
     [succeeded] = await lab.of(ev.RunSucceeded)
     assert succeeded.usage.requests == 4
+
+
+async def test_a_zombie_that_knows_what_a_delegate_call_came_to_leaves_its_usage_to_the_next_holder(make_lab):
+    """The next holder enters the body again and finds the inner steps done; a late report would count none of them."""
+    inner = Agent(scripted([("deep", {}, "d1")], "inner done"), name="inner")
+    outer = agent([("ask", {}, "o1")], "outer done")
+    entered, may_end = asyncio.Semaphore(0), asyncio.Event()
+
+    @inner.tool_plain
+    @effect.idempotent
+    async def deep() -> str:
+        return "deep"
+
+    @outer.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any]) -> str:
+        output = (await inner.run("sub", usage=ctx.usage)).output
+        entered.release()
+        await may_end.wait()
+        return output
+
+    lab = await make_lab(outer, agents=[inner])
+    await lab.start()
+    async with lab.worker() as zombie:
+        running = asyncio.create_task(zombie.run())
+        await entered.acquire()
+        async with lab.worker() as next_holder:
+            may_end.set()
+            assert await running == "lost"
+            assert await next_holder.run() == "finished"
+    [succeeded] = await lab.of(ev.RunSucceeded)
+    assert (succeeded.usage.requests, succeeded.usage.tool_calls) == (4, 2)

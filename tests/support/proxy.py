@@ -4,6 +4,7 @@
         async with Database.open(proxy.url, role="worker") as db: ...
         proxy.cut_reply(b"holdfast.append")     # the next such statement reaches the server, its reply is lost
         proxy.cut_request(b"holdfast.append")   # the next such statement never reaches the server
+        proxy.swallow(b"holdfast.append")       # the next connection that sends this falls silent, and stays open
         proxy.cut_all()                         # every connection, now
         proxy.refuse()                          # no new connections either ... until proxy.accept()
 
@@ -64,10 +65,12 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._cut_request: bytes | None = None
         self._cut_reply: bytes | None = None
+        self._swallow: bytes | None = None
         self._refusing = False
         self._holding = asyncio.Event()
         self._holding.set()
         self.cuts = Count()
+        self.swallowed = Count()
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -91,6 +94,13 @@ class Proxy:
     def cut_reply(self, marker: bytes) -> None:
         """Let the next request with `marker` through, and cut in place of its reply."""
         self._cut_reply = marker
+
+    def swallow(self, marker: bytes) -> None:
+        """Let the next connection that sends `marker` fall silent for good, from that request on: a way that is gone.
+
+        Neither side hears of it: what the client sends from then on is read and dropped.
+        """
+        self._swallow = marker
 
     def cut_all(self) -> None:
         """Cut every connection now."""
@@ -132,6 +142,12 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(_CHUNK_BYTES):
                 await self._holding.wait()
+                if self._swallow is not None and self._swallow in data:
+                    self._swallow = None
+                    await self.swallowed.add()
+                    while await reader.read(_CHUNK_BYTES):
+                        pass
+                    break
                 if self._cut_request is not None and self._cut_request in data:
                     self._cut_request = None
                     await self.cuts.add()

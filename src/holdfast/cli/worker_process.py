@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast.observe.logs import logger, set_up_logs
 from holdfast.observe.names import LogEvent
 from holdfast.worker.drain import end_process, ended_by_signals
+from holdfast.worker.heap import settle_heap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ async def _serve(settings: Settings, app: App, probe: Callable[[str], None] | No
     from holdfast.wiring import open_worker
 
     async with open_worker(settings, app, probe=probe) as worker:
+        settle_heap()
         with ended_by_signals(worker, asyncio.get_running_loop(), settings.grace_s):
             await worker.run()
 

@@ -28,6 +28,7 @@ from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.deps import dependencies
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.folding import fold
+from holdfast.engine.gear import Unending
 from holdfast.engine.history import session_history
 from holdfast.engine.interrupt import (
     Away,
@@ -52,12 +53,13 @@ from holdfast.store.journal import Park as ParkRow
 if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult
 
-    from holdfast.engine.gear import Gear
+    from holdfast.engine.gear import Gear, Lease
     from holdfast.store.claims import Claimed
     from holdfast.store.reader import StoredEvent
     from holdfast.store.vault import SubjectKey
 
 log = structlog.get_logger("holdfast.engine")
+_UNENDING = Unending()
 
 _TELL_S = 1.0
 """How long a run is kept for its late reports to be delivered. They go on without it."""
@@ -79,10 +81,11 @@ class _Again(Exception):
 class Execution:
     """Carries one claimed run. Made by the worker; its methods are called from the event loop's thread."""
 
-    def __init__(self, task: Task, claimed: Claimed, gear: Gear) -> None:
+    def __init__(self, task: Task, claimed: Claimed, gear: Gear, lease: Lease = _UNENDING) -> None:
         self._task = task
         self._claimed = claimed
         self._gear = gear
+        self._lease = lease
         self._recorder: Recorder | None = None
         self._key: SubjectKey | None = None
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
@@ -189,7 +192,7 @@ class Execution:
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}
         opening: list[ev.AnyEvent] = [] if held is not None else [self._claim_event()]
-        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening)
+        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening, self._lease)
         recorder.stop = self._stop
         previous, self._recorder = self._recorder, recorder
         if previous is not None:

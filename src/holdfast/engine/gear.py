@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 import uuid_utils.compat
@@ -28,6 +28,21 @@ def utc_now() -> datetime:
 
 def no_probe(_point: str) -> None:
     """Crash points are passed by."""
+
+
+class Lease(Protocol):
+    """The lease that runs are held under."""
+
+    @property
+    def expired(self) -> bool:
+        """Whether it has run out, by this machine's clock. Asked before every step, from any thread."""
+        ...
+
+
+class Unending:
+    """A lease that does not run out: of executions that nobody but the fence takes a run from."""
+
+    expired = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

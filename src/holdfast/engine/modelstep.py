@@ -187,6 +187,7 @@ class ModelStep:
             self.live.begin(seq, self.attempt)
             self.watched = True
         recorder.gear.probe("model.sending")
+        recorder.look()
         self._began = time.monotonic()
         flying = StepInFlight(
             what="model",

@@ -137,6 +137,7 @@ async def _begin(
         )
     )
     enter(Effect(key=key, attempt=entry.attempts + 1, run=recorder.claimed.run, tenant=recorder.claimed.tenant))
+    recorder.look()
     return None
 
 

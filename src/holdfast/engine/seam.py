@@ -37,6 +37,7 @@ from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_a
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
 from holdfast.engine.emitted import Emitted, hear
+from holdfast.engine.entering import looked_at
 from holdfast.engine.errors import ArgumentsChanged
 from holdfast.engine.handlers import has_handlers, staying_out
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
@@ -350,7 +351,9 @@ class GuardedToolset(WrapperToolset[Any]):
                 f"The arguments of '{name}' were changed after its intent was committed. Change arguments in a "
                 "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
             )
-        result = await self.wrapped.call_tool(name, tool_args, ctx, tool)
+        look = self.seam.recorder.look
+        look()
+        result = await self.wrapped.call_tool(name, tool_args, ctx, looked_at(tool, look))
         call.attempt.counted = True
         return result
 

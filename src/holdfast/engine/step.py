@@ -355,7 +355,9 @@ async def _end(
         enqueued=call.attempt.enqueued(),
         emitted=emitted(recorder, call) if call.attempt.emitted else None,
     )
-    recorder.know_outcome(known)
+    if call.declaration.recovery is not Recovery.DELEGATE:
+        # A delegate body may be entered again at any time, and only then is it known what its inner runs used.
+        recorder.know_outcome(known)
     await _record(recorder, call, flying, known)
 
 

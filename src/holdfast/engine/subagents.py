@@ -36,6 +36,7 @@ from holdfast.engine.approvals import ask, shown_args
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.emitted import HeardContext
+from holdfast.engine.entering import looked_at
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Park
 from holdfast.engine.modelstep import ModelStep
@@ -345,7 +346,8 @@ class SubToolset(WrapperToolset[Any]):
 
         async def perform() -> Any:
             await perform_intent(recorder, call, dump_args(tool_args))
-            return await super(SubToolset, self).call_tool(name, tool_args, ctx, tool)
+            recorder.look()
+            return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, recorder.look))
 
         nested = self.subagents.enter(call, ctx)
         try:

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
+
+
+class StandardError:
+    """Standard error as it is when a line is written, not when logs were set up: it may have been replaced since.
+
+    A line that cannot be written is dropped. Standard error may be closed, or a pipe that nobody reads any more; a
+    worker that then failed at saying that it lost its lease would go on with runs that are not its own.
+    """
+
+    def write(self, text: str) -> None:
+        """Write, or drop."""
+        with suppress(OSError, ValueError, AttributeError):  # broken; closed; there is none
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush, or let it be."""
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
 
 
 def set_up_logs(level: str = "info", format_: str = "auto") -> None:
@@ -41,7 +60,7 @@ def set_up_logs(level: str = "info", format_: str = "auto") -> None:
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", StandardError())),
         cache_logger_on_first_use=False,
     )
 

@@ -20,11 +20,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
-import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
-from holdfast.domain.errors import OperatorError
 from holdfast.store.hashing import StoredEvent
 from holdfast.store.query import query
 
@@ -250,18 +247,20 @@ class LivePublisher:
             try:
                 await self._publish_tenant(tenant, mine, over)
                 self._failing = False
-            except (OperatorError, psycopg.Error, PoolTimeout, OSError) as error:
-                self._failed(error, mine)
+            except Exception as error:  # noqa: BLE001 - whatever it is: a publisher that ended would be missed by nobody
                 self._gone += [entry for entry in gone if entry[0] == tenant]
+                self._failed(error, mine)
                 await asyncio.sleep(self._check_s)
 
     def _failed(self, error: Exception, lives: list[_Attempt]) -> None:
-        if not self._failing:
-            _log.warning("live_text_not_published", error=str(error), runs=len(lives))
-        self._failing = True
         for attempt in lives:
             attempt.republish()
             self.wake(attempt)
+        said, self._failing = self._failing, True
+        if not said:
+            # Last, and whatever becomes of it: where logs go is the process's own affair, and may be broken.
+            with suppress(Exception):
+                _log.warning("live_text_not_published", error=str(error), runs=len(lives))
 
     async def _publish_tenant(self, tenant: UUID, lives: list[_Attempt], over: list[tuple[UUID, int, int]]) -> None:
         clear = over + [cleared for attempt in lives for cleared in attempt.cleared()]

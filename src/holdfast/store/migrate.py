@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from holdfast.domain.errors import OperatorError, SchemaMismatch
+from holdfast.store.connection import with_bounds
 from holdfast.store.query import query
 
 LOGIN_ROLES = ("holdfast_worker", "holdfast_api")
@@ -71,7 +72,7 @@ def schema_status(url: str) -> SchemaStatus:
     Raises:
         psycopg.Error: the database cannot be reached or refuses the login.
     """
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(with_bounds(url), autocommit=True) as connection:
         return status_of(read_version(connection))
 
 
@@ -119,7 +120,8 @@ def _migrate_once(admin_url: str, passwords: Mapping[str, str]) -> SchemaStatus:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(admin_url), poolclass=NullPool)
+    bounded = with_bounds(admin_url)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(bounded), poolclass=NullPool)
     with engine.begin() as alchemy:
         connection = cast("psycopg.Connection[Any]", alchemy.connection.driver_connection)
         connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])

@@ -14,13 +14,13 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import AsyncCursor
 from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from holdfast.domain.errors import SchemaMismatch
 from holdfast.store import pooler, roles
+from holdfast.store.connection import Connection, ThreadConnection, with_bounds
 from holdfast.store.errors import is_connection_lost, retryable, unavailable
 from holdfast.store.migrate import status_of
 from holdfast.store.query import query
@@ -30,22 +30,36 @@ T = TypeVar("T")
 Role = Literal["worker", "api"]
 
 _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
+_ON_THE_WAY_S = 5.0
+"""How much longer than a statement may take its answer is waited for."""
 
 
 class Database:
     """Pooled connections of one login. Made by `Database.open`."""
 
     def __init__(
-        self, url: str, *, listen_url: str, prepared: bool, deadline_s: float, settings: bytes, max_size: int
+        self,
+        url: str,
+        *,
+        listen_url: str,
+        prepared: bool,
+        deadline_s: float,
+        silence_s: float,
+        settings: bytes,
+        max_size: int,
     ) -> None:
         self.url, self.listen_url, self.prepared = url, listen_url, prepared
         """With the user in them. `listen_url` reaches the server itself where `url` is a pooler's."""
-        self._deadline_s, self._settings = deadline_s, settings
-        self._pool = AsyncConnectionPool[AsyncConnection[Any]](
+        self._deadline_s, self._silence_s, self._settings = deadline_s, silence_s, settings
+        self._pool = AsyncConnectionPool[Connection](
             url,
+            connection_class=Connection,
             min_size=1,
             max_size=max_size,
             timeout=deadline_s,
+            # Its pauses between attempts double until it gives up and begins anew: kept short, so that a database that
+            # was away for long is found as soon as it is back.
+            reconnect_timeout=deadline_s,
             open=False,
             kwargs=self._options(),
             configure=self._configure,
@@ -68,7 +82,8 @@ class Database:
 
         A URL without a user logs in as `holdfast_<role>`. `prepared=False` is for a pooler that deals out sessions
         by transaction: no prepared statements and no session settings; then `listen_url` names the server itself.
-        `deadline_s` is how long verbs that are safe to repeat are repeated while the database is away.
+        `deadline_s` is how long verbs that are safe to repeat are repeated while the database is away;
+        `statement_timeout_s` how long the server may take for a statement: not answered soon after, it is lost.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, or refuses the login.
@@ -82,6 +97,7 @@ class Database:
             listen_url=in_role(listen_url or url, role),
             prepared=prepared,
             deadline_s=deadline_s,
+            silence_s=statement_timeout_s + _ON_THE_WAY_S,
             settings=settings,
             max_size=max_size,
         )
@@ -122,7 +138,7 @@ class Database:
         except psycopg.OperationalError as error:
             raise unavailable(error) from error
 
-    async def connect(self) -> AsyncConnection[Any]:
+    async def connect(self) -> Connection:
         """A connection outside the pool, in autocommit; the caller closes it.
 
         Raises:
@@ -130,13 +146,17 @@ class Database:
         """
         return await self._connect(self.url)
 
-    async def connect_listener(self) -> AsyncConnection[Any]:
+    async def connect_listener(self) -> Connection:
         """As `connect`, to the server itself: a LISTEN through a pooler hears nothing."""
         return await self._connect(self.listen_url)
 
-    def connect_sync(self) -> psycopg.Connection[Any]:
-        """As `connect`, for a thread of its own."""
-        connection = psycopg.connect(self.url, **self._options())
+    def connect_sync(self, *, silence_s: float | None = None) -> psycopg.Connection[Any]:
+        """As `connect`, for a thread of its own, which may have its own idea of how long an answer may take."""
+        options = self._options()
+        if silence_s is not None:
+            options["connect_timeout"] = max(2, round(silence_s))
+        connection = ThreadConnection.connect(self.url, **options)
+        connection.silence_s = silence_s or self._silence_s
         try:
             if self._settings:
                 connection.execute(self._settings)
@@ -146,18 +166,25 @@ class Database:
         return connection
 
     @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[AsyncConnection[Any], None]:
+    async def connection(self) -> AsyncGenerator[Connection, None]:
         """A pooled connection in autocommit, with no tenant: for the functions that cross tenants."""
-        async with self._pool.connection() as connection:
-            yield connection
+        task = asyncio.current_task()
+        assert task is not None
+        asked = task.cancelling()
+        try:
+            async with self._pool.connection() as connection:
+                _heed(task, asked)
+                yield connection
+        finally:
+            _heed(task, asked)
 
     @asynccontextmanager
-    async def tenant(self, tenant: UUID) -> AsyncGenerator[AsyncConnection[Any], None]:
+    async def tenant(self, tenant: UUID) -> AsyncGenerator[Connection, None]:
         """A transaction that sees this tenant's rows, committed at the end of the block.
 
         BEGIN and the setting travel as one message, so the scope costs no round trip of its own.
         """
-        async with self._pool.connection() as connection:
+        async with self.connection() as connection:
             try:
                 await connection.execute(query("begin_tenant") % str(tenant).encode())
                 yield connection
@@ -178,7 +205,7 @@ class Database:
 
         `tenant` scopes it; None is for functions that cross tenants.
         """
-        async with self._pool.connection() as connection:
+        async with self.connection() as connection:
             cursor = AsyncCursor(connection, row_factory=row_factory)
             if tenant is None:
                 await cursor.execute(query(name), parameters)
@@ -216,30 +243,34 @@ class Database:
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not a secret
             pause_s = min(2 * pause_s, _BACKOFF_MOST_S)
 
-    async def _connect(self, url: str) -> AsyncConnection[Any]:
-        connection = await AsyncConnection.connect(url, **self._options())
-        try:
-            await self._configure(connection)
-        except BaseException:  # cancelled too: a process that stops while it connects leaves nothing open
-            await connection.close()
-            raise
+    async def _connect(self, url: str) -> Connection:
+        connection = await Connection.connect(url, **self._options())
+        await self._configure(connection)
         return connection
 
     def _options(self) -> dict[str, Any]:
         return {"autocommit": True, "prepare_threshold": 5 if self.prepared else None}
 
-    async def _configure(self, connection: AsyncConnection[Any]) -> None:
-        if self._settings:
-            await connection.execute(self._settings)
+    async def _configure(self, connection: Connection) -> None:
+        connection.silence_s = self._silence_s
+        try:
+            if self._settings:
+                await connection.execute(self._settings)
+        except BaseException:  # cancelled too: a process that stops while it connects leaves nothing open
+            await connection.close()
+            raise
+
+
+def _heed(task: asyncio.Task[Any], asked: int) -> None:
+    """Let no cancellation be lost: the pool's waits swallow one that comes together with a connection.
+
+    They do on Python 3.11 (`asyncio.wait_for`), and where what was left open on a connection is rolled back. A loop
+    that is told to end would go on, and whoever waits for it with it.
+    """
+    if task.cancelling() > asked:
+        raise asyncio.CancelledError
 
 
 def in_role(url: str, role: Role) -> str:
-    """The conninfo of `url` with what it leaves open filled in: user, application name, time to connect."""
-    given = conninfo_to_dict(url)
-    defaults = {
-        "user": f"holdfast_{role}",
-        "application_name": f"holdfast {role}",
-        "connect_timeout": 10,
-        "keepalives_idle": 30,
-    }
-    return make_conninfo(url, **{name: value for name, value in defaults.items() if not given.get(name)})
+    """The conninfo of `url` with what it leaves open filled in: user, application name, bounds."""
+    return with_bounds(url, user=f"holdfast_{role}", application_name=f"holdfast {role}")

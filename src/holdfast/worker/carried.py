@@ -110,9 +110,11 @@ class Carried:
 
     def lose(self, why: str) -> None:
         """Stop every execution at once; none appends any more."""
-        for (run, _), execution in list(self._executions.items()):
-            self._log.warning(LogEvent.RUN_LOST, run=str(run), cause=why)
+        lost = list(self._executions.items())
+        for _, execution in lost:
             execution.lose(why)
+        for (run, _), _ in lost:
+            self._log.warning(LogEvent.RUN_LOST, run=str(run), cause=why)
 
     def drain(self) -> None:
         """Ask every execution to hand over at its next safe point."""

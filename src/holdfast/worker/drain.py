@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from holdfast.observe.logs import logger
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from holdfast.worker.worker import Worker
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-FORCE_AFTER_S = 2.0
-"""How long past its grace period a drain may take before the process is ended."""
+FORCE_AFTER_S = 3.0
+"""How long past its grace period a drain may take before the process is ended. The worker itself waits 2 s by then."""
 END_AT_ONCE_S = 1.0
 
 _SIGNALLED = 128
@@ -59,10 +59,10 @@ class Ending:
         self._timer.start()
 
     def _force(self, code: int) -> None:
+        self._worker.force()
         logger("worker").error(
             LogEvent.WORKER_FORCED, advice="The event loop did not let the worker end. Its runs are released."
         )
-        self._worker.force()
         end_process(code)
 
 
@@ -81,6 +81,7 @@ def ended_by_signals(worker: Worker, loop: asyncio.AbstractEventLoop, grace_s: f
 
 def end_process(code: int) -> None:
     """End the process now, whatever its threads do."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # broken or closed: no reason to stay
+            stream.flush()
     os._exit(code)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from queue import Empty, SimpleQueue
+from time import clock_gettime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 _RENEWALS_PER_LEASE = 3
 _RETRY_S = 0.25
+# It goes on while the machine sleeps, as the database's clock does. Where there is none such, the monotonic one.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def now() -> float:
+    """Seconds of the clock that leases are measured with on this side."""
+    return clock_gettime(_CLOCK)
 
 
 class Verbs(Protocol):
@@ -51,7 +59,7 @@ class Lease:
         verbs: how the database is spoken to.
         worker: the id that was registered.
         lease_s: what it was registered with.
-        registered_at: monotonic time *before* the registration was sent.
+        registered_at: what `now` said *before* the registration was sent.
         watch: says whether the event loop's state allows a renewal.
         holding: the runs this process carries; called from the thread.
         renewed: told of each renewal, in the thread.
@@ -72,7 +80,7 @@ class Lease:
     ) -> None:
         self._verbs, self._worker, self._lease_s, self._watch = verbs, worker, lease_s, watch
         self._holding, self._renewed, self._lost = holding, renewed, lost
-        self._confirmed = registered_at
+        self._until = registered_at + lease_s
         self._due = registered_at + lease_s / _RENEWALS_PER_LEASE
         self._connection: psycopg.Connection[Any] | None = None
         self._failing = False
@@ -88,7 +96,7 @@ class Lease:
     @property
     def expired(self) -> bool:
         """Whether no renewal was confirmed within the lease. Safe from any thread."""
-        return time.monotonic() - self._confirmed >= self._lease_s
+        return clock_gettime(_CLOCK) >= self._until
 
     def end(self, *, leave: bool) -> None:
         """Stop renewing; with `leave`, give all runs back and forget the worker. Returns at once."""
@@ -120,11 +128,11 @@ class Lease:
         if self.expired:
             self._lost(f"no renewal was confirmed for {self._lease_s:g} s")
             return True
-        return allowed and time.monotonic() >= self._due and self._renew()
+        return allowed and now() >= self._due and self._renew()
 
     def _renew(self) -> bool:
         """Renew once; whether the lease is gone."""
-        sent = time.monotonic()
+        sent = now()
         self._due = sent + _RETRY_S
         try:
             renewal = self._verbs.renew(self._connected(), self._worker, self._holding())
@@ -138,7 +146,7 @@ class Lease:
         if not renewal.ok:
             self._lost("the database says that it has expired")
             return True
-        self._confirmed, self._due = sent, sent + self._lease_s / _RENEWALS_PER_LEASE
+        self._until, self._due = sent + self._lease_s, sent + self._lease_s / _RENEWALS_PER_LEASE
         self._renewed(renewal)
         return False
 

@@ -45,7 +45,7 @@ class Tenure:
 
     Args:
         worker: the registered id.
-        registered_at: monotonic time before the registration was sent.
+        registered_at: what the lease's clock said before the registration was sent.
         execute: makes the execution of a claimed run.
     """
 
@@ -225,11 +225,12 @@ class Tenure:
     def _lose(self, why: str) -> None:
         if self._lost is None:
             self._lost = why
-            self._log.error(LogEvent.LEASE_LOST, cause=why, runs=len(self.carried.holding))
-            # Now, not when the jobs beside it have ended: until then an execution would go on dispatching.
+            # Now, not when the jobs beside it have ended, nor after a line is written to a log that may be slow or
+            # broken: until then an execution would go on dispatching.
             self.carried.lose(why)
             self._given_up.set()
             self._over.set()
+            self._log.error(LogEvent.LEASE_LOST, cause=why, runs=len(self.carried.holding))
 
     def _in_loop(self, act: Callable[[T], None]) -> Callable[[T], None]:
         def call(value: T) -> None:

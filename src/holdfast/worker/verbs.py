@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from holdfast.store.leases import Renewal
     from holdfast.store.pool import Database
 
+_TRIES_PER_LEASE = 4
+_SILENCE_LEAST_S = 1.0
+
 
 class LeaseVerbs:
     """The store's verbs on a lease."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, lease_s: float) -> None:
         self._db = db
+        self._silence_s = max(_SILENCE_LEAST_S, lease_s / _TRIES_PER_LEASE)
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A connection for the calling thread alone."""
-        return self._db.connect_sync()
+        """A connection for the calling thread alone. One that stays silent is given up in time for another."""
+        return self._db.connect_sync(silence_s=self._silence_s)
 
     def renew(self, connection: psycopg.Connection[Any], worker: UUID, holding: Sequence[UUID]) -> Renewal:
         """`renew_lease`."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from typing import TYPE_CHECKING
 
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
 from holdfast.store.leases import register_worker
+from holdfast.worker.lease import now
 from holdfast.worker.patience import patiently
 from holdfast.worker.tenure import Tenure
 from holdfast.worker.verbs import LeaseVerbs
@@ -109,7 +109,7 @@ class Worker:
 
         async def register() -> tuple[UUID, float]:
             # A new id for each attempt: one whose reply was lost may have been registered.
-            worker, registered_at = self._gear.new_id(), time.monotonic()
+            worker, registered_at = self._gear.new_id(), now()
             await register_worker(
                 self._gear.db, worker, socket.gethostname(), os.getpid(), serves, self._settings.lease_s
             )
@@ -129,7 +129,7 @@ class Worker:
             app=self._app,
             gear=self._gear,
             settings=self._settings,
-            verbs=LeaseVerbs(self._gear.db),
+            verbs=LeaseVerbs(self._gear.db, self._settings.lease_s),
             execute=self._execute,
         )
 
@@ -143,4 +143,5 @@ class Worker:
     def _execution(self, task: Task, claimed: Claimed) -> Carrying:
         from holdfast.engine.execution import Execution
 
-        return Execution(task, claimed, self._gear)
+        assert self._tenure is not None
+        return Execution(task, claimed, self._gear, self._tenure.lease)

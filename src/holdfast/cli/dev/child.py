@@ -75,7 +75,8 @@ class Child:
             return
         self._say(f"ended with {code}; starting again")
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._again.wait(), _AGAIN_S)
+            async with asyncio.timeout(_AGAIN_S):
+                await self._again.wait()
 
     def _say(self, text: str) -> None:
         err().print(f"{self._name}: {text}", markup=False, style="bold")

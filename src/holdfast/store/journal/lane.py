@@ -14,10 +14,8 @@ is executed after all. Then the fence refuses this holder's next append, and it 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from holdfast.store.errors import is_connection_lost, is_retryable
 from holdfast.store.journal.fate import read_fates
@@ -25,8 +23,7 @@ from holdfast.store.journal.statement import Answer, answers, parameters
 from holdfast.store.journal.wire import Wire
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection
-
+    from holdfast.store.connection import Connection
     from holdfast.store.journal.member import Member
     from holdfast.store.journal.writer import JournalWriter
     from holdfast.store.pool import Database
@@ -40,7 +37,7 @@ class Lane:
 
     def __init__(self, writer: JournalWriter, db: Database) -> None:
         self._writer, self._db = writer, db
-        self._connection: AsyncConnection[Any] | None = None
+        self._connection: Connection | None = None
         self._wire: Wire | None = None
 
     async def connect(self) -> Wire:
@@ -95,7 +92,10 @@ class Lane:
             return
 
     async def _send(self, batch: list[Member]) -> list[Answer]:
-        wire = self._wire or await self.connect()
+        wire = self._wire
+        if wire is None:
+            async with asyncio.timeout(self._writer.deadline_s):
+                wire = await self.connect()
         arguments = parameters(batch)
         probe = self._writer.probe
         if probe is not None:
@@ -185,6 +185,5 @@ class Lane:
 
     def _cut(self) -> None:
         # A server that never answers: ending the socket turns the wait into a lost connection.
-        if self._connection is not None and not self._connection.closed:
-            with socket.socket(fileno=os.dup(self._connection.fileno())) as twin, suppress(OSError):
-                twin.shutdown(socket.SHUT_RDWR)
+        if self._connection is not None:
+            self._connection.cut()

@@ -106,12 +106,23 @@ class Wire:
             if self._unsent:
                 self._flush()
             if self._pgconn.is_busy():
+                self._loop.call_soon(self._hear_on)
                 return
         except psycopg.Error as error:
             self._fail(error)
             return
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
+
+    def _hear_on(self) -> None:
+        """Put the socket under watch anew: there is more to come.
+
+        uvloop gives up a descriptor for good when it reports an error, and says nothing of it. A server that died with
+        a request unread leaves both behind, half an answer and an error: the half was read, the error never heard.
+        """
+        if self._open:
+            self._loop.remove_reader(self._socket)
+            self._loop.add_reader(self._socket, self._arrived)
 
     def _flush(self) -> None:
         if not self._open:

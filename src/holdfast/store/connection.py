@@ -1,0 +1,104 @@
+"""Connections on which no wait is without end, though the other side vanish without a word.
+
+Three bounds, each for what the others do not see. *Connecting* takes `connect_timeout` at most. A machine or a way that
+is gone is noticed by the *kernel*, by probes and unacknowledged bytes, in about 25 s. A peer that still acknowledges
+and never answers, as a stopped server or a proxy that lost its other half does, is noticed *here*: a statement whose
+answer takes longer than the server itself may take for it has no answer any more, and the socket is shut down. Whoever
+waits then sees a lost connection, which all of the store knows how to deal with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
+
+RV = TypeVar("RV")
+
+SILENCE_S = 65.0
+"""How long a statement may go unanswered, where nothing else was said."""
+
+_LOOK_S = 0.1
+_BOUNDS = {
+    "connect_timeout": 10,
+    # Of an idle connection: a probe after 10 s of silence, given up 15 s later.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    # Of one that has something to send, in milliseconds: probes wait for it.
+    "tcp_user_timeout": 25_000,
+}
+
+
+def with_bounds(url: str, **defaults: Any) -> str:
+    """The conninfo of `url`, with these defaults and the bounds that the kernel keeps, where it does not say itself."""
+    given = conninfo_to_dict(url)
+    wanted = {**_BOUNDS, **defaults}
+    return make_conninfo(url, **{name: value for name, value in wanted.items() if not given.get(name)})
+
+
+class Connection(AsyncConnection[Any]):
+    """A connection of the event loop's. Every wait of psycopg's passes by `wait`."""
+
+    silence_s = SILENCE_S
+
+    async def wait(self, gen: PQGen[RV], interval: float = _LOOK_S, timeout: float | None = None) -> RV:  # noqa: ASYNC109 - as psycopg has it
+        """As psycopg's, no longer than `silence_s`.
+
+        Raises:
+            psycopg.OperationalError: there was no answer.
+        """
+        watch = asyncio.get_running_loop().call_later(self.silence_s, self.cut)
+        try:
+            if timeout is None:
+                return await super().wait(gen, interval)
+            return await super().wait(gen, interval, timeout)
+        finally:
+            watch.cancel()
+
+    def cut(self) -> None:
+        """End the socket: whatever waits for it finds a lost connection."""
+        if not self.closed:
+            # By a descriptor of our own: libpq closes its own when it comes to it, and nobody else may.
+            with socket.socket(fileno=os.dup(self.fileno())) as twin, suppress(OSError):
+                twin.shutdown(socket.SHUT_RDWR)
+
+
+class ThreadConnection(psycopg.Connection[Any]):
+    """A connection of a thread of its own."""
+
+    silence_s = SILENCE_S
+
+    def wait(self, gen: PQGen[RV], interval: float = _LOOK_S, timeout: float | None = None) -> RV:
+        """As psycopg's, no longer than `silence_s`. The connection is of no use after that; close it.
+
+        Raises:
+            psycopg.OperationalError: there was no answer.
+        """
+        bounded = _until(monotonic() + self.silence_s, gen)
+        if timeout is None:
+            return super().wait(bounded, interval)
+        return super().wait(bounded, interval, timeout)
+
+
+def _until(deadline: float, gen: PQGen[RV]) -> PQGen[RV]:
+    """`gen`, given up at the first look after the deadline that finds nothing."""
+    try:
+        state = next(gen)
+        while True:
+            ready = yield state
+            if not ready and monotonic() >= deadline:
+                raise psycopg.OperationalError("the server did not answer in time")
+            state = gen.send(ready)
+    except StopIteration as ended:
+        return ended.value

@@ -1,0 +1,185 @@
+"""After a run is known to be lost, nothing of it is entered or sent: whatever was announced, in whatever thread."""
+
+import asyncio
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.capabilities import UseThreadExecutor
+from pydantic_ai.messages import ModelMessage
+from tests.engine.agents import agent, scripted
+from tests.engine.lab import Lab
+
+from holdfast import effect
+from holdfast.domain import events as ev
+
+TOOLS = [("step", {"i": 0}, "a"), ("plain", {"i": 1}, "b"), ("step", {"i": 2}, "c")]
+
+
+class Entered:
+    """What has been entered or sent, in order."""
+
+    def __init__(self) -> None:
+        self.things: list[str] = []
+
+    def note(self, thing: str) -> None:
+        self.things.append(thing)
+
+
+def asking(entered: Entered, *script: Any) -> Any:
+    """A model that notes each request."""
+
+    def noted(turn: Any) -> Any:
+        def said(_: list[ModelMessage]) -> Any:
+            entered.note("model")
+            return turn
+
+        return said
+
+    return scripted(*map(noted, script))
+
+
+def working(entered: Entered, **options: Any) -> Agent[Any, Any]:
+    made = Agent(asking(entered, TOOLS, [("ask", {}, "e")], "done"), **options)
+
+    @made.tool_plain
+    @effect.pure
+    async def step(i: int) -> str:
+        entered.note(f"step {i}")
+        return f"step {i}"
+
+    @made.tool_plain
+    @effect.pure
+    def plain(i: int) -> str:
+        entered.note(f"plain {i}")
+        return f"plain {i}"
+
+    inner = Agent(asking(entered, [("deep", {}, "d1"), ("deep_plain", {}, "d2")], "inner done"), name="inner")
+
+    @inner.tool_plain
+    @effect.pure
+    async def deep() -> str:
+        entered.note("deep")
+        return "deep"
+
+    @inner.tool_plain
+    @effect.pure
+    def deep_plain() -> str:
+        entered.note("deep plain")
+        return "deep plain"
+
+    @made.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any]) -> str:
+        return (await inner.run("sub", usage=ctx.usage)).output
+
+    made.inner = inner
+    return made
+
+
+class Loss:
+    """The run is lost the nth time a point is passed: the execution is told, or its lease runs out."""
+
+    def __init__(self, lab: Lab, entered: Entered, point: str, nth: int, *, told: bool) -> None:
+        self._lab, self._entered, self._point, self._left, self._told = lab, entered, point, nth, told
+        self.execution: Any = None
+        self.before: list[str] | None = None
+        """What was entered by then."""
+
+    def __call__(self, passed: str) -> None:
+        self._left -= passed == self._point
+        if self._left or self.before is not None:
+            return
+        self.before = [*self._entered.things]
+        if self._told:
+            self.execution.lose("the lease has expired")
+        else:
+            self._lab.lease.expired = True
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "by its clock"])
+@pytest.mark.parametrize(
+    "point", ["intent.before", "append.after_commit", "intent.after", "tool.entering", "model.sending"]
+)
+async def test_nothing_is_entered_once_the_run_is_lost(make_lab, point, told):
+    """At every passing of each point from intent to effect; after a commit, its answer comes in the same turn."""
+    for nth in itertools.count(1):
+        entered = Entered()
+        made = working(entered)
+        lab = await make_lab(made, agents=[made.inner])
+        await lab.start()
+        loss = Loss(lab, entered, point, nth, told=told)
+        async with lab.worker(probe=loss) as loss.execution:
+            ended = await loss.execution.run()
+        if loss.before is None:
+            assert ended == "finished"
+            assert nth > 5
+            return
+        if ended == "finished":  # it was lost at its very last commit
+            assert point == "append.after_commit"
+            continue
+        assert ended == "lost"
+        assert sorted(entered.things) == sorted(loss.before)
+        if nth == 1:
+            assert await lab.work() == "finished"
+
+
+class Late(ThreadPoolExecutor):
+    """A busy pool: what is queued begins when something else has happened."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.meanwhile = lambda: None
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        def begun() -> Any:
+            self.meanwhile()
+            return function(*args, **kwargs)
+
+        return super().submit(begun)
+
+
+@pytest.mark.parametrize("how", ["told", "by its clock"])
+@pytest.mark.parametrize("inside", [False, True], ids=["its own", "a sub-agent's"])
+async def test_a_tool_that_stands_in_a_threads_queue_is_not_entered_when_its_turn_comes(make_lab, how, inside):
+    entered = list[str]()
+    with Late() as late:
+        tools = Agent(
+            scripted([("plain", {}, "a")], "inner done"), name="inner", capabilities=[UseThreadExecutor(late)]
+        )
+
+        @tools.tool_plain
+        @effect.once
+        def plain() -> str:
+            entered.append(effect.key())
+            return "entered"
+
+        outer = agent([("ask", {}, "o")], "done")
+
+        @outer.tool
+        @effect.delegate
+        async def ask(ctx: RunContext[Any]) -> str:
+            return (await tools.run("sub", usage=ctx.usage)).output
+
+        lab = await (make_lab(outer, agents=[tools]) if inside else make_lab(tools))
+        await lab.start()
+        async with lab.worker() as execution:
+            loop = asyncio.get_running_loop()
+
+            def lose() -> None:
+                # Told, the execution stops waiting for the thread, which nobody stops: its first look must.
+                if how == "told":
+                    asyncio.run_coroutine_threadsafe(told(), loop).result()
+                else:
+                    lab.lease.expired = True
+
+            async def told() -> None:
+                execution.lose("the lease has expired")
+
+            late.meanwhile = lose
+            assert await execution.run() == "lost"
+        late.meanwhile = lambda: None
+    assert entered == []
+    assert await lab.of(ev.ToolStarted)
