@@ -216,6 +216,19 @@ class Database:
                 await cursor.execute(query(name), parameters)
             return await cursor.fetchall()
 
+    @asynccontextmanager
+    async def cursors(
+        self, tenant: UUID, *queries: tuple[str, dict[str, Any]]
+    ) -> AsyncGenerator[list[AsyncCursor[tuple[Any, ...]]], None]:
+        """The answers of named queries that go out together: one transaction in a tenant's scope, one round trip."""
+        async with self._pool.connection() as connection:
+            cursors = [connection.cursor(binary=True, row_factory=tuple_row) for _ in queries]
+            async with connection.pipeline():
+                await connection.execute(query("set_tenant"), {"tenant": str(tenant)})
+                for cursor, (name, parameters) in zip(cursors, queries, strict=True):
+                    await cursor.execute(query(name), parameters)
+            yield cursors
+
     async def value(self, name: str, parameters: dict[str, Any], *, tenant: UUID | None = None) -> Any:
         """The one value that a named query answers with. For queries that are safe to repeat; raises as `repeat`."""
         rows = await self.repeat(lambda: self.fetch(tenant, name, parameters))

@@ -1,6 +1,6 @@
 """Reading journals and content, in the scope of one tenant, as either login.
 
-A run is read in two round trips, one for its events and one for its content; a huge one in pages. Rows are
+A run is read in one round trip, its events and its content together; a huge one in pages. Rows are
 turned into Python in slices with the event loop given its turn between them: nobody else waits for a long
 journal to be read.
 """
@@ -53,11 +53,20 @@ class RunReader:
         Raises:
             ContentDamaged: a piece of content does not open.
         """
-        content = dict[Ref, bytes]()
-        async with self._db.tenant(tenant) as connection:
-            events = [event async for event in self._events(connection, tenant, run)]
-            async for digest, body in self._pages(connection, "read_run_blobs", {"tenant": tenant, "run": run}, b""):
-                content[Ref(digest.hex())] = key.open(digest, body)
+        named = {"tenant": tenant, "run": run, "limit": self._page_rows}
+        first = ("read_events", {**named, "after": 0}), ("read_run_blobs", {**named, "after": b""})
+        async with self._db.cursors(tenant, *first) as (of_events, of_blobs):
+            events = [StoredEvent(tenant, run, *row) async for row in _in_slices(of_events)]
+            content = {Ref(digest.hex()): key.open(digest, body) async for digest, body in _in_slices(of_blobs)}
+        if len(events) == self._page_rows:
+            events += await self.journal(tenant, run, after=events[-1].seq)
+        if len(content) == self._page_rows:
+            async with self._db.tenant(tenant) as connection:
+                after = bytes.fromhex(max(content))
+                async for digest, body in self._pages(
+                    connection, "read_run_blobs", {"tenant": tenant, "run": run}, after
+                ):
+                    content[Ref(digest.hex())] = key.open(digest, body)
         return Recorded(events, content)
 
     async def journal(self, tenant: UUID, run: UUID, *, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
@@ -138,6 +147,8 @@ async def _in_slices(cursor: Any) -> AsyncIterator[tuple[Any, ...]]:
     while rows := await cursor.fetchmany(_SLICE_ROWS):
         for row in rows:
             yield row
+        if len(rows) < _SLICE_ROWS:
+            return
         await asyncio.sleep(0)
 
 
