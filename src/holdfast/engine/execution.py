@@ -20,16 +20,15 @@ import holdfast
 from holdfast.app import RunScope, Task
 from holdfast.domain import errors
 from holdfast.domain import events as ev
-from holdfast.domain.ids import Ref
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.engine import ending
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.deps import dependencies
 from holdfast.engine.flight import StepInFlight
-from holdfast.engine.folding import fold
 from holdfast.engine.gear import Unending
 from holdfast.engine.history import session_history
+from holdfast.engine.inbox import Inbox
 from holdfast.engine.interrupt import (
     Away,
     Cancelling,
@@ -46,7 +45,6 @@ from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.seam import Seam
 from holdfast.engine.subagents import SubAgents
-from holdfast.store.inbox import Signal, read_inbox
 from holdfast.store.journal import ApprovalRow, Finish
 from holdfast.store.journal import Park as ParkRow
 
@@ -90,7 +88,7 @@ class Execution:
         self._key: SubjectKey | None = None
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
         self._stop: Interrupt | None = None
-        self._noticed = asyncio.Event()
+        self._inbox = Inbox(gear.db, claimed)
 
     # --- what the worker may say -------------------------------------------------------------------------------
 
@@ -101,7 +99,7 @@ class Execution:
 
     def notice(self) -> None:
         """The inbox holds something new."""
-        self._noticed.set()
+        self._inbox.notice()
 
     def lose(self, why: str) -> None:
         """The lease is gone: stop at once, append nothing more."""
@@ -198,7 +196,7 @@ class Execution:
         if previous is not None:
             recorder.leaving = previous.leaving
         if journal.inbox_seq > journal.folded_seq or held is not None:
-            await self._fold(recorder)
+            await self._inbox.fold(recorder, key)
         recorder.news = False
         return recorder
 
@@ -211,33 +209,6 @@ class Execution:
             rewound=self._claimed.rewound,
         )
 
-    async def _fold(self, recorder: Recorder) -> list[ev.AnyEvent]:
-        """Fold what the inbox holds into the journal. Committed when this returns."""
-        self._noticed.clear()
-        claimed = self._claimed
-        signals = await read_inbox(self._gear.db, claimed.tenant, claimed.run, after=recorder.journal.folded_seq)
-        if not signals:
-            return []
-
-        def seal(plain: bytes) -> Ref:
-            ref = recorder.seal(plain)
-            recorder.know(ref, plain)
-            return ref
-
-        events = fold(signals, recorder.replay, self._plain, seal)
-        recorder.behind = bool(events)
-        seq = await recorder.fold(events, signals[-1].seq)
-        for offset, event in enumerate(events):
-            recorder.replay.add(seq - len(events) + 1 + offset, event)
-        recorder.behind, recorder.news = False, recorder.news or bool(events)
-        return events
-
-    def _plain(self, signal: Signal) -> bytes | None:
-        if signal.content is None or signal.digest is None:
-            return None
-        assert self._key is not None
-        return self._key.open(signal.digest, signal.content)
-
     def _older_library(self, recorder: Recorder) -> str | None:
         written, mine = recorder.replay.library, pydantic_ai.__version__
         if not ending.is_older(mine, written):
@@ -249,7 +220,9 @@ class Execution:
 
     async def _drive(self, recorder: Recorder) -> tuple[AgentRunResult[Any], bytes]:
         """Run the agent to its end, in a task of its own so that it can be interrupted."""
-        watch = asyncio.create_task(self._watch_inbox(recorder), name=f"inbox {self._claimed.run}")
+        assert self._key is not None
+        watching = self._inbox.watch(recorder, self._key, self._interrupt)
+        watch = asyncio.create_task(watching, name=f"inbox {self._claimed.run}")
         self._agent = asyncio.create_task(self._turns(recorder), name=f"run {self._claimed.run}")
         if self._stop is not None:
             self._agent.cancel()
@@ -320,24 +293,6 @@ class Execution:
                 if not messages:
                     return result
                 prompt, history = "\n\n".join(map(str, messages)), result.all_messages()
-
-    async def _watch_inbox(self, recorder: Recorder) -> None:
-        """Fold in what arrives while the agent works, and stop it where that says so."""
-        while True:
-            await self._noticed.wait()
-            try:
-                folded = await self._fold(recorder)
-            except (errors.RunLost, Lost) as lost:
-                self._interrupt(Lost(str(lost)))
-                return
-            except errors.HoldfastError as error:
-                log.warning("inbox_unread", run=str(self._claimed.run), error=str(error))
-                await asyncio.sleep(1)
-                self._noticed.set()
-                continue
-            if any(isinstance(event, ev.CancelRequested) for event in folded):
-                self._interrupt(Cancelling("cancellation was asked for"))
-                return
 
     # --- the ends ----------------------------------------------------------------------------------------------
 

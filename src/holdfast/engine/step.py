@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from operator import attrgetter, sub
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -48,6 +47,7 @@ from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
+from holdfast.engine.usage import usage_now, use_again, used_since
 
 Perform = Callable[[], Awaitable[Any]]
 
@@ -163,7 +163,7 @@ def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) ->
 
 async def _again(recorder: Recorder, call: ToolCall, nested: Nested, finished: ev.ToolFinished) -> Any:
     """What follows from an outcome that was recorded, by this worker or another."""
-    _use_again(nested.usage, finished.usage)
+    use_again(nested.usage, finished.usage)
     if finished.enqueued is not None:
         enqueue_again(nested.context, recorder.content(finished.enqueued))
     if finished.emitted is not None:
@@ -209,7 +209,7 @@ async def _performed(
     perform: Perform,
     nested: Nested,
 ) -> Any:
-    alone, before = not recorder.flight.siblings(flying), _usage_now(nested.usage)
+    alone, before = not recorder.flight.siblings(flying), usage_now(nested.usage)
     call.attempt.enqueued = partial(enqueued_since, recorder, call, nested.context, waiting(nested.context))
     arrivals = recorder.flight.arrivals(flying.group)
     try:
@@ -217,7 +217,7 @@ async def _performed(
         # A sibling that came meanwhile was counted by the framework, though it be settled again or was replayed.
         alone = alone and recorder.flight.arrivals(flying.group) == arrivals
         _all_asked_for(recorder, call)
-        used = _used(nested, before, counted=call.attempt.counted) if alone else nested.used
+        used = used_since(nested.usage, before, counted=call.attempt.counted) if alone else nested.used
         stored, plain = _stored(recorder, call, result)
     except (ModelRetry, ToolRetryError, ValidationError) as retry:
         # The framework takes a validation error, too, for a request to try again.
@@ -270,44 +270,6 @@ async def _within(recorder: Recorder, call: ToolCall, flying: StepInFlight, perf
                 f"'{call.tool}' did not finish within {limit_s:g} s; whether it took effect is not known."
             ) from None
         raise ToolTimedOut(f"it did not finish within {limit_s:g} s") from None
-
-
-_usage_now = attrgetter(
-    "requests", "tool_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"
-)
-
-
-def _used(nested: Nested, before: tuple[int, ...], *, counted: bool) -> ev.Usage | None:
-    """What nested runs added to the run's usage. With siblings under way only what is attributed can be told."""
-    after = _usage_now(nested.usage)
-    # The call itself is counted by the framework, at replay too; an inner one only after this.
-    requests, tool_calls = after[0] - before[0], after[1] - before[1] - counted
-    if requests <= 0 and tool_calls <= 0:
-        return None
-    input_, output, cache_read, cache_write = map(sub, after[2:], before[2:])
-    return ev.Usage(
-        input_tokens=input_,
-        output_tokens=output,
-        cache_read_tokens=cache_read,
-        cache_write_tokens=cache_write,
-        requests=requests,
-        tool_calls=max(tool_calls, 0),
-    )
-
-
-def _use_again(usage: RunUsage, used: ev.Usage | None) -> None:
-    if used is None:
-        return
-    usage.incr(
-        RunUsage(
-            input_tokens=used.input_tokens,
-            output_tokens=used.output_tokens,
-            cache_read_tokens=used.cache_read_tokens,
-            cache_write_tokens=used.cache_write_tokens,
-            requests=used.requests,
-            tool_calls=used.tool_calls,
-        )
-    )
 
 
 def _stored(recorder: Recorder, call: ToolCall, result: Any) -> tuple[Ref, bytes]:

@@ -1,0 +1,166 @@
+"""The tools of a sub-agent: each call goes through the pipeline, and approvals reach the run's own inbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai.exceptions import ApprovalRequired, SkipToolExecution, ToolFailed
+from pydantic_ai.messages import ToolCallPart
+from pydantic_ai.tools import RunContext
+from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
+
+from holdfast.domain.errors import UserError
+from holdfast.domain.state import WaitingOn
+from holdfast.engine.approvals import ask, shown_args
+from holdfast.engine.call import Attempt, ToolCall
+from holdfast.engine.codec import dump_args, parse
+from holdfast.engine.emitted import HeardContext
+from holdfast.engine.entering import looked_at
+from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
+from holdfast.engine.interrupt import Park
+from holdfast.engine.outside import Outside, surrounding
+from holdfast.engine.step import tool_step
+
+if TYPE_CHECKING:
+    from holdfast.engine.recorder import Recorder
+    from holdfast.engine.subagents import SubAgents
+
+
+@dataclass
+class SubToolset(WrapperToolset[Any]):
+    """A sub-agent's tools: each call is journaled and replayed, and approvals reach the run's own inbox."""
+
+    subagents: SubAgents
+    agent: str
+    gated: set[str] = field(default_factory=set[str])
+
+    async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
+        """The tools; those that need approval are gated here, where the run can park, not by the inner agent."""
+        tools = await super().get_tools(ctx)
+        outside = surrounding.get()
+        if outside is None:
+            return tools
+        outside.contexts[ctx.run_id] = ctx
+        for name, tool in tools.items():
+            if tool.tool_def.kind == "unapproved":
+                self.gated.add(name)
+                tools[name] = replace(tool, tool_def=replace(tool.tool_def, kind="function"))
+        return tools
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """One inner call through the pipeline of `step.py`."""
+        around = surrounding.get()
+        if around is not None and around.context.run_id == ctx.run_id:
+            # An agent that is its own sub-agent: this is the outer run's own call, which is journaled already.
+            return await super().call_tool(name, tool_args, ctx, tool)
+        outside = self.subagents.current()
+        if outside is None:
+            return await self._unjournaled(name, tool_args, ctx, tool)
+        recorder = self.subagents.recorder
+        if name in self.gated:
+            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
+        call = self._call(outside, name, tool_args, ctx, tool)
+        try:
+            return await self._through(recorder, call, name, tool_args, ctx, tool)
+        except ApprovalRequired:
+            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
+            call = self._call(outside, name, tool_args, ctx, tool)
+            return await self._through(recorder, call, name, tool_args, ctx, tool)
+        finally:
+            if ctx.usage is outside.usage:
+                outside.tool_calls += 1
+
+    async def _unjournaled(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
+    ) -> Any:
+        """A call inside a tool that is not `delegate`: part of that tool's single step, in which nobody can wait."""
+        try:
+            if name in self.gated and not ctx.tool_call_approved:
+                raise ApprovalRequired
+            return await super().call_tool(name, tool_args, ctx, tool)
+        except ApprovalRequired:
+            outside = surrounding.get()
+            if outside is None:
+                raise
+            raise UserError(
+                f"'{name}' of sub-agent '{self.agent}' asks for approval inside '{outside.call.tool}', which is one "
+                f"step and cannot wait. Declare '{outside.call.tool}' @effect.delegate, and let it only run agents."
+            ) from None
+
+    async def _through(
+        self,
+        recorder: Recorder,
+        call: ToolCall,
+        name: str,
+        tool_args: dict[str, Any],
+        ctx: RunContext[Any],
+        tool: ToolsetTool[Any],
+    ) -> Any:
+        from holdfast.engine.seam import perform_intent
+
+        ctx = HeardContext.of(ctx, call)
+
+        async def perform() -> Any:
+            await perform_intent(recorder, call, dump_args(tool_args))
+            recorder.look()
+            return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, recorder.look))
+
+        nested = self.subagents.enter(call, ctx)
+        try:
+            return await tool_step(recorder, call, perform, nested=nested)
+        except SkipToolExecution as replayed:
+            return replayed.result
+        finally:
+            self.subagents.leave(nested)
+
+    async def _approved(
+        self,
+        outside: Outside,
+        name: str,
+        tool_args: dict[str, Any],
+        ctx: RunContext[Any],
+        tool: ToolsetTool[Any],
+    ) -> tuple[dict[str, Any], RunContext[Any]]:
+        recorder = self.subagents.recorder
+        part = ToolCallPart(name, tool_args, tool_call_id=ctx.tool_call_id or name)
+        asked = self._call(outside, name, tool_args, ctx, tool)
+        entry = await ask(recorder, replace(asked, args=shown_args(part), attempt=Attempt()))
+        if entry.decided is None:
+            await recorder.flight.wait_for_family(asked.scope)
+            raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self.agent}' asks for approval")
+        if entry.decided.verdict == "rejected":
+            raise ToolFailed(
+                recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
+            )
+        if entry.decided.args is not None:
+            tool_args = tool.args_validator.validate_python(parse(recorder.content(entry.decided.args)))
+        return tool_args, replace(ctx, tool_call_approved=True)
+
+    def _call(
+        self,
+        outside: Outside,
+        name: str,
+        tool_args: dict[str, Any],
+        ctx: RunContext[Any],
+        tool: ToolsetTool[Any],
+    ) -> ToolCall:
+        scope = outside.scope_of(self.agent, ctx.run_id)
+        recorder = self.subagents.recorder
+        function = function_at(tool)
+        call = ctx.tool_call_id or name
+        return ToolCall(
+            scope=scope,
+            step=ctx.run_step,
+            call=call,
+            tool=name,
+            schema=schema_digest(tool.tool_def),
+            args=dump_args(tool_args),
+            declaration=declaration_for(recorder.task, name, function),
+            returns=returns_of(function),
+            approved=ctx.tool_call_approved,
+            key=recorder.key_of(scope, ctx.run_step, call),
+            attempt=Attempt(),
+        )
