@@ -144,9 +144,17 @@ class App:
         Raises:
             UserError: the name is taken or malformed, a type cannot be described or a tool's result not be stored.
         """
+        from pydantic_ai.agent import AbstractAgent
+
         from holdfast.engine.inspect import check_tools
 
         _check_name("task", name)
+        for given in (agent, *agents):
+            if not isinstance(given, AbstractAgent):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UserError(
+                    f"Task '{name}': {given!r} is not an agent of Pydantic AI's. Make it one, as in "
+                    "Agent('provider:model', ...)."
+                )
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:

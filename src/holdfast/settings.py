@@ -100,9 +100,24 @@ class Settings(BaseSettings):
         # Arguments beat the environment, so the file gives only what the environment does not.
         beneath = {name: value for name, value in values.items() if name not in environment}
         settings = _validated(beneath | given, origins)
+        settings._check_urls(origins)  # noqa: SLF001 - its own class
         in_file = {name for name in _PATHS if path and _of_file(path, origins[name])}
         bases = {name: path.parent if path and name in in_file else here for name in _PATHS}
         return settings._located(origins, bases)  # noqa: SLF001 - its own class
+
+    def _check_urls(self, origins: dict[str, str]) -> None:
+        for name in sorted(_URLS):
+            url = getattr(self, name)
+            if url is not None:
+                from holdfast.store.url import is_database_url
+
+                # What the driver says of it may repeat a password.
+                if not is_database_url(url):
+                    raise UserError(
+                        f"{origins[name]}: '{name}' is not a URL of PostgreSQL. Write "
+                        "postgresql://user:password@host:5432/database; special characters in a password are "
+                        "percent-encoded."
+                    )
 
     def _located(self, origins: dict[str, str], bases: dict[str, Path]) -> Settings:
         """These settings with paths made absolute and the origin of each value known."""

@@ -123,6 +123,11 @@ class Installation:
         from holdfast.store.reader import RunReader
         from holdfast.worker.worker import Worker
 
+        if not app.tasks:
+            raise UserError(
+                f"App '{app.name}' has no task, so its workers would have nothing to do. Register an agent as one: "
+                "app.task(name, agent=...)."
+            )
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))
             hints = await stack.enter_async_context(Hints(db))

@@ -28,6 +28,10 @@ class RoleTooPowerful(OperatorError):
     """The database login could bypass row level security."""
 
 
+class RoleTooWeak(OperatorError):
+    """The database login may not do what this process is for."""
+
+
 class DatabaseUnavailable(OperatorError):
     """The database could not be reached for as long as the operation allows."""
 

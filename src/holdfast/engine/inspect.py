@@ -176,6 +176,6 @@ def _check_returns(task: Task, name: str, function: Callable[..., Any]) -> None:
         code = inspect.unwrap(function).__code__
         raise UserError(
             f"Task '{task.name}': tool '{name}' ({code.co_filename}:{code.co_firstlineno}) returns {returns!r}, "
-            f"which cannot be stored: {error}. Return a type that Pydantic can serialise, so that a finished call "
-            "never has to run again."
+            f"which cannot be stored: {str(error).splitlines()[0]} Return a type that Pydantic can serialise, so that "
+            "a finished call never has to run again."
         ) from error

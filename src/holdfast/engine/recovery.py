@@ -95,8 +95,8 @@ async def _probed(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settl
             return None
 
 
-async def in_doubt(recorder: Recorder, call: ToolCall, why: str) -> None:
-    """Put an effect before a person, and park.
+async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bool = False) -> None:
+    """Put an effect before a person, and park. `returned`: its tool came to an end, without a result to go on with.
 
     Raises:
         Park: always.
@@ -107,6 +107,11 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str) -> None:
         "if it can be looked up, @effect.reconcile(probe=...).",
     }.get(call.declaration.recovery, "")
     text = f"'{call.tool}' started and is not known to have finished: {why}. {advice}".strip()
+    if returned:
+        text = (
+            f"{why}. It was called and has returned: say what its result is. Let it return a type that Pydantic can "
+            "serialise, so that this does not come again."
+        )
     assert call.attempt.args is not None
     doubt = ev.EffectInDoubt(
         approval=task,

@@ -239,7 +239,7 @@ async def _performed(
         if call.attempt.args is None or call.declaration.recovery is Recovery.PURE:
             await _failed(recorder, call, flying, unknown)
             raise
-        await in_doubt(recorder, call, str(unknown))
+        await in_doubt(recorder, call, str(unknown), returned=isinstance(unknown, ResultNotStored))
     except Exception as error:
         if recorder.stop is not None and not isinstance(recorder.stop, Away):
             # It was told to stop: what it made of that is not how the call ended.
@@ -277,7 +277,9 @@ def _stored(recorder: Recorder, call: ToolCall, result: Any) -> tuple[Ref, bytes
         plain = dump_result(result)
         return recorder.seal(plain), plain
     except (Unserialisable, TooLarge) as error:
-        raise ResultNotStored(f"'{call.tool}' returned something that cannot be stored: {error}") from error
+        raise ResultNotStored(
+            f"'{call.tool}' returned something that cannot be stored: {error.__cause__ or error}"
+        ) from error
 
 
 async def _failed(recorder: Recorder, call: ToolCall, flying: StepInFlight, error: Exception) -> None:

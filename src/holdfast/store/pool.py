@@ -88,6 +88,7 @@ class Database:
         Raises:
             DatabaseUnavailable: it cannot be reached, or refuses the login.
             RoleTooPowerful: the login could pass row level security.
+            RoleTooWeak: a worker's login may not carry runs.
             SchemaMismatch: the schema is not this code's.
             UserError: the URL leads to a pooler by transaction, and the settings do not say so.
         """
@@ -101,7 +102,7 @@ class Database:
             settings=settings,
             max_size=max_size,
         )
-        await db.check()
+        await db.check(role)
         await db._check_pooler(listens_elsewhere=listen_url is not None)
         await db._pool.open()
         try:
@@ -109,7 +110,7 @@ class Database:
         finally:
             await db._pool.close()
 
-    async def check(self) -> None:
+    async def check(self, role: Role = "api") -> None:
         """Check login and schema on a connection of its own. Raises as `open` does."""
         try:
             async with await self.connect() as connection:
@@ -126,6 +127,8 @@ class Database:
                         "Let processes log in as `holdfast_worker` or `holdfast_api`."
                     ) from error
                 status_of(version).require()
+                if role == "worker":
+                    await roles.check_worker(connection)
         except psycopg.Error as error:
             if is_connection_lost(error):
                 raise unavailable(error) from error

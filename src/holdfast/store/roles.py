@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from holdfast.domain.errors import RoleTooPowerful
+from holdfast.domain.errors import RoleTooPowerful, RoleTooWeak
 from holdfast.store.query import query
 
 _FAULTS = {
@@ -33,4 +33,19 @@ async def check(connection: psycopg.AsyncConnection[Any]) -> None:
             f"The database login '{found['name']}' {' and '.join(faults)}: row level security would not hold for it. "
             "Run `holdfast migrate` with that login, and let the processes log in as `holdfast_worker` and "
             "`holdfast_api` (a HOLDFAST_DATABASE_URL without a user does that by itself)."
+        )
+
+
+async def check_worker(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Refuse a worker's login that may not carry runs. The schema is there.
+
+    Raises:
+        RoleTooWeak: it may not; the message says which may.
+    """
+    row = await (await connection.execute(query("may_carry"))).fetchone()
+    assert row is not None
+    if not row[0]:
+        raise RoleTooWeak(
+            f"The database login '{connection.info.user}' may not carry runs. Let workers, and `holdfast run` and "
+            "`holdfast dev`, log in as `holdfast_worker` (a HOLDFAST_DATABASE_URL without a user does that by itself)."
         )

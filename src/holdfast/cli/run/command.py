@@ -66,15 +66,18 @@ async def _run(
     settings: Settings, app: App, request: Request, *, detach: bool, ask: bool | None, as_json: bool
 ) -> ExitCode:
     async with Installation.open(settings) as installation, installation.api(app) as services:
-        view = await _asked(services, app, request)
         if detach:
+            view = await _asked(services, app, request)
             print_json(view) if as_json else print(view.id)  # noqa: T201 - the id is the command's output
             return ExitCode.OK
-        watching = Watching(services, view, ask=ask, quiet=as_json)
-        watching.teller.say(f"run {view.id}")
-        async with installation.worker(app) as worker, _working(worker, watching, request) as work:
-            waiting = await _first(work, asyncio.create_task(watching.to_the_end()))
-            return await print_outcome(services, watching, waiting, app=request.app, as_json=as_json)
+        # The worker first: where there can be none, nothing is stored.
+        async with installation.worker(app) as worker:
+            view = await _asked(services, app, request)
+            watching = Watching(services, view, ask=ask, quiet=as_json)
+            watching.teller.say(f"run {view.id}")
+            async with _working(worker, watching, request) as work:
+                waiting = await _first(work, asyncio.create_task(watching.to_the_end()))
+                return await print_outcome(services, watching, waiting, app=request.app, as_json=as_json)
 
 
 async def _asked(services: Services, app: App, request: Request) -> RunView:

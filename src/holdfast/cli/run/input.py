@@ -18,7 +18,7 @@ def read_input(task: Task, given: str) -> Any:
     `@file` reads a file, `-` standard input; `@@` begins a text with `@`.
 
     Raises:
-        InvalidInput: the file cannot be read.
+        InvalidInput: the file cannot be read, or holds half of a JSON document.
     """
     text = _text(given)
     if task.input is str:
@@ -27,7 +27,9 @@ def read_input(task: Task, given: str) -> Any:
 
     try:
         return json.loads(text)
-    except ValueError:
+    except ValueError as error:
+        if text.lstrip().startswith(("{", "[")):
+            raise InvalidInput(f"The input begins as JSON and is none: {error}.") from error
         # Not JSON: a date or an enumeration is written bare. What does not fit is told by the task's type.
         return text
 
