@@ -91,7 +91,8 @@ class Model:
 
     def requests_of(self, tag: str) -> dict[tuple[str, int], int]:
         """How often each turn of a run's conversations was asked for."""
-        return {(kind, turn): count for (of, kind, turn), count in self.asked.items() if of == tag}
+        # The list is made at one stroke: the server's thread goes on counting.
+        return {(kind, turn): count for (of, kind, turn), count in list(self.asked.items()) if of == tag}
 
     def _decide(self, request: ScriptRequest) -> Any:
         kind, tag = request.opening.split()[:2]
