@@ -28,6 +28,7 @@ class Waiting:
         self.task, self.claimed = task, claimed
         self.steps: list[Any] = []
         self.noticed = asyncio.Event()
+        self.is_leaving = False
         self.ends: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> Ended:
@@ -46,6 +47,9 @@ class Waiting:
 
     def lose(self, why: str) -> None:
         self.end(Ended.LOST)
+
+    def leave(self) -> None:
+        self.is_leaving = True
 
     def drain(self) -> None:
         self.end(Ended.HANDED_OVER)
@@ -119,6 +123,13 @@ async def test_a_hint_wakes_an_idle_worker(scene: Scene, crew: Any):
         await at_work.of(await scene.start("quick"))
         await scene.services.hints.listening.wait()
         await at_work.of(await scene.start("quick"))
+
+
+async def test_a_worker_that_is_told_to_stop_starts_nothing_more_while_its_last_claim_ends(scene: Scene, crew: Any):
+    async with crew(poll_s=600) as at_work:
+        held = await at_work.of(await scene.start("quick"))
+        at_work.worker.stop(60)
+        assert held.is_leaving
 
 
 async def test_polling_finds_what_no_hint_told_of(scene: Scene, crew: Any, monkeypatch: pytest.MonkeyPatch):

@@ -105,10 +105,14 @@ class Execution:
         """The lease is gone: stop at once, append nothing more."""
         self._interrupt(Lost(why))
 
-    def drain(self) -> None:
-        """Hand over at the next point where no effect would be cut off that may not run again."""
+    def leave(self) -> None:
+        """Start no further step, and finish the one under way; `drain` follows."""
         if self._recorder is not None:
             self._recorder.leaving = True
+
+    def drain(self) -> None:
+        """Hand over at the next point where no effect would be cut off that may not run again."""
+        self.leave()
         if self._recorder is None or not self._recorder.flight.uninterruptible:
             self._interrupt(HandOver())
 

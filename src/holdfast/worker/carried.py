@@ -39,6 +39,10 @@ class Carrying(Protocol):
         """The lease is gone: append nothing more."""
         ...
 
+    def leave(self) -> None:
+        """Start no further step; `drain` follows."""
+        ...
+
     def drain(self) -> None:
         """Hand over at the next safe point."""
         ...
@@ -115,6 +119,11 @@ class Carried:
             execution.lose(why)
         for (run, _), _ in lost:
             self._log.warning(LogEvent.RUN_LOST, run=str(run), cause=why)
+
+    def leave(self) -> None:
+        """Ask every execution to start no further step."""
+        for execution in list(self._executions.values()):
+            execution.leave()
 
     def drain(self) -> None:
         """Ask every execution to hand over at its next safe point."""

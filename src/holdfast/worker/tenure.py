@@ -89,8 +89,10 @@ class Tenure:
         return self._lost is not None
 
     def stop(self) -> None:
-        """Claim no more; `work` returns."""
+        """Claim no more, start nothing more; `work` returns."""
         self._over.set()
+        # At once: what claims or ticks takes a round trip to the database to end, in which runs would go on.
+        self.carried.leave()
 
     async def work(self) -> None:
         """Claim, execute and tick until stopped or until the lease is lost.
