@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic_ai import ApprovalRequired, RunContext
 from pydantic_ai.messages import ModelRequest, ToolReturnPart
@@ -249,3 +250,31 @@ async def test_denied_then_approved_calls_in_one_run(make_lab):
     assert await lab.work() == "finished"
     assert [amount for _, amount, _ in ledger] == [2]
     await eventually(lambda: lab.state == "succeeded")
+
+
+async def test_a_decision_that_is_quicker_than_the_reply_to_the_question_is_heard(make_lab, monkeypatch):
+    """The question is committed, the reply to that is lost: before the writer finds out, a person has decided."""
+    ledger: list[Any] = []
+    lab = await make_lab(gated(ledger))
+    await lab.start()
+
+    def lose_the_reply(point: str) -> None:
+        asked = "select count(*) from holdfast.approvals where run = %s and state = 'pending'"
+        with psycopg.connect(lab.admin_url) as connection:
+            if point == "append.after_commit" and connection.execute(asked, [lab.run]).fetchone() == (1,):
+                raise psycopg.OperationalError("the reply is lost")
+
+    async with lab.worker(probe=lose_the_reply) as execution:
+        reconnect = lab.worker_db.connect
+
+        async def after_the_decision() -> Any:
+            [task] = await pending(lab)
+            await decide_approval(lab.services, WHO, task.id, "approved", digest=task.digest)
+            execution.notice()
+            await eventually(lambda: execution._recorder._fold_to == 1)
+            return await reconnect()
+
+        monkeypatch.setattr(lab.worker_db, "connect", after_the_decision)
+        assert await execution.run() == "finished"
+    await lab.expect("succeeded")
+    assert [(amount, note) for _, amount, note in ledger] == [(500, "none")]

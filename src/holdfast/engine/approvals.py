@@ -83,7 +83,9 @@ async def ask(recorder: Recorder, call: ToolCall, metadata: Any = None) -> Appro
         digest=binding(recorder, call, args),
         metadata=recorder.seal(dump_json(metadata)) if metadata else None,
     )
-    seq = await recorder.record(
+    # Known before it is committed: the reply may be lost, and the decision be there before the writer has found out.
+    recorder.replay.add(recorder.journal.seq, asked)
+    await recorder.record(
         asked,
         approvals=[
             ApprovalRow(
@@ -100,7 +102,6 @@ async def ask(recorder: Recorder, call: ToolCall, metadata: Any = None) -> Appro
             )
         ],
     )
-    recorder.replay.add(seq, asked)
     return recorder.replay.approvals[key]
 
 

@@ -123,7 +123,9 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
         why=text,
         approved=call.approved,
     )
-    seq = await recorder.record(
+    # As in `ask`: who decides may be quicker than the reply to this commit.
+    recorder.replay.add(recorder.journal.seq, doubt)
+    await recorder.record(
         doubt,
         approvals=[
             ApprovalRow(
@@ -140,8 +142,6 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
             )
         ],
     )
-    # The run parks only when the calls beside this one are settled: a person may be quicker.
-    recorder.replay.add(seq, doubt)
     raise Park(WaitingOn.IN_DOUBT, text)
 
 
