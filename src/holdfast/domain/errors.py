@@ -54,6 +54,32 @@ class NotFound(RequestError):
     status = 404
 
 
+class Unauthenticated(RequestError):
+    """No credential, or one that is not accepted. Whoever asks is told no more; `reason` is for the audit log."""
+
+    slug = "unauthenticated"
+    status = 401
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("A valid credential is needed: send `Authorization: Bearer` with an API key or a token.")
+        self.reason = reason
+
+
+class MissingScope(RequestError):
+    """The credential is valid and does not reach this."""
+
+    slug = "missing-scope"
+    status = 403
+
+    @classmethod
+    def of(cls, scope: str) -> "MissingScope":
+        """The scope that is missing."""
+        return cls(
+            f"This needs the scope '{scope}', which your credential does not have. Ask an administrator for a role "
+            "that gives it, or use a key that is not narrowed."
+        )
+
+
 class UnknownTask(NotFound):
     """No task with that name is registered."""
 
