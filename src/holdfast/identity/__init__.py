@@ -1,0 +1,1 @@
+"""Credentials, as far as they can be judged without a database."""
