@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     key_file: Path | None = Field(None, description="file of the wrapping key")
     key: str | None = Field(None, repr=False, description="the wrapping key itself, base64 or hex")
 
+    tenant: str = Field("default", description="the tenant that commands act in")
+    principal: str | None = Field(None, description="who commands act as; none: whoever works on this machine")
+
     slots: int = Field(16, ge=1, le=10_000, description="the most runs a worker executes at once")
     lease_s: float = Field(10.0, ge=1, le=3600, description="how long after its last sign a worker is given up")
     poll_s: Seconds = Field(1.0, description="how often a worker looks for runs when no hint arrives")
@@ -70,6 +73,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="where the API listens")
     port: int = Field(8787, ge=0, le=65_535, description="where the API listens")
+    dev_login: bool = Field(False, description="serve the login of `holdfast dev`, which sets this itself")
     max_body_bytes: int = Field(1 << 20, ge=1, description="the largest request body the API reads")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

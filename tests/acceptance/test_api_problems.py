@@ -221,7 +221,7 @@ async def test_openapi_names_every_route_answer_and_problem(client):
         "get /readyz",
     }
     for path, methods in document["paths"].items():
-        for method, route in methods.items():
+        for route in methods.values():
             for status, answer in route["responses"].items():
                 if status.startswith(("4", "5")):
                     assert list(answer["content"]) == ["application/problem+json"], (path, status)

@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -13,41 +11,7 @@ import psycopg
 import pytest
 
 from support.cli import APP, Cli
-
-PATIENCE_S = 120
-
-
-@contextmanager
-def process(cli, *arguments):
-    """A process and a reader of its log; killed at the end."""
-    with Path(cli.folder / f"{arguments[0]}.log").open("w+") as log:
-        started = cli.start(*arguments, stderr=log, stdout=log)
-        try:
-            yield started
-        finally:
-            started.kill()
-            started.wait()
-
-
-def logged(cli, name, event, count=1):
-    """The log lines of an event, once there are so many."""
-    return until(
-        lambda: [
-            line
-            for text in (cli.folder / f"{name}.log").read_text().splitlines()
-            if text.startswith("{") and (line := json.loads(text))["event"] == event
-        ],
-        lambda found: len(found) >= count,
-        f"{name} logs {event}",
-    )
-
-
-def until(look, enough, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while not enough(found := look()):
-        assert time.monotonic() < deadline, f"waited in vain until {what}: {found}"
-        time.sleep(0.02)
-    return found
+from support.processes import PATIENCE_S, logged, process, until
 
 
 @pytest.fixture
@@ -58,7 +22,9 @@ def cli(database, tmp_path):
 def test_an_api_and_a_worker_serve_a_run_and_end_when_told(cli):
     with process(cli, "serve", APP, "--port", "0") as api, process(cli, "worker", APP) as worker:
         url = logged(cli, "serve", "api.started")[0]["url"]
-        answer = httpx2.post(f"{url}/v1/tasks/echo/runs?wait=60", json={"input": "hello"}, timeout=PATIENCE_S)
+        headers = {"Authorization": f"Bearer {cli('keys', 'create').out.strip()}"}
+        asked = {"json": {"input": "hello"}, "headers": headers}
+        answer = httpx2.post(f"{url}/v1/tasks/echo/runs?wait=60", timeout=PATIENCE_S, **asked)
         assert answer.json()["output"]["value"] == "You said hello"
         for one in (api, worker):
             one.send_signal(signal.SIGTERM)

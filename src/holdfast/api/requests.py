@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Request, Security
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _NOBODY = UUID(int=0)
+COOKIE = "holdfast_dev"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def services_of(request: Request) -> Services:
@@ -42,11 +45,26 @@ async def who_asks(
     """The one who asks, once it is clear that they hold the route's scope."""
     gate: Gate = request.app.state.gate
     source = request.client.host if request.client else "unknown"
-    who = await gate.admit(None if bearer is None else bearer.credentials, source=source)
+    credential = bearer.credentials if bearer is not None else _cookie(request)
+    who = await gate.admit(credential, source=source)
     for scope in needed.scopes:
         if scope != ANY:
             who.reach(Scope(scope))
     return who
+
+
+def _cookie(request: Request) -> str | None:
+    """The key in the cookie of the dev login, where that is served and the request is this server's own page's.
+
+    The cookie is SameSite=Strict. The rest is against names that lead to loopback from elsewhere (DNS rebinding).
+    """
+    if not request.app.state.dev:
+        return None
+    host = request.headers.get("host", "")
+    origin = request.headers.get("origin")
+    if urlsplit(f"//{host}").hostname not in LOOPBACK or (origin is not None and origin != f"http://{host}"):
+        return None
+    return request.cookies.get(COOKIE)
 
 
 ANY = "any"

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.dependencies.models import Dependant
 
-PUBLIC = frozenset({"/healthz", "/readyz", "/problems", "/problems/{slug}"})
-"""Signs of life, and the pages that explain problems. The OpenAPI document, which names no tenant's anything, too."""
+PUBLIC = frozenset({"/healthz", "/readyz", "/problems", "/problems/{slug}", "/dev/login"})
+"""Signs of life, the pages that explain problems, and the way in of `holdfast dev`. The OpenAPI
+document, which names no tenant's anything, is served to anybody too."""
 
 
 def require_scopes(api: FastAPI) -> None:

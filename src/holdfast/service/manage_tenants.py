@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from holdfast.domain.errors import InvalidInput, NameTaken, NotFound
-from holdfast.domain.ids import PLATFORM_TENANT
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, Scope, rights_of
 from holdfast.service.identity_views import NewTenantView, TenantPage, TenantView
@@ -70,7 +69,3 @@ def _platform(who: Who) -> str:
 
 def _view(row: tenants.TenantRow) -> TenantView:
     return TenantView(id=row.id, name=row.name, state=row.state, created_at=row.created_at)
-
-
-PLATFORM_OPERATOR = Who(PLATFORM_TENANT, "local", rights_of([Role.PLATFORM, Role.ADMIN]))
-"""Whoever works on the installation's own machine, towards the platform."""

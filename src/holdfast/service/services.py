@@ -54,6 +54,8 @@ class Services:
     hints: Hints
     app: App | None = None
     """None where no tasks are known, as in commands that only look."""
+    caller: Who = LOCAL
+    """Who asks where there is no credential: on the command line."""
     max_content_bytes: int = MAX_CONTENT_BYTES
     now: Callable[[], datetime] = utc_now
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7

@@ -62,6 +62,7 @@ async def start_run(
         HistoryGone: retention dropped a part of the session.
     """
     who.reach(Scope.RUNS_START)
+    _check_principal(who)
     registered = services.task(task)
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
@@ -147,6 +148,16 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
         "labels": accepted.labels,
     }
     return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
+
+
+def _check_principal(who: Who) -> None:
+    """A run is for somebody: their rights bound it, and its content is sealed under their key."""
+    try:
+        UUID(who.principal)
+    except ValueError:
+        raise InvalidInput(
+            "Say for whom the run is: `holdfast --principal NAME` names somebody of the tenant."
+        ) from None
 
 
 def _check(priority: int, labels: Mapping[str, str], idempotency_key: str | None) -> None:

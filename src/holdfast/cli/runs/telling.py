@@ -11,7 +11,6 @@ from holdfast.cli.screen import clock, lasted, out, print_json, table
 from holdfast.cli.services import run_id, with_services
 from holdfast.cli.teller import preview
 from holdfast.service import show_run as use_case
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +28,7 @@ def show_run(settings: Settings, reference: str, *, full: bool, as_json: bool) -
     """
 
     async def act(services: Services) -> StoryView:
-        return await use_case.show_run(services, LOCAL, await run_id(services, reference))
+        return await use_case.show_run(services, services.caller, await run_id(services, reference))
 
     story = with_services(settings, act)
     if as_json:
