@@ -1,0 +1,70 @@
+"""An identity provider's key endpoint on loopback HTTP, that can also be ill.
+
+async with KeyServer(key_set(signer)) as server:
+    server.url                      # to configure
+    server.reply(b"...", status=500)
+    server.gate.clear()             # requests arrive and are not answered, until gate.set()
+    await server.requests.wait(1)   # one has arrived
+    await server.leave()            # nothing listens there any more
+    await server.listen()           # and again, at the same address
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+from support.proxy import Count
+
+
+class KeyServer:
+    """Answers every request with `body`."""
+
+    def __init__(self, body: bytes) -> None:
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.requests = Count()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reply(body)
+
+    def reply(self, body: bytes, *, status: int = 200, headers: str = "", length: int | None = None) -> None:
+        """Answer like this from now on; `length` is what is promised, where that is not the truth."""
+        promised = len(body) if length is None else length
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {promised}\r\n{headers}Connection: close\r\n\r\n"
+        self._answer = head.encode() + body
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/keys"
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def leave(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.leave()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await reader.readuntil(b"\r\n\r\n")
+            await self.requests.add()
+            await self.gate.wait()
+            writer.write(self._answer)
+            await writer.drain()
+        writer.close()
