@@ -15,6 +15,8 @@ from typing import Self
 
 from support.proxy import Count
 
+_BETWEEN_BYTES_S = 0.02
+
 
 class KeyServer:
     """Answers every request with `body`."""
@@ -28,8 +30,14 @@ class KeyServer:
         self.gate.set()
         self.reply(body)
 
-    def reply(self, body: bytes, *, status: int = 200, headers: str = "", length: int | None = None) -> None:
-        """Answer like this from now on; `length` is what is promised, where that is not the truth."""
+    def reply(
+        self, body: bytes, *, status: int = 200, headers: str = "", length: int | None = None, slowly: bool = False
+    ) -> None:
+        """Answer like this from now on.
+
+        `length` is what is promised, where that is not the truth; `slowly` sends a byte at a time, each soon enough.
+        """
+        self._slowly = slowly
         promised = len(body) if length is None else length
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {promised}\r\n{headers}Connection: close\r\n\r\n"
         self._answer = head.encode() + body
@@ -65,6 +73,8 @@ class KeyServer:
             await reader.readuntil(b"\r\n\r\n")
             await self.requests.add()
             await self.gate.wait()
-            writer.write(self._answer)
-            await writer.drain()
+            for part in (bytes([byte]) for byte in self._answer) if self._slowly else (self._answer,):
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(_BETWEEN_BYTES_S * self._slowly)
         writer.close()

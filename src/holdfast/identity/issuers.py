@@ -37,7 +37,7 @@ def _printable(text: str) -> str:
 
 def _safe_url(url: str) -> str:
     parts = urlsplit(url)
-    if not parts.hostname or parts.scheme not in {"https", "http"}:
+    if not parts.hostname or parts.port == 0 or parts.scheme not in {"https", "http"}:  # a port may be no number
         raise ValueError("is not an address. Write https://host/path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise ValueError("must begin with https://: whoever sits on the way could put their own keys in")
