@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.identity import fetch as fetching
 from holdfast.identity.fetch import fetch
-from holdfast.identity.keys import MAX_KEY_SET_BYTES
+from holdfast.identity.key_set import MAX_KEY_SET_BYTES
 from holdfast.identity.tokens import TokenVerifier
 from support.key_server import KeyServer
 from support.oidc_scene import ISSUER, NOW_S, claims, issuer, refusal

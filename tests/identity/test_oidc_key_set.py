@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from holdfast.identity.keys import read_key_set
+from holdfast.identity.key_set import read_key_set
 from support.oidc_scene import NOW_S
 from support.signing import ALGORITHMS, Signer, key_set
 

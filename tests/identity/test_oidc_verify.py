@@ -7,7 +7,7 @@ import pytest
 from holdfast.domain.errors import UserError
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role
-from holdfast.identity.keys import read_key_set
+from holdfast.identity.key_set import read_key_set
 from holdfast.identity.tokens import TokenVerifier
 from support.oidc_scene import ISSUER, NOW_S, claims, issuer, refusal
 from support.signing import ALGORITHMS, Signer, b64, key_set, unb64

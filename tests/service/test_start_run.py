@@ -17,9 +17,10 @@ from holdfast.domain.errors import (
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.domain.state import RunState
 from holdfast.service.get_run import get_run
-from holdfast.service.services import LOCAL, Who
+from holdfast.service.services import LOCAL
 from holdfast.service.start_run import start_run
 from holdfast.store.hashing import verify_chain
+from support.credentials import admin
 
 TABLES = ("runs", "events", "blobs", "signals", "idempotency_keys", "sessions")
 
@@ -120,4 +121,4 @@ async def test_a_session_of_somebody_else_is_as_absent(services):
     session = uuid4()
     await start_run(services, LOCAL, "support", "one", session=session)
     with pytest.raises(NotFound):
-        await start_run(services, Who(DEFAULT_TENANT, "mallory"), "support", "two", session=session)
+        await start_run(services, admin(DEFAULT_TENANT, "mallory"), "support", "two", session=session)

@@ -31,6 +31,27 @@ CATALOGUE: dict[str, Problem] = {
             "Cursors are made by this interface and not to be composed. Send one as it was received, or none to begin "
             "at the start.",
         ),
+        Problem(
+            "unauthenticated",
+            401,
+            "Unauthenticated",
+            "Send `Authorization: Bearer` with an API key (`holdfast keys create` makes one) or a token of an "
+            "issuer that this installation trusts. One that is not accepted is not told why; the audit log is.",
+        ),
+        Problem(
+            "missing-scope",
+            403,
+            "Missing scope",
+            "The credential is valid, and neither its principal's roles nor, where it is narrowed, its own scopes give "
+            "what `detail` names. Ask an administrator of your tenant.",
+        ),
+        Problem(
+            "too-many-attempts",
+            429,
+            "Too many attempts",
+            "Too many credentials from your address were refused. Wait for the seconds that `Retry-After` says, then "
+            "send a valid one.",
+        ),
         Problem("not-found", 404, "Not found", "Nothing with this id exists, or you may not see it. Check the id."),
         Problem(
             "unknown-task",
@@ -56,6 +77,19 @@ CATALOGUE: dict[str, Problem] = {
             "Idempotency key reused",
             "An idempotency key names one request. The same key came with another one, and nothing was done. Use a new "
             "key for a new request.",
+        ),
+        Problem(
+            "name-taken",
+            409,
+            "Name taken",
+            "Another tenant, or another principal of this tenant, has this name. Nothing was stored. Choose another.",
+        ),
+        Problem(
+            "last-admin",
+            409,
+            "Last administrator",
+            "Without this principal nobody could manage the tenant. Nothing was changed. Make another an administrator "
+            "first.",
         ),
         Problem(
             "run-finished",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from starlette.responses import Response
 
-from holdfast.service.services import LOCAL, Services, Who
+from holdfast.domain.errors import InvalidInput
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Role, Scope
+from holdfast.service.gate import Gate
+from holdfast.service.services import Services
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,13 +27,38 @@ def services_of(request: Request) -> Services:
     return request.app.state.services
 
 
-def who_asks() -> Who:
-    """The one who asks. There are no identities yet: everybody is the local person."""
-    return LOCAL
+_bearer = HTTPBearer(
+    scheme_name="bearer",
+    description="An API key, or a token of an issuer that this installation trusts.",
+    auto_error=False,
+)
+
+
+async def who_asks(
+    request: Request,
+    needed: SecurityScopes,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Who:
+    """The one who asks, once it is clear that they hold the route's scope."""
+    gate: Gate = request.app.state.gate
+    source = request.client.host if request.client else "unknown"
+    who = await gate.admit(None if bearer is None else bearer.credentials, source=source)
+    for scope in needed.scopes:
+        if scope != ANY:
+            who.reach(Scope(scope))
+    return who
+
+
+ANY = "any"
+"""Instead of a scope: the route is for whoever has a valid credential."""
+
+
+def needs(scope: Scope | None = None) -> Any:
+    """The one who asks, for a route that needs this scope, or a valid credential and no more."""
+    return Security(who_asks, scopes=[ANY if scope is None else scope.value])
 
 
 TheServices = Annotated[Services, Depends(services_of)]
-TheWho = Annotated[Who, Depends(who_asks)]
 
 
 def read_id(text: str) -> UUID:
@@ -38,6 +68,18 @@ def read_id(text: str) -> UUID:
     except ValueError:
         return _NOBODY
     return found if str(found) == text.lower() else _NOBODY
+
+
+def read_role(text: str) -> Role:
+    """The role in a path.
+
+    Raises:
+        InvalidInput: there is no such role.
+    """
+    try:
+        return Role(text)
+    except ValueError:
+        raise InvalidInput(f"There is no role '{text[:32]}'. There are: {', '.join(sorted(Role))}.") from None
 
 
 def reply(view: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

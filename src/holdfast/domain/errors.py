@@ -65,6 +65,17 @@ class Unauthenticated(RequestError):
         self.reason = reason
 
 
+class TooManyAttempts(RequestError):
+    """Too many credentials from there were refused."""
+
+    slug = "too-many-attempts"
+    status = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many credentials from your address were refused. Wait as long as Retry-After says.")
+        self.retry_after_s = retry_after_s
+
+
 class MissingScope(RequestError):
     """The credential is valid and does not reach this."""
 
@@ -97,6 +108,20 @@ class IdempotencyConflict(RequestError):
     """The idempotency key was used before with a different request."""
 
     slug = "idempotency-key-reused"
+    status = 409
+
+
+class NameTaken(RequestError):
+    """Another of its kind has this name."""
+
+    slug = "name-taken"
+    status = 409
+
+
+class LastAdmin(RequestError):
+    """Nobody could manage the tenant any more."""
+
+    slug = "last-admin"
     status = 409
 
 

@@ -18,3 +18,9 @@ Ref = NewType("Ref", str)
 
 DEFAULT_TENANT = TenantId(UUID("00000000-0000-7000-8000-000000000001"))
 """The tenant of an installation that has not created others."""
+
+PLATFORM_TENANT = TenantId(UUID("00000000-0000-7000-8000-000000000000"))
+"""The tenant of those who manage tenants. It holds no runs."""
+
+LOCAL_PRINCIPAL = UUID("00000000-0000-7000-8000-000000000002")
+"""Whoever works on the installation's own machine: an administrator of the default tenant, without a credential."""

@@ -44,12 +44,14 @@ class Who:
     principal: str
     """The principal's id, as journals name it."""
     rights: Rights
+    narrowed: bool = False
+    """Whether the credential may less than its principal."""
 
     @classmethod
     def of(cls, principal: Principal, scopes: Iterable[Scope] | None = None) -> Self:
         """This principal, by a credential that is narrowed to `scopes`, or is not."""
         held = () if principal.disabled else principal.roles
-        return cls(principal.tenant, str(principal.id), rights_of(held, scopes))
+        return cls(principal.tenant, str(principal.id), rights_of(held, scopes), scopes is not None)
 
     def reach(self, scope: Scope) -> Reach:
         """How far this scope reaches.

@@ -6,7 +6,7 @@ import asyncio
 
 import httpx2
 
-from holdfast.identity.keys import MAX_KEY_SET_BYTES
+from holdfast.identity.key_set import MAX_KEY_SET_BYTES
 
 TIMEOUT_S = 5.0
 """For all of it. A limit on each read alone would let a provider send a byte at a time for ever."""

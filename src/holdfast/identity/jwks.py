@@ -19,7 +19,7 @@ from typing import Protocol
 
 from holdfast.identity.issuers import IssuerSettings
 from holdfast.identity.kept import Clock, Kept, Report
-from holdfast.identity.keys import KeySet
+from holdfast.identity.key_set import KeySet
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Gets what stands at an address, or raises OSError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdfast.identity.issuers import IssuerSettings
-from holdfast.identity.keys import KeySet, read_key_set
+from holdfast.identity.key_set import KeySet, read_key_set
 
 Clock = Callable[[], float]
 Report = Callable[[str, str | None], None]

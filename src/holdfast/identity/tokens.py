@@ -15,7 +15,7 @@ from holdfast.identity.fetch import fetch as fetch_url
 from holdfast.identity.issuers import IssuerSettings
 from holdfast.identity.jwks import Fetch, FileKeys, KeySource, UrlKeys
 from holdfast.identity.kept import Clock, Report
-from holdfast.identity.keys import KeySet, SigningKey
+from holdfast.identity.key_set import KeySet, SigningKey
 from holdfast.identity.reasons import Reason, refuse
 
 

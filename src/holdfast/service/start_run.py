@@ -11,10 +11,12 @@ import orjson
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import IdempotencyConflict, InvalidInput, NotFound
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.session_history import check_history
 from holdfast.service.views import RunView
 from holdfast.store import runs
@@ -59,6 +61,7 @@ async def start_run(
         NotFound: the session belongs to somebody else.
         HistoryGone: retention dropped a part of the session.
     """
+    who.reach(Scope.RUNS_START)
     registered = services.task(task)
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
@@ -127,7 +130,7 @@ async def _accept(
         )
     services.hints.notify("q")
     labels = accepted.labels if answer.outcome == "accepted" else None
-    return row_view(await existing_run(services, who, answer.run), labels=labels)
+    return row_view(await existing_run(services, who, answer.run, Scope.RUNS_START), labels=labels)
 
 
 def _first_hash(tenant: UUID, run: UUID, at: datetime, body: bytes) -> bytes:

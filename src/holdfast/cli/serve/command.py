@@ -16,6 +16,7 @@ from holdfast.domain.errors import OperatorError
 from holdfast.loading import load_app
 from holdfast.observe.logs import logger, set_up_logs
 from holdfast.observe.names import LogEvent
+from holdfast.service.gate import Gate
 from holdfast.wiring import open_api
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ async def _serve(settings: Settings, app: App, listener: socket.socket) -> None:
     log = logger("api", app=app.name)
     async with open_api(settings, app) as services:
         config = uvicorn.Config(
-            create_api(services, max_body_bytes=settings.max_body_bytes),
+            create_api(services, Gate(services.db), max_body_bytes=settings.max_body_bytes),
             log_config=None,
             access_log=False,
             lifespan="off",
