@@ -9,7 +9,7 @@ from holdfast.identity import fetch as fetching
 from holdfast.identity.fetch import fetch
 from holdfast.identity.key_set import MAX_KEY_SET_BYTES
 from holdfast.identity.tokens import TokenVerifier
-from support.key_server import KeyServer
+from support.key_server import KeyServer, certificate
 from support.oidc_scene import ISSUER, NOW_S, claims, issuer, refusal
 from support.signing import Signer, key_set
 
@@ -208,6 +208,20 @@ async def test_a_provider_may_not_take_for_ever(monkeypatch):
         server.gate.clear()
         with pytest.raises(OSError, match=r"cannot be reached|did not answer"):
             await fetch(server.url)
+
+
+async def test_a_certificate_counts_if_it_is_trusted_and_of_that_host(tmp_path, monkeypatch):
+    trusted, tls = certificate(tmp_path)
+    async with KeyServer(key_set(OLD), tls) as server:
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            await fetch(server.url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert await fetch(server.url) == key_set(OLD)
+    trusted, tls = certificate(tmp_path, "127.0.0.2")
+    async with KeyServer(key_set(OLD), tls) as server:
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            await fetch(server.url)
+        assert server.requests.value == 0
 
 
 async def test_an_end_while_keys_are_fetched_is_clean(clock):

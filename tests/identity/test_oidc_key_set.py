@@ -60,6 +60,7 @@ NOT_UNDERSTOOD = {
     "a number for a text": key(y=7),
     "a kind to come": key(kty="AKP"),
     "kind no text": key(kty=7),
+    "kind a list": key(kty=[]),
     "modulus too long": key("RS256", n="_" * 1400),
     "modulus no text": key("RS256", n=7),
     "exponent nought": key("RS256", e="AA"),

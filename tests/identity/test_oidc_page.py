@@ -39,7 +39,7 @@ async def test_the_example_works(tmp_path, clock):
     lead = claims(
         iss="https://login.acme.example/realms/acme",
         realm_access={"roles": ["agents-leads", "offline_access"]},
-        preferred_username_type="service",
+        account_kind="service",
     )
     found = await verifier.verify(signer.token(lead))
     assert (found.tenant, found.kind) == ("acme", PrincipalKind.SERVICE)

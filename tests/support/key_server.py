@@ -10,8 +10,16 @@ async with KeyServer(key_set(signer)) as server:
 """
 
 import asyncio
+import ssl
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from support.proxy import Count
 
@@ -21,7 +29,8 @@ _BETWEEN_BYTES_S = 0.02
 class KeyServer:
     """Answers every request with `body`."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._port = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -44,10 +53,10 @@ class KeyServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/keys"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/keys"
 
     async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, ssl=self._tls)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def leave(self) -> None:
@@ -78,3 +87,27 @@ class KeyServer:
                 await writer.drain()
                 await asyncio.sleep(_BETWEEN_BYTES_S * self._slowly)
         writer.close()
+
+
+def certificate(folder: Path, address: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:
+    """A certificate that vouches for itself, as a file to trust, and as what a server needs to show it."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(names, critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    shown, secret = folder / "certificate.pem", folder / "key.pem"
+    shown.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain),
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(shown, secret)
+    return shown, context

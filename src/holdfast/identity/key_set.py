@@ -14,7 +14,7 @@ from holdfast.identity.strict import Json, from_base64url, json_object
 
 MAX_KEY_SET_BYTES = 256 * 1024
 _MAX_KEYS = 100
-_KINDS = frozenset({"RSA", "EC", "OKP"})
+_KINDS = ("RSA", "EC", "OKP")
 _RSA_BYTES = range(2048 // 8, 8192 // 8 + 1)
 """Shorter moduli can be broken; longer ones make each check slow."""
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
