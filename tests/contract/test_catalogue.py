@@ -26,6 +26,7 @@ IDENTITY = {
     "create_key",
     "end_key",
     "touch_key",
+    "log_in",
 }
 PLATFORM = {"find_tenant", "list_tenants", "create_tenant"}
 API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | PLATFORM

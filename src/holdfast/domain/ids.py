@@ -22,5 +22,7 @@ DEFAULT_TENANT = TenantId(UUID("00000000-0000-7000-8000-000000000001"))
 PLATFORM_TENANT = TenantId(UUID("00000000-0000-7000-8000-000000000000"))
 """The tenant of those who manage tenants. It holds no runs."""
 
+PLATFORM_NAME = "platform"
+
 LOCAL_PRINCIPAL = UUID("00000000-0000-7000-8000-000000000002")
 """Whoever works on the installation's own machine: an administrator of the default tenant, without a credential."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+from holdfast.domain.ids import PLATFORM_NAME
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role
 from holdfast.identity.checks import Times
@@ -31,7 +32,8 @@ class Claims:
     email: str | None
     """None as well where the issuer says that it is not verified."""
     kind: PrincipalKind
-    roles: frozenset[Role]
+    roles: frozenset[Role] | None
+    """None where the issuer says nothing of roles: then they are granted here."""
     issued_at: datetime
     expires_at: datetime
     auth_time: datetime | None
@@ -76,9 +78,10 @@ def find(claims: Json, path: str) -> Any:
 
 def _tenant(issuer: IssuerSettings, payload: Json) -> str | None:
     named = _exact(find(payload, issuer.tenant_claim or ""))
-    if named is None or issuer.tenants is None:
-        return named
-    return issuer.tenants.get(named)
+    if issuer.tenants is None:
+        # Whom the platform's own tenant believes is written down by name, not left to what a token says.
+        return None if named == PLATFORM_NAME else named
+    return None if named is None else issuer.tenants.get(named)
 
 
 def _kind(issuer: IssuerSettings, payload: Json) -> PrincipalKind:
@@ -89,8 +92,10 @@ def _kind(issuer: IssuerSettings, payload: Json) -> PrincipalKind:
     return PrincipalKind.SERVICE if is_service else PrincipalKind.PERSON
 
 
-def _roles(issuer: IssuerSettings, payload: Json) -> frozenset[Role]:
-    said = _texts(find(payload, issuer.roles_claim)) if issuer.roles_claim else ()
+def _roles(issuer: IssuerSettings, payload: Json) -> frozenset[Role] | None:
+    if issuer.roles_claim is None:
+        return None
+    said = _texts(find(payload, issuer.roles_claim))
     return frozenset(role for text in said for role in issuer.roles.get(text, ()))
 
 

@@ -17,8 +17,7 @@ from holdfast.domain.errors import OperatorError, UserError
 from holdfast.loading import load_app
 from holdfast.observe.logs import logger, set_up_logs
 from holdfast.observe.names import LogEvent
-from holdfast.service.gate import Gate
-from holdfast.wiring import open_api
+from holdfast.wiring import open_api, open_gate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -51,9 +50,9 @@ def serve(settings: Settings) -> None:
 async def _serve(settings: Settings, app: App, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     log = logger("api", app=app.name)
-    async with open_api(settings, app) as services:
+    async with open_api(settings, app) as services, open_gate(services, settings) as gate:
         config = uvicorn.Config(
-            create_api(services, Gate(services.db), max_body_bytes=settings.max_body_bytes, dev=settings.dev_login),
+            create_api(services, gate, max_body_bytes=settings.max_body_bytes, dev=settings.dev_login),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -72,7 +72,7 @@ create table identities (
   subject text not null,
   principal uuid not null,
   created_at timestamptz not null,
-  seen_at timestamptz not null,  -- when a token last said what this principal's roles are
+  issued_at timestamptz not null,  -- of the newest token that said what this principal is
   primary key (tenant, issuer, subject)
 );
 

@@ -135,6 +135,65 @@ begin
   return 'changed';
 end $$;
 
+-- Takes in what a token says of somebody. Their principal is made at the first one, p_new; a later token than the last
+-- changes name and roles, an earlier one nothing, so that no token brings back what a newer one took. p_roles is null where
+-- the issuer says nothing of roles. A name that another has is told apart by the identity's digest.
+create function log_in(
+  p_tenant uuid, p_new uuid, p_issuer text, p_subject text, p_kind text, p_name text, p_email text, p_roles text[],
+  p_issued_at timestamptz
+) returns void
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  known identities;
+  actor text := 'issuer:' || p_issuer;
+  shown text := p_name || ' ' || left(encode(sha256(convert_to(p_issuer || chr(10) || p_subject, 'UTF8')), 'hex'), 8);
+  made text;
+  gone text[];
+  come text[];
+begin
+  perform begin_change(p_tenant);
+  select * into known from identities i where i.tenant = p_tenant and i.issuer = p_issuer and i.subject = p_subject;
+  if not found then
+    made := create_principal(p_tenant, p_new, p_kind, p_name, p_email, coalesce(p_roles, '{}'), actor);
+    if made = 'taken' then
+      perform create_principal(p_tenant, p_new, p_kind, shown, p_email, coalesce(p_roles, '{}'), actor);
+    end if;
+    insert into identities (tenant, issuer, subject, principal, created_at, issued_at)
+    values (p_tenant, p_issuer, p_subject, p_new, holdfast.now(), p_issued_at);
+    return;
+  end if;
+  if known.issued_at >= p_issued_at then
+    return;
+  end if;
+  update identities i set issued_at = p_issued_at
+  where i.tenant = p_tenant and i.issuer = p_issuer and i.subject = p_subject;
+  update principals p set email = p_email,
+    name = case when p.name in (p_name, shown) then p.name
+                when exists (select from principals q where q.tenant = p_tenant and q.name = p_name) then shown
+                else p_name end
+  where p.tenant = p_tenant and p.id = known.principal;
+  if p_roles is null then
+    return;
+  end if;
+  with old as (
+    delete from memberships m where m.tenant = p_tenant and m.principal = known.principal and m.role <> all (p_roles)
+    returning m.role
+  )
+  select array_agg(o.role order by o.role) into gone from old o;
+  with new as (
+    insert into memberships (tenant, principal, role, granted_at, granted_by)
+    select p_tenant, known.principal, r.role, holdfast.now(), actor from unnest(p_roles) as r (role) on conflict do nothing
+    returning role
+  )
+  select array_agg(n.role order by n.role) into come from new n;
+  if gone is not null or come is not null then
+    perform note(p_tenant, actor, 'roles.told', known.principal::text,
+      json_build_object('granted', come, 'revoked', gone)::text);
+    perform rights_changed(p_tenant, known.principal);
+  end if;
+end $$;
+
 -- 'created'; 'repeated'; 'absent' when there is no such principal.
 create function create_key(
   p_tenant uuid, p_id uuid, p_principal uuid, p_name text, p_digest bytea, p_scopes text[], p_expires_at timestamptz, p_by text
@@ -194,7 +253,7 @@ grant execute on function
   note(uuid, text, text, text, text), create_principal(uuid, uuid, text, text, text, text[], text),
   grant_role(uuid, uuid, text, text), revoke_role(uuid, uuid, text, text), set_disabled(uuid, uuid, boolean, text),
   create_key(uuid, uuid, uuid, text, bytea, text[], timestamptz, text), end_key(uuid, uuid, timestamptz, text),
-  touch_key(uuid, uuid) to holdfast_api;
+  touch_key(uuid, uuid), log_in(uuid, uuid, text, text, text, text, text, text[], timestamptz) to holdfast_api;
 
 -- Tenants. The caller is in the platform's tenant, and sees of another no more than its name and state.
 set local role holdfast_engine;
