@@ -98,7 +98,7 @@ class AlreadyFinished(RequestError):
 
 
 class AlreadyDecided(RequestError):
-    """Somebody decided this first."""
+    """Somebody decided this first, or a worker reported it."""
 
     slug = "already-decided"
     status = 409

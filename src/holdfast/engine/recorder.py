@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
     from holdfast.store.claims import Claimed
-    from holdfast.store.journal import ApprovalRow, Finish, RunJournal
+    from holdfast.store.journal import Finish, RunJournal, TaskRow
     from holdfast.store.journal import Park as ParkRow
 
 
@@ -158,7 +158,7 @@ class Recorder:
         """How a call ended is known from here on, whatever becomes of the run."""
         self.unconfirmed = [*self.unconfirmed, known]
 
-    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
+    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
         """Write facts; return the number of the last one when they are committed."""
         return await self._append(*facts, approvals=approvals)
 
@@ -202,19 +202,19 @@ class Recorder:
         if self.leaving:
             raise HandOver
 
-    async def fold(self, events: Sequence[ev.AnyEvent], to: int) -> int:
+    async def fold(self, events: Sequence[ev.AnyEvent], to: int, closes: Sequence[TaskRow] = ()) -> int:
         """Write what signals mean, up to signal `to`; return the number of the last event when committed."""
         self._fold_to = max(self._fold_to, to)
         if not events:
             return self.journal.seq
-        return await self._append(*events)
+        return await self._append(*events, approvals=closes)
 
     async def end(
         self,
         *facts: ev.AnyEvent,
         park: ParkRow | None = None,
         finish: Finish | None = None,
-        approvals: Sequence[ApprovalRow] = (),
+        approvals: Sequence[TaskRow] = (),
     ) -> None:
         """Write the last facts of this execution.
 
@@ -240,7 +240,7 @@ class Recorder:
         self._opening.clear()
         return opened
 
-    async def _append(self, *events: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
+    async def _append(self, *events: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
         before = self.unconfirmed
         try:
             seq = await self.journal.append(*self._opened(events), approvals=approvals, fold_to=self._fold_to)

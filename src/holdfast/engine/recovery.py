@@ -82,6 +82,9 @@ async def _probed(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settl
     answer = call.declaration.probe(effect, **parse(recorder.content(entry.started.args)))
     if isinstance(answer, Awaitable):
         answer = await answer
+    if entry.resolved is not None:
+        # A late report came meanwhile: it knows, where a probe only looks.
+        return await recovered(recorder, call, entry)
     match answer:
         case Happened(result=result):
             plain = dump_result(result)
