@@ -312,6 +312,8 @@ class EffectResolved(Event):
     counted: bool | None = None
     enqueued: Ref | None = None
     emitted: Ref | None = None
+    intent: int | None = None
+    """Journal position of the attempt that is spoken of, where nothing is said of any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

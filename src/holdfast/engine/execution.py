@@ -40,7 +40,7 @@ from holdfast.engine.interrupt import (
     Park,
     interrupt_in,
 )
-from holdfast.engine.late import sealed
+from holdfast.engine.late import never_begun, sealed
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.seam import Seam
@@ -362,9 +362,14 @@ class Execution:
         if self._recorder is None or self._key is None:
             return
         recorder, claimed, key = self._recorder, self._claimed, self._key
+        if not isinstance(recorder.stop, Lost):
+            # No look lets anything pass from here on, not even in a thread that comes to it much later.
+            recorder.stop = Lost("the run was let go")
         known, recorder.unconfirmed = recorder.unconfirmed, []
-        if known:
-            self._gear.late.tell(self._gear.db, [sealed(one, claimed, key, recorder.content) for one in known])
+        reports = [sealed(one, claimed, key, recorder.content) for one in known]
+        reports += [never_begun(call, claimed, recorder.journal.seq) for call in recorder.entering.not_begun]
+        if reports:
+            self._gear.late.tell(self._gear.db, reports)
             await self._gear.late.settled(within_s=_TELL_S)
 
     async def _settle_held(self, recorder: Recorder) -> None:

@@ -124,6 +124,7 @@ async def _begin(
         known.started = known.started or started_by(entry.started)
         if (settled := await recovered(recorder, found, known)) is not None:
             return settled
+    recorder.entering.announce(found)
     await recorder.intend(
         ev.OutputStarted(
             scope=seam.scope,
@@ -137,7 +138,7 @@ async def _begin(
         )
     )
     enter(Effect(key=key, attempt=entry.attempts + 1, run=recorder.claimed.run, tenant=recorder.claimed.tenant))
-    recorder.look()
+    recorder.entering.enter(found)
     return None
 
 

@@ -17,6 +17,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.codec import load_message, parse
+from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
 from holdfast.engine.interrupt import Away, Cancelling, HandOver, Interrupt, Lost, Park
 from holdfast.engine.messages import MessageLog
@@ -51,6 +52,7 @@ class Recorder:
         self.journal = journal
         self.replay = replay
         self.flight = Flight()
+        self.entering = Entering(self.look)
         self.leaving = False
         self.stop: Interrupt | None = None
         """Why the agent was told to stop: nothing is started any more, whatever user code makes of the message."""
@@ -190,7 +192,9 @@ class Recorder:
         if self.stop is not None and isinstance(self.stop, Lost):
             raise self.stop
         if self._lease.expired:
-            raise Lost("the lease had run out before what was announced could begin")
+            # For good: a lease that is renewed after all must not let anything pass.
+            self.stop = Lost("the lease had run out before what was announced could begin")
+            raise self.stop
 
     def _may_start(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
         if self.stop is not None:

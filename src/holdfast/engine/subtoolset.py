@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.exceptions import ApprovalRequired, SkipToolExecution, ToolFailed
@@ -104,9 +105,11 @@ class SubToolset(WrapperToolset[Any]):
         ctx = HeardContext.of(ctx, call)
 
         async def perform() -> Any:
+            recorder.entering.announce(call)
             await perform_intent(recorder, call, dump_args(tool_args))
-            recorder.look()
-            return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, recorder.look))
+            recorder.entering.enter(call)
+            in_thread = partial(recorder.entering.enter_in_thread, call)
+            return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, in_thread))
 
         nested = self.subagents.enter(call, ctx)
         try:
