@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import watchfiles
 
 from holdfast.cli.dev.child import Child
+from holdfast.cli.dev.reach import Reach
 from holdfast.cli.exits import ExitCode
 from holdfast.cli.screen import err
 from holdfast.cli.settings import app_of
@@ -31,7 +32,7 @@ def dev(settings: Settings, *, reload: bool, watch: list[Path]) -> ExitCode:
 
     Raises:
         UserError: no application is named.
-        OperatorError: the database cannot be had.
+        OperatorError: the embedded database, or the key, cannot be had. An outside database is waited for.
     """
     return asyncio.run(_dev(settings, app_of(settings), watch if reload else []))
 
@@ -41,9 +42,12 @@ async def _dev(settings: Settings, app: str, watch: list[Path]) -> ExitCode:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # Held here, so that the database does not go up and down with the processes that are started again.
-    async with Installation.open(settings):
+    async with Installation.open(settings) as installation:
         environment = os.environ | _environment(settings)
-        children = [Child(name, [sys.executable, "-m", "holdfast.cli", name, app], environment) for name in _PROCESSES]
+        ready = Reach(installation, _say).wait
+        children = [
+            Child(name, [sys.executable, "-m", "holdfast.cli", name, app], environment, ready) for name in _PROCESSES
+        ]
         _say(f"holdfast dev: {app} on http://{settings.host}:{settings.port}, data in {settings.data_dir}")
         keeping = [asyncio.create_task(child.keep()) for child in children]
         try:
