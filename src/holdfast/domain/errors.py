@@ -16,6 +16,10 @@ class UserError(HoldfastError):
     """The developer changes code or configuration."""
 
 
+class ModelMissing(UserError):
+    """A task's agent has no model: no run of it could succeed."""
+
+
 class OperatorError(HoldfastError):
     """Whoever runs the installation acts: the database, its roles, its schema, its keys."""
 
