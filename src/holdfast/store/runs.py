@@ -138,6 +138,17 @@ async def accept_run(
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found
 
 
+async def accepted_before(db: Database, tenant: UUID, idempotency: Idempotency) -> Accepted | None:
+    """What became of the first request with this key: `repeated` or `conflict`. None: it never came.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    parameters = {"tenant": tenant, **idempotency._asdict()}
+    rows = await db.repeat(lambda: db.fetch(tenant, "accepted_before", parameters, class_row(Accepted)))
+    return rows[0] if rows else None
+
+
 async def get_run(db: Database, tenant: UUID, run: UUID) -> RunRow | None:
     """One run, or None where this tenant has none of that id.
 
