@@ -233,6 +233,9 @@ class OutputProcessed(Event):
     outcome: Literal["value", "retry", "error"]
     result: Ref | None = None
     attempt: int = 1
+    enqueued: Ref | None = None
+    """Messages that were enqueued meanwhile, and events that were emitted: as of a tool call."""
+    emitted: Ref | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,8 @@ class Seam:
         self.model = ModelStep(recorder, self.scope, live)
         self.calls: dict[tuple[int, str], ToolCall] = {}
         """Calls under way, by step and call id."""
+        self.outputs: dict[tuple[int, str], ToolCall] = {}
+        """Answers under way, by step and the id of their call, if any."""
         self._seen: tuple[int, dict[tuple[str, bool], int]] = (0, {})
         """How often an id was called in the step under way."""
 
@@ -201,7 +203,8 @@ class Outer(AbstractCapability[Any]):
     # capabilities that speak for the application emit by leave of the second. Public hooks come too late for both.
 
     def _prepare_event_dispatch(self, ctx: RunContext[Any], event: AgentStreamEvent) -> None:
-        call = self._seam.calls.get((ctx.run_step, ctx.tool_call_id or ""))
+        place = (ctx.run_step, ctx.tool_call_id or "")
+        call = self._seam.calls.get(place) or self._seam.outputs.get(place)
         if call is not None and isinstance(event, Emitted):
             hear(call, event)
 
