@@ -13,8 +13,8 @@ from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.output import started_by
+from holdfast.engine.question import binding
 from holdfast.engine.recorder import as_usage
-from holdfast.engine.recovery import binding
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:

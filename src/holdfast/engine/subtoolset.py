@@ -11,6 +11,7 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import RunContext
 from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 
+from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.approvals import ask, shown_args
@@ -72,7 +73,7 @@ class SubToolset(WrapperToolset[Any]):
             return await self._through(recorder, call, name, tool_args, ctx, tool)
         finally:
             if ctx.usage is outside.usage:
-                outside.tool_calls += 1
+                outside.count(ev.Usage(tool_calls=1))
 
     async def _unjournaled(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
