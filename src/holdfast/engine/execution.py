@@ -21,6 +21,7 @@ from holdfast.app import RunScope, Task
 from holdfast.domain import errors
 from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
+from holdfast.domain.stored import load
 from holdfast.engine import ending
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
@@ -383,7 +384,7 @@ class Execution:
 
 
 def _loaded(stored: Iterable[StoredEvent]) -> Iterator[tuple[int, ev.AnyEvent]]:
-    return ((event.seq, ev.load(event.type, event.body)) for event in stored)
+    return ((event.seq, load(event.type, event.body)) for event in stored)
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:

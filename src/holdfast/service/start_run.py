@@ -11,6 +11,7 @@ import orjson
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import HistoryGone, IdempotencyConflict, InvalidInput, NotFound
+from holdfast.domain.stored import dump
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
@@ -111,7 +112,7 @@ async def _accept(
     idempotency: runs.Idempotency | None,
 ) -> RunView:
     run, at = services.new_id(), services.now()
-    body = ev.dump(accepted)
+    body = dump(accepted)
     answer = await runs.accept_run(
         services.db,
         who.tenant,
