@@ -116,8 +116,13 @@ class Installation:
 
     @asynccontextmanager
     async def worker(self, app: App, *, probe: Callable[[str], None] | None = None) -> AsyncGenerator[Worker, None]:
-        """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there."""
+        """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there.
+
+        Raises:
+            UserError: the app has no task, or one whose agent has no model.
+        """
         from holdfast.engine.gear import Gear, no_probe
+        from holdfast.engine.startable import check_models
         from holdfast.store.hints import Hints
         from holdfast.store.journal import JournalWriter
         from holdfast.store.live import LivePublisher
@@ -129,6 +134,7 @@ class Installation:
                 f"App '{app.name}' has no task, so its workers would have nothing to do. Register an agent as one: "
                 "app.task(name, agent=...)."
             )
+        check_models(app)
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))
             hints = await stack.enter_async_context(Hints(db))
@@ -150,11 +156,19 @@ class Installation:
 
     @asynccontextmanager
     async def api(self, app: App | None = None) -> AsyncGenerator[Services, None]:
-        """What the API, the console and the command line serve requests with."""
+        """What the API, the console and the command line serve requests with.
+
+        Raises:
+            ModelMissing: runs of `app` would be accepted that nobody can carry.
+        """
         from holdfast.service.services import Services
         from holdfast.store.hints import Hints
         from holdfast.store.reader import RunReader
 
+        if app is not None:
+            from holdfast.engine.startable import check_models
+
+            check_models(app)
         async with self.database("api") as db, Hints(db) as hints:
             yield Services(
                 app=app,

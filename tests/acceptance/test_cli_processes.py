@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -64,6 +65,45 @@ def test_dev_starts_again_on_change_and_hands_runs_over(cli, tmp_path):
         dev.send_signal(signal.SIGINT)
         assert dev.wait(60) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+
+
+def test_dev_says_once_that_the_database_does_not_answer_and_starts_when_it_does(cli, database, tmp_path):
+    log = tmp_path / "dev.log"
+    with open_to_nobody(database) as let_in, process(cli, "dev", APP, "--port", "0", "--no-reload"):
+        until(log.read_text, lambda text: "Tried again every 3 s" in text, "it says that there is no database")
+        let_in()
+        logged(cli, "dev", "worker.started")
+        logged(cli, "dev", "api.started")
+        said = log.read_text()
+        assert said.count("not currently accepting connections") == 1, said
+        assert "HOLDFAST_DATABASE_URL" in said
+        assert "The database answers." in said
+        assert "waits for a change" not in said
+
+
+@contextmanager
+def open_to_nobody(database):
+    """A database that refuses everybody until the block, or who is called, lets them in again."""
+    with psycopg.connect(database.admin_url, dbname="postgres", autocommit=True) as admin:
+
+        def let_in():
+            admin.execute(f"alter database {database.name} allow_connections true")
+
+        admin.execute(f"alter database {database.name} allow_connections false")
+        try:
+            yield let_in
+        finally:
+            let_in()
+
+
+def test_dev_tries_again_when_a_port_is_taken(cli, tmp_path):
+    log = tmp_path / "dev.log"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with process(cli, "dev", APP, "--port", str(port), "--no-reload"):
+            until(log.read_text, lambda text: "serve: tries again in 2 s" in text, "the port is refused")
+            taken.close()
+            assert logged(cli, "dev", "api.started")[0]["url"].endswith(f":{port}")
 
 
 def test_dev_starts_a_worker_that_was_killed_again(cli, database):

@@ -16,7 +16,7 @@ WORKER_ONLY = {
     "tick",
     "ensure_partitions",
 }
-BOTH = {"accept_run", "deliver_signal", "decide_approval", "now"}
+BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
 IDENTITY = {
     "note",
     "create_principal",

@@ -15,6 +15,7 @@ import psycopg
 from holdfast.app import App
 from holdfast.domain import events as ev
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
+from holdfast.domain.stored import load
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear, no_probe
 from holdfast.service.services import Services
@@ -167,7 +168,7 @@ class Lab:
 
     async def events(self) -> list[ev.AnyEvent]:
         stored = await RunReader(self.worker_db).journal(DEFAULT_TENANT, self.run)
-        return [ev.load(event.type, event.body) for event in stored]
+        return [load(event.type, event.body) for event in stored]
 
     async def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in await self.events() if isinstance(event, kind)]

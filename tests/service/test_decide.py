@@ -96,7 +96,7 @@ async def test_of_many_at_once_one_decides(services, parked):
 async def test_a_late_decision_says_who_was_first(services, parked):
     _, _, task = parked
     await decide_approval(services, LOCAL, task.id, "rejected", digest=task.digest)
-    with pytest.raises(AlreadyDecided, match="local decided this first: rejected"):
+    with pytest.raises(AlreadyDecided, match="decided first by local: rejected"):
         await decide_approval(services, LOCAL, task.id, "approved", digest=task.digest)
 
 

@@ -101,8 +101,15 @@ CATALOGUE: dict[str, Problem] = {
             "already-decided",
             409,
             "Already decided",
-            "Somebody decided this first, or the run ended. Nothing was changed. `GET /v1/approvals/{id}` shows how it "
-            "stands.",
+            "Somebody decided this first, a worker reported late how the effect ended, or the run ended. Nothing was "
+            "changed. `GET /v1/approvals/{id}` shows how it stands.",
+        ),
+        Problem(
+            "effect-reported",
+            409,
+            "The effect was reported",
+            "The worker that lost the run has reported how the effect ended, and the run has yet to read it. Nothing "
+            "was changed. Look again once a worker has taken the run up.",
         ),
         Problem(
             "digest-mismatch",

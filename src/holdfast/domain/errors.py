@@ -16,6 +16,10 @@ class UserError(HoldfastError):
     """The developer changes code or configuration."""
 
 
+class ModelMissing(UserError):
+    """A task's agent has no model: no run of it could succeed."""
+
+
 class OperatorError(HoldfastError):
     """Whoever runs the installation acts: the database, its roles, its schema, its keys."""
 
@@ -149,7 +153,7 @@ class AlreadyFinished(RequestError):
 
 
 class AlreadyDecided(RequestError):
-    """Somebody decided this first."""
+    """Somebody decided this first, or a worker reported it."""
 
     slug = "already-decided"
     status = 409

@@ -8,10 +8,6 @@ from typing import NewType
 from uuid import UUID
 
 TenantId = NewType("TenantId", UUID)
-RunId = NewType("RunId", UUID)
-SessionId = NewType("SessionId", UUID)
-WorkerId = NewType("WorkerId", UUID)
-ApprovalId = NewType("ApprovalId", UUID)
 
 Ref = NewType("Ref", str)
 """Names one piece of content of a run: the hex keyed digest (HMAC-SHA-256) of its plain bytes."""

@@ -29,6 +29,12 @@ class DigestMismatch(RequestError):
     status = 409
 
 
+class EffectReported(AlreadyDecided):
+    """The worker that lost the run has reported how the effect ended; the run has yet to read it."""
+
+    slug = "effect-reported"
+
+
 async def decide_approval(
     services: Services,
     who: Who,
@@ -86,6 +92,7 @@ async def resolve_effect(
         reason: with `fail_run`, why.
 
     Raises:
+        EffectReported: the worker that lost the run has said what became of it; the run has yet to read that.
         NotFound, AlreadyDecided, DigestMismatch, InvalidInput: as `decide_approval`.
     """
     if resolution != "done" and result is not None:
@@ -110,7 +117,7 @@ async def decide(
     """Either kind of decision, for interfaces that take both in one place.
 
     Raises:
-        NotFound, AlreadyDecided, DigestMismatch, InvalidInput: as `decide_approval`.
+        NotFound, AlreadyDecided, EffectReported, DigestMismatch, InvalidInput: as the other two.
     """
     if verdict == "approved" or verdict == "rejected":  # noqa: PLR1714 - narrows the type
         if result is not None:
@@ -160,7 +167,13 @@ async def _refusal(services: Services, who: Who, answer: approvals.Decision) -> 
             return AlreadyDecided("The run ended before anybody decided; there is nothing to decide any more.")
         case "already":
             first = await name_of(services, who.tenant, answer.decided_by or "somebody")
-            return AlreadyDecided(f"{first} decided this first: {answer.state}. Nothing was changed.")
+            return AlreadyDecided(f"This was decided first by {first}: {answer.state}. Nothing was changed.")
+        case "reported":
+            return EffectReported(
+                "The worker that lost this run has reported how the effect ended, and the run has yet to read it. "
+                "Nothing was changed. Look again once a worker has taken the run up: the task is closed then, or still "
+                "yours to decide."
+            )
         case "mismatch":
             return DigestMismatch(
                 "The digest is not the one of what waits for a decision. Look at it again and decide on what it shows."

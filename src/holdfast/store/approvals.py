@@ -46,10 +46,11 @@ class Decision:
     """What became of a decision.
 
     `decided`; `already` (`state` and `decided_by` are the first's); `mismatch` (the task is bound to another digest);
-    `invalid` (not a verdict on this kind of task); `absent`.
+    `reported` (a worker's late report of the effect waits to be read); `invalid` (not a verdict on this kind of task);
+    `absent`.
     """
 
-    outcome: Literal["decided", "already", "mismatch", "invalid", "absent"]
+    outcome: Literal["decided", "already", "mismatch", "reported", "invalid", "absent"]
     state: ApprovalState | None
     decided_by: str | None
     run: UUID | None

@@ -80,9 +80,12 @@ class Idempotency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request)."""
+    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request); `foreign`.
 
-    outcome: Literal["accepted", "repeated", "conflict"]
+    `foreign`: the session is another principal's, and nothing was stored.
+    """
+
+    outcome: Literal["accepted", "repeated", "conflict", "foreign"]
     run: UUID
 
 
@@ -136,6 +139,17 @@ async def accept_run(
     found = rows[0]
     # This very run was there: it was accepted by an attempt whose answer was lost.
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found
+
+
+async def accepted_before(db: Database, tenant: UUID, idempotency: Idempotency) -> Accepted | None:
+    """What became of the first request with this key: `repeated` or `conflict`. None: it never came.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    parameters = {"tenant": tenant, **idempotency._asdict()}
+    rows = await db.repeat(lambda: db.fetch(tenant, "accepted_before", parameters, class_row(Accepted)))
+    return rows[0] if rows else None
 
 
 async def get_run(db: Database, tenant: UUID, run: UUID, *, only: str | None = None) -> RunRow | None:

@@ -68,7 +68,7 @@ async def get_approval(
     openapi_extra=body(DecisionBody),
     responses={
         **answer(200, ApprovalView, "The task as decided."),
-        **problems("not-found", "already-decided", "digest-mismatch", "erased", *BODY),
+        **problems("not-found", "already-decided", "effect-reported", "digest-mismatch", "erased", *BODY),
     },
 )
 async def post_decision(

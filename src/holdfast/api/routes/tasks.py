@@ -54,7 +54,8 @@ async def post_run(
         float, Query(ge=0, le=WAIT_MOST_S, allow_inf_nan=False, description="Seconds to wait for the run to end.")
     ] = 0,
     idempotency_key: Annotated[
-        str | None, Header(description="The same key with the same body answers with the first run.")
+        str | None,
+        Header(description="The same key with the same body answers with the first run. Keys do not expire."),
     ] = None,
 ) -> Response:
     """Accept a run. Once this answers, the run goes on whatever happens to this process."""

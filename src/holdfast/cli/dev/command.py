@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import watchfiles
 
 from holdfast.cli.dev.child import Child
+from holdfast.cli.dev.reach import Reach
 from holdfast.cli.exits import ExitCode
 from holdfast.cli.screen import err
 from holdfast.cli.settings import app_of
@@ -32,7 +33,7 @@ def dev(settings: Settings, *, reload: bool, watch: list[Path]) -> ExitCode:
 
     Raises:
         UserError: no application is named.
-        OperatorError: the database cannot be had.
+        OperatorError: the embedded database, or the key, cannot be had. An outside database is waited for.
     """
     return asyncio.run(_dev(settings, app_of(settings), watch if reload else []))
 
@@ -46,7 +47,10 @@ async def _dev(settings: Settings, app: str, watch: list[Path]) -> ExitCode:
         environment = os.environ | _environment(settings)
         if installation.embedded:
             environment["HOLDFAST_DEV_LOGIN"] = "true"
-        children = [Child(name, [sys.executable, "-m", "holdfast.cli", name, app], environment) for name in _PROCESSES]
+        ready = Reach(installation, _say).wait
+        children = [
+            Child(name, [sys.executable, "-m", "holdfast.cli", name, app], environment, ready) for name in _PROCESSES
+        ]
         _say(f"holdfast dev: {app} on http://{settings.host}:{settings.port}, data in {settings.data_dir}")
         await _say_how_to_get_in(installation)
         keeping = [asyncio.create_task(child.keep()) for child in children]
