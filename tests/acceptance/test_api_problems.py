@@ -221,6 +221,8 @@ async def test_openapi_names_every_route_answer_and_problem(client):
         "post /v1/tenants/{name}/resume",
         "put /v1/tenants/{name}/quotas",
         "get /v1/audit",
+        "get /v1/tenant",
+        "post /v1/tenant/export",
         "get /healthz",
         "get /readyz",
     }

@@ -28,6 +28,8 @@ IDENTITY = {
     "touch_key",
     "log_in",
     "delete_rows",
+    "tenant_tables",
+    "import_rows",
 }
 PLATFORM = {
     "find_tenant",
@@ -37,6 +39,8 @@ PLATFORM = {
     "set_quotas",
     "doom_tenant",
     "bury_tenant",
+    "begin_import",
+    "end_import",
 }
 API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | PLATFORM
 TENANT_POLICY = "(tenant = (NULLIF(current_setting('holdfast.tenant'::text, true), ''::text))::uuid)"

@@ -124,6 +124,14 @@ class SuspendBody(Body):
     reason: str = Field(description="The tenant reads it in its audit log.")
 
 
+class ExportBody(Body):
+    """Under which key the keys of an export's content are wrapped."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"key": "<32 random bytes in base64>"}]})
+
+    key: str = Field(description="32 bytes in base64 or hex, as `openssl rand -base64 32` makes them. Keep it apart.")
+
+
 class QuotasBody(Quotas):
     """What a tenant may have at most; null, or left out, is no limit."""
 

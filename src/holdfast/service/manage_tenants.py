@@ -34,9 +34,9 @@ async def create_tenant(services: Services, who: Who, name: str, *, admin: str =
     if not _NAME.fullmatch(name):
         raise InvalidInput("A tenant's name has 1 to 63 small letters, digits and hyphens, and begins with a letter.")
     id_ = services.new_id()
-    if await tenants.create_tenant(services.db, id_, name=name, by=_platform(who)) == "taken":
+    if await tenants.create_tenant(services.db, id_, name=name, by=platform_actor(who)) == "taken":
         raise NameTaken(f"There is a tenant '{name}'. Choose another name.")
-    founder = Who(id_, _platform(who), rights_of([Role.ADMIN]))
+    founder = Who(id_, platform_actor(who), rights_of([Role.ADMIN]))
     person = await invite_principal(services, founder, admin, roles=[Role.ADMIN])
     key = await create_key(services, founder, principal=person.id, name="first")
     view = await get_tenant(services, who, name)
@@ -53,6 +53,14 @@ async def get_tenant(services: Services, who: Who, name: str) -> TenantView:
     found = await tenants.get_tenant(services.db, await _existing(services, name))
     if found is None:
         raise _no_tenant(name)
+    return _view(found)
+
+
+async def get_own_tenant(services: Services, who: Who) -> TenantView:
+    """The tenant of whoever asks."""
+    who.reach(Scope.TENANT_READ)
+    found = await tenants.get_tenant(services.db, who.tenant)
+    assert found is not None, "who asks has a tenant"
     return _view(found)
 
 
@@ -94,7 +102,7 @@ async def set_quotas(services: Services, who: Who, name: str, quotas: Quotas) ->
     who.reach(Scope.TENANTS_WRITE)
     id_ = await _existing(services, name)
     most = {"principals": quotas.principals, "runs": quotas.runs, "bytes_": quotas.bytes}
-    await tenants.set_quotas(services.db, id_, **most, by=_platform(who))
+    await tenants.set_quotas(services.db, id_, **most, by=platform_actor(who))
     return await get_tenant(services, who, name)
 
 
@@ -111,11 +119,11 @@ async def delete_tenant(services: Services, who: Who, name: str) -> DeletedTenan
     who.reach(Scope.TENANTS_WRITE)
     id_ = await _existing(services, name)
     runs, heads = await tenants.digest_of_heads(services.db, id_)
-    if await tenants.doom_tenant(services.db, id_, by=_platform(who)) == "active":
+    if await tenants.doom_tenant(services.db, id_, by=platform_actor(who)) == "active":
         raise TenantActive(f"Tenant '{name}' is active. Suspend it first, and export what is to be kept.")
     rows = await tenants.delete_rows(services.db, id_)
     evidence = DeletedTenantView(id=id_, name=name, runs=runs, heads_sha256=heads, rows=rows)
-    await tenants.bury_tenant(services.db, id_, by=_platform(who), evidence=evidence.model_dump_json())
+    await tenants.bury_tenant(services.db, id_, by=platform_actor(who), evidence=evidence.model_dump_json())
     return evidence
 
 
@@ -124,7 +132,7 @@ async def _set_suspended(services: Services, who: Who, name: str, *, suspended: 
     id_ = await _existing(services, name)
     if id_ == PLATFORM_TENANT:
         raise InvalidInput("The platform's own tenant cannot be suspended: nobody could let it go on.")
-    change = await tenants.suspend_tenant(services.db, id_, suspended=suspended, reason=reason, by=_platform(who))
+    change = await tenants.suspend_tenant(services.db, id_, suspended=suspended, reason=reason, by=platform_actor(who))
     if change == "absent":
         raise _no_tenant(name)
     services.hints.notify("q")
@@ -142,7 +150,7 @@ def _no_tenant(name: str) -> NotFound:
     return NotFound(f"There is no tenant '{name[:63]}'. `GET /v1/tenants` or `holdfast tenants ls` lists them.")
 
 
-def _platform(who: Who) -> str:
+def platform_actor(who: Who) -> str:
     """How a tenant's log calls somebody of the platform."""
     return f"platform:{who.principal}"
 

@@ -1,4 +1,4 @@
-"""Tenants, for those who manage the platform; and a tenant's own audit log."""
+"""Tenants, for those who manage the platform."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from holdfast.api.requests import TheServices, needs, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_tenants as use
-from holdfast.service.identity_views import AuditPage, DeletedTenantView, NewTenantView, TenantPage, TenantView
-from holdfast.service.read_audit_log import PAGE, PAGE_MOST, read_audit_log
+from holdfast.service.identity_views import DeletedTenantView, NewTenantView, TenantPage, TenantView
 
 router = APIRouter(tags=["tenants"])
 
@@ -112,18 +111,3 @@ async def put_quotas(
 async def delete_tenant(name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]) -> Response:
     """Every row of it, for good. It has to be suspended. Interrupted, ask again and it goes on."""
     return reply(await use.delete_tenant(services, who, name))
-
-
-@router.get(
-    "/v1/audit",
-    summary="Read the audit log",
-    responses={**answer(200, AuditPage, "Entries, newest first."), **problems("invalid-cursor", "invalid-request")},
-)
-async def get_audit_log(
-    services: TheServices,
-    who: Annotated[Who, needs(Scope.AUDIT_READ)],
-    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
-) -> Response:
-    """What was done to your tenant's people, roles and keys, by whom, and which credentials were refused."""
-    return reply(await read_audit_log(services, who, cursor=cursor or None, limit=limit))

@@ -39,7 +39,7 @@
 create table tenants (
   id uuid primary key,
   name text not null unique check (name ~ '^[a-z][a-z0-9-]{0,62}$'),
-  state text not null default 'active' check (state in ('active', 'suspended', 'deleting')),
+  state text not null default 'active' check (state in ('active', 'suspended', 'deleting', 'importing')),
   created_at timestamptz not null default clock_timestamp(),
   max_principals int check (max_principals >= 0),  -- null: no limit
   max_runs int check (max_runs >= 0),  -- that have not ended
