@@ -21,7 +21,7 @@ class Attempt:
     announced: bytes = b""
     """The arguments that the intent names, as bytes."""
     unbegun: bool = False
-    """Whether it is certain that no thread was let into the body."""
+    """Whether it is certain that nothing of the user's was entered, up to the thread of a plain function."""
     counted: bool = False
     """Whether the framework has counted the call: its toolset returned."""
     enqueued: Callable[[], Ref | None] = lambda: None

@@ -17,11 +17,13 @@ from dataclasses import is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic_ai.toolsets import FunctionToolset
+
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.interrupt import Lost
 
 if TYPE_CHECKING:
-    from pydantic_ai.toolsets import ToolsetTool
+    from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 
     from holdfast.engine.call import ToolCall
 
@@ -46,8 +48,8 @@ class Entering:
             self._announced[call.key] = call
             call.attempt.unbegun = True
 
-    def enter(self, call: ToolCall) -> None:
-        """Look, in the event loop, before what lies in front of the body of `call` is entered.
+    def enter(self, call: ToolCall, toolset: AbstractToolset[Any] | None = None, tool: Any = None) -> None:
+        """Look, in the event loop, before what lies in front of the body of `call` is entered: `toolset`, for a tool.
 
         Raises:
             Lost: the run is not held here any more.
@@ -60,6 +62,8 @@ class Entering:
             if known is not None:
                 self._announced[call.key] = known
             raise
+        if call.attempt.unbegun and not _leads_straight(toolset, tool):
+            call.attempt.unbegun = False
 
     def enter_in_thread(self, call: ToolCall) -> None:
         """Look, in the thread where the body of `call` comes next.
@@ -74,6 +78,13 @@ class Entering:
                 self._announced[call.key] = call
             raise
         call.attempt.unbegun = False
+
+
+def _leads_straight(toolset: AbstractToolset[Any] | None, tool: Any) -> bool:
+    """Whether nothing of the user's lies between a toolset and the function of `tool`: a wrapper may act by itself."""
+    while (source := getattr(tool, "source_toolset", None)) is not None:
+        toolset, tool = source, tool.source_tool
+    return isinstance(toolset, FunctionToolset) and type(toolset).__module__.startswith("pydantic_ai.")
 
 
 def looked_at(tool: ToolsetTool[Any], look: Look) -> ToolsetTool[Any]:

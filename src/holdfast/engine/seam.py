@@ -357,7 +357,7 @@ class GuardedToolset(WrapperToolset[Any]):
                 "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
             )
         entering = self.seam.recorder.entering
-        entering.enter(call)
+        entering.enter(call, self.wrapped, tool)
         in_thread = partial(entering.enter_in_thread, call)
         result = await self.wrapped.call_tool(name, tool_args, ctx, looked_at(tool, in_thread))
         call.attempt.counted = True
