@@ -70,9 +70,9 @@ class Stage:
         os.environ["OPENAI_BASE_URL"] = self._model_url.read_text().strip()
         os.environ["OPENAI_API_KEY"] = "none-needed"
 
-    def start_worker(self, name: str, app: str = _APP) -> int:
+    def start_worker(self, name: str, app: str | None = None) -> int:
         """Start a worker; its process id."""
-        self._start(name, "holdfast.cli", "worker", app)
+        self._start(name, "holdfast.cli", "worker", app or _APP)
         return self._processes[name].pid
 
     async def start_api(self, app: str) -> str:
