@@ -111,12 +111,16 @@ class Lane:
 
     async def _settle(self, batch: list[Member], answers: list[Answer]) -> None:
         doubtful: list[Member] = []
-        for answer in answers:
-            member = batch[answer.idx - 1]
-            if member.lost_at is not None and answer.outcome == "fenced":
+        said = {answer.idx: answer for answer in answers}
+        for number, member in enumerate(batch, 1):
+            answer = said.get(number)
+            if answer is not None and answer.outcome == "fenced" and member.lost_at is not None:
                 doubtful.append(member)
+                continue
+            member.is_open = False
+            if answer is None:
+                member.journal.appended(member)
             else:
-                member.is_open = False
                 member.journal.answered(member, answer)
         if doubtful:
             await self._recover(doubtful, None)
