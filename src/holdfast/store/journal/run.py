@@ -166,23 +166,32 @@ class RunJournal:
         if self._flying is not None:
             return self._flying
         self._stop_timer()
-        items, size = list[Item](), 0
-        for _ in range(self._take_only or len(self._pending)):
+        pending, items, size, has_entries = self._pending, list[Item](), 0, False
+        for _ in range(self._take_only or len(pending)):
             if items and size >= max_bytes:
                 break
-            items.append(self._pending.popleft())
-            size += items[-1].size
-            if items[-1].next is not None:
+            item = pending.popleft()
+            items.append(item)
+            size += item.size
+            has_entries = has_entries or bool(item.entries)
+            if item.next is not None:
                 break
         self._take_only = 0
-        self._due = bool(self._pending)
-        if not any(item.entries for item in items):
+        self._due = bool(pending)
+        if not has_entries:
             self._commit(items, self.seq)
             self._rest()
             return None
         blobs, self._staged = self._staged, []
         self._flying = Member(self, items, blobs, size)
         return self._flying
+
+    def appended(self, member: Member) -> None:
+        """The member that flew is committed, and the inbox holds nothing that it has not folded in."""
+        self.inbox_seq = max(self.inbox_seq, member.folded_seq)
+        self.cancelling = False
+        self._flying = None
+        self._appended(member)
 
     def answered(self, member: Member, answer: Answer) -> None:
         """Act on what the database said of the member that flew."""

@@ -4,7 +4,8 @@ Runs with something due stand in one queue. A few lanes, each a connection of it
 is there when they come free: alone a run commits at once, under load batches form by themselves. Where many
 runs are carried, a lane first lets the event loop go round for as long as each round brings company: a loop with
 nothing else to do goes round in microseconds, a busy one has other runs to carry meanwhile, and each statement
-spared is CPU for them. The queue is bounded in bytes, and `append` waits for room: that is the back-pressure.
+spared is CPU for them. No lane takes more than its share of very many: the database works on one lane's batch while
+this process makes the next. The queue is bounded in bytes, and `append` waits for room: that is the back-pressure.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ _FEW_RUNS = 4
 """With no more than these open, nobody waits for company."""
 _EMPTY_ROUNDS = 3
 """So many rounds of the loop without company say that it is not busy, or with something else."""
+_WORTH_A_BATCH = 24
+"""So many members go together, though another lane could take some: below it, starting a statement costs more than
+working side by side spares."""
 
 
 def _now_us() -> int:
@@ -228,7 +232,9 @@ class JournalWriter:
     def _gather(self) -> list[Member]:
         batch: list[Member] = []
         size = 0
-        while self._ready and len(batch) < self._max_batch and size < self._max_bytes:
+        share = -(-len(self._journals) // len(self._lanes))
+        most = min(self._max_batch, max(share, _WORTH_A_BATCH))
+        while self._ready and len(batch) < most and size < self._max_bytes:
             member = self._ready.popleft().take(self._max_bytes - size)
             if member is not None:
                 batch.append(member)
