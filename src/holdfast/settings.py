@@ -13,13 +13,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from holdfast.domain.errors import UserError
+from holdfast.identity.issuers import IssuerSettings
+from holdfast.places import dotted, lines_of, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
 
 PREFIX = "HOLDFAST_"
 FILE_NAME = "holdfast.toml"
@@ -30,7 +34,15 @@ _URLS = frozenset({"database_url", "admin_database_url", "listen_url"})
 _PATHS = ("data_dir", "key_file")
 _ALMOST = 0.8
 
+
+def _tables(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError("is one of a list of tables: write [[oidc]], with two brackets")  # noqa: TRY004 - pydantic's way
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Issuers = Annotated[tuple[IssuerSettings, ...], BeforeValidator(_tables)]
 
 
 class Shown(NamedTuple):
@@ -61,6 +73,9 @@ class Settings(BaseSettings):
     key_file: Path | None = Field(None, description="file of the wrapping key")
     key: str | None = Field(None, repr=False, description="the wrapping key itself, base64 or hex")
 
+    tenant: str = Field("default", description="the tenant that commands act in")
+    principal: str | None = Field(None, description="who commands act as; none: whoever works on this machine")
+
     slots: int = Field(16, ge=1, le=10_000, description="the most runs a worker executes at once")
     lease_s: float = Field(10.0, ge=1, le=3600, description="how long after its last sign a worker is given up")
     poll_s: Seconds = Field(1.0, description="how often a worker looks for runs when no hint arrives")
@@ -70,7 +85,10 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="where the API listens")
     port: int = Field(8787, ge=0, le=65_535, description="where the API listens")
+    dev_login: bool = Field(False, description="serve the login of `holdfast dev`, which sets this itself")
     max_body_bytes: int = Field(1 << 20, ge=1, description="the largest request body the API reads")
+
+    oidc: Issuers = Field((), description="whose tokens are accepted, one table each; docs/identity-oidc.md")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal")
@@ -91,18 +109,20 @@ class Settings(BaseSettings):
         here = (cwd or Path.cwd()).absolute()
         given = {name: value for name, value in (flags or {}).items() if value is not None}
         path = find_file(here)
-        values, lines = _read_file(path) if path else ({}, {})
+        values, places = _read_file(path) if path else ({}, {})
         environment = _environment()
         origins = dict.fromkeys(cls.model_fields, DEFAULT)
-        origins |= {name: f"{path}:{lines.get(name, 1)}" for name in values}
+        origins |= places
         origins |= environment
         origins |= {name: f"--{name.replace('_', '-')}" for name in given}
         # Arguments beat the environment, so the file gives only what the environment does not.
         beneath = {name: value for name, value in values.items() if name not in environment}
         settings = _validated(beneath | given, origins)
         settings._check_urls(origins)  # noqa: SLF001 - its own class
+        settings._check_issuers(origins)  # noqa: SLF001 - its own class
         in_file = {name for name in _PATHS if path and _of_file(path, origins[name])}
         bases = {name: path.parent if path and name in in_file else here for name in _PATHS}
+        bases["oidc"] = path.parent if path else here
         return settings._located(origins, bases)  # noqa: SLF001 - its own class
 
     def _check_urls(self, origins: dict[str, str]) -> None:
@@ -119,6 +139,17 @@ class Settings(BaseSettings):
                         "percent-encoded."
                     )
 
+    def _check_issuers(self, origins: dict[str, str]) -> None:
+        first: dict[str, str] = {}
+        for number, issuer in enumerate(self.oidc):
+            place = nearest(("oidc", number, "issuer"), origins, "?")
+            if issuer.issuer in first:
+                raise UserError(
+                    f"{place}: 'oidc[{number}].issuer' is '{issuer.issuer}', as it is at {first[issuer.issuer]}. "
+                    "Keep one table for each issuer."
+                )
+            first[issuer.issuer] = place
+
     def _located(self, origins: dict[str, str], bases: dict[str, Path]) -> Settings:
         """These settings with paths made absolute and the origin of each value known."""
         self._origins.update(origins)
@@ -127,8 +158,9 @@ class Settings(BaseSettings):
                 f"Two wrapping keys are named: 'key' by {self.origin('key')} and 'key_file' by "
                 f"{self.origin('key_file')}. Keep the one this installation was started with."
             )
-        paths = {name: base / found for name, base in bases.items() if (found := getattr(self, name))}
-        return self.model_copy(update=paths)
+        paths = {name: bases[name] / found for name in _PATHS if (found := getattr(self, name))}
+        issuers = tuple(issuer.located(bases["oidc"]) for issuer in self.oidc)
+        return self.model_copy(update={**paths, "oidc": issuers})
 
     def origin(self, name: str) -> str:
         """Where this setting's value came from: a flag, a variable, `file:line`, or `default`."""
@@ -136,7 +168,15 @@ class Settings(BaseSettings):
 
     def show(self) -> list[Shown]:
         """Every setting with its value, secrets masked, and where it came from."""
-        return [Shown(name, _shown(name, getattr(self, name)), self.origin(name)) for name in type(self).model_fields]
+        return [line for name in type(self).model_fields for line in self._lines(name)]
+
+    def _lines(self, name: str) -> list[Shown]:
+        if name != "oidc" or not self.oidc:
+            return [Shown(name, _shown(name, getattr(self, name)), self.origin(name))]
+        return [
+            Shown(dotted(path := ("oidc", number)), str(issuer), nearest(path, self._origins, DEFAULT))
+            for number, issuer in enumerate(self.oidc)
+        ]
 
 
 def find_file(start: Path) -> Path | None:
@@ -157,6 +197,8 @@ def _environment() -> dict[str, str]:
         if not variable.upper().startswith(PREFIX) or not value:
             continue
         name = variable[len(PREFIX) :].lower()
+        if name == "oidc":
+            raise UserError(f"{variable} is not read: issuers are tables. Write them in {FILE_NAME}, as [[oidc]].")
         if name in Settings.model_fields:
             found[name] = variable
         # A variable of somebody else's may begin alike; only what looks like a slip is refused.
@@ -165,8 +207,8 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The file's values, and the line each stands on."""
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The file's values, and the `file:line` of each, by its dotted path."""
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
@@ -174,37 +216,44 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}.") from error
-    lines = {
-        match[1]: number
-        for number, line in enumerate(text.splitlines(), 1)
-        if (match := re.match(r"""\s*\[*\s*["']?([\w-]+)["']?\s*[\]=.]""", line))
-    }
+    lines = lines_of(text)
     for name in values:
         if name not in Settings.model_fields:
             almost = get_close_matches(name, Settings.model_fields, 1, 0.5)
             hint = f"Did you mean '{almost[0]}'?" if almost else "`holdfast config show` lists all settings."
             raise UserError(f"{path}:{lines.get(name, 1)}: '{name}' is not a setting. {hint}")
-    return values, lines
+    places = {name: f"{path}:{line}" for name, line in lines.items()}
+    return values, dict.fromkeys(values, f"{path}:1") | places
 
 
 def _validated(values: dict[str, Any], origins: dict[str, str]) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        faults = [
-            f"{origins.get(name := str(fault['loc'][0]), '?')}: '{name}' {_cause(fault['msg'])}"
-            f"{_found(name, fault['input'])}."
-            for fault in error.errors(include_url=False, include_context=False)
-        ]
-        raise UserError("\n".join(faults)) from None
+        faults = error.errors(include_url=False, include_context=False)
+        raise UserError("\n".join(_told(fault, origins) for fault in faults)) from None
 
 
-def _cause(message: str) -> str:
-    return message.replace("Input should", "should", 1).rstrip(".")
+def _told(fault: ErrorDetails, origins: dict[str, str]) -> str:
+    path = fault["loc"]
+    return f"{nearest(path, origins, '?')}: '{dotted(path)}' {_cause(fault)}."
+
+
+def _cause(fault: ErrorDetails) -> str:
+    *_, name = path = fault["loc"]
+    match fault["type"]:
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            almost = get_close_matches(str(name), IssuerSettings.model_fields, 1, 0.5)
+            return f"is not a setting; did you mean '{almost[0]}'" if almost else "is not a setting of an issuer"
+        case _:
+            message = fault["msg"].removeprefix("Value error, ").replace("Input should", "should", 1).rstrip(".")
+            return message + _found(str(path[0]), fault["input"])
 
 
 def _found(name: str, value: Any) -> str:
-    return "" if name in _SECRETS | _URLS else f", found {value!r}"
+    return "" if name in _SECRETS | _URLS or isinstance(value, dict) else f", found {mask_url(repr(value))}"
 
 
 def _of_file(path: Path, origin: str) -> bool:
@@ -212,7 +261,7 @@ def _of_file(path: Path, origin: str) -> bool:
 
 
 def _shown(name: str, value: Any) -> str:
-    if value is None:
+    if value is None or value == ():
         return "-"
     if name in _SECRETS:
         return "***"

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from holdfast.app import App
     from holdfast.embedded import EmbeddedServer
+    from holdfast.service.gate import Gate
     from holdfast.service.services import Services
     from holdfast.settings import Settings
     from holdfast.store.pool import Database
     from holdfast.store.vault import Vault, WrappingKey
     from holdfast.worker.worker import Worker
 
-__all__ = ["Installation", "load_app", "open_api", "open_worker"]
+__all__ = ["Installation", "load_app", "open_api", "open_gate", "open_worker"]
 
 _EMBEDDED_DIR = "pg"
 _EMBEDDED_DATABASE = "postgres"
@@ -115,8 +116,13 @@ class Installation:
 
     @asynccontextmanager
     async def worker(self, app: App, *, probe: Callable[[str], None] | None = None) -> AsyncGenerator[Worker, None]:
-        """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there."""
+        """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there.
+
+        Raises:
+            UserError: the app has no task, or one whose agent has no model.
+        """
         from holdfast.engine.gear import Gear, no_probe
+        from holdfast.engine.startable import check_models
         from holdfast.store.hints import Hints
         from holdfast.store.journal import JournalWriter
         from holdfast.store.live import LivePublisher
@@ -128,6 +134,7 @@ class Installation:
                 f"App '{app.name}' has no task, so its workers would have nothing to do. Register an agent as one: "
                 "app.task(name, agent=...)."
             )
+        check_models(app)
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))
             hints = await stack.enter_async_context(Hints(db))
@@ -149,11 +156,19 @@ class Installation:
 
     @asynccontextmanager
     async def api(self, app: App | None = None) -> AsyncGenerator[Services, None]:
-        """What the API, the console and the command line serve requests with."""
+        """What the API, the console and the command line serve requests with.
+
+        Raises:
+            ModelMissing: runs of `app` would be accepted that nobody can carry.
+        """
         from holdfast.service.services import Services
         from holdfast.store.hints import Hints
         from holdfast.store.reader import RunReader
 
+        if app is not None:
+            from holdfast.engine.startable import check_models
+
+            check_models(app)
         async with self.database("api") as db, Hints(db) as hints:
             yield Services(
                 app=app,
@@ -179,6 +194,35 @@ async def open_api(settings: Settings, app: App | None = None) -> AsyncGenerator
     """The API's services on the installation that the settings name. Raises as `Installation.open` does."""
     async with Installation.open(settings) as installation, installation.api(app) as services:
         yield services
+
+
+@asynccontextmanager
+async def open_gate(services: Services, settings: Settings) -> AsyncGenerator[Gate, None]:
+    """Who is let in: keys, and the tokens of the issuers that the settings name.
+
+    An issuer whose keys cannot be had yet is logged and asked again: whoever comes with a key need not wait for it.
+    """
+    from holdfast.service.gate import Gate
+
+    if not settings.oidc:
+        yield Gate(services.db)
+        return
+    from holdfast.identity.tokens import TokenVerifier
+
+    async with TokenVerifier(settings.oidc, report=_report_issuer) as tokens:
+        await tokens.faults()
+        yield Gate(services.db, tokens)
+
+
+def _report_issuer(issuer: str, fault: str | None) -> None:
+    from holdfast.observe.logs import logger
+    from holdfast.observe.names import LogEvent
+
+    log = logger("api", issuer=issuer)
+    if fault is None:
+        log.info(LogEvent.ISSUER_BACK)
+    else:
+        log.warning(LogEvent.ISSUER_UNAVAILABLE, why=fault)
 
 
 def _acquire(data_dir: Path) -> EmbeddedServer:

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from support.api_serving import serving
+from support.credentials import local_bearer
 from support.holder import Holder, open_holder
 
 
@@ -17,8 +18,14 @@ async def api(database) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def client(api) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=api, timeout=60) as found:
+async def bearer(database) -> dict[str, str]:
+    """The header of a key that may everything in the default tenant."""
+    return await local_bearer(database.api_url)
+
+
+@pytest.fixture
+async def client(api, bearer) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=api, timeout=60, headers=bearer) as found:
         yield found
 
 

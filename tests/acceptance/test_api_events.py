@@ -247,7 +247,7 @@ async def perform(held, stream) -> list[Sent]:
     return seen + await stream.rest()
 
 
-async def test_cut_anywhere_and_resumed_on_another_replica_the_stream_is_the_same(client, holder, database):
+async def test_cut_anywhere_and_resumed_on_another_replica_the_stream_is_the_same(client, holder, database, bearer):
     run = await start(client)
     held = await holder.claim()
     async with feed(client, run) as stream:
@@ -255,7 +255,10 @@ async def test_cut_anywhere_and_resumed_on_another_replica_the_stream_is_the_sam
     whole = kept(uncut)
     assert voids(uncut) == [(3, 1)]
     ids = [sent.id for sent in uncut]
-    async with serving(database.api_url) as replica, httpx2.AsyncClient(base_url=replica, timeout=60) as other:
+    async with (
+        serving(database.api_url) as replica,
+        httpx2.AsyncClient(base_url=replica, timeout=60, headers=bearer) as other,
+    ):
         for cut in range(len(uncut) - 1):
             async with feed(other, run, ids[cut]) as stream:
                 resumed = await stream.rest()
@@ -275,12 +278,12 @@ async def test_langgraph_8112_no_two_events_have_one_id(client, holder):
     assert len(ids) == len({id_.partition("_")[0] for id_ in ids}), "not even their first terms"
 
 
-async def test_cut_while_it_happens_and_resumed_on_another_replica_process(client, holder, database):
+async def test_cut_while_it_happens_and_resumed_on_another_replica_process(client, holder, database, bearer):
     """Two clients take turns: one reads a few items here, the next goes on in a process of its own."""
     run = await start(client)
     held = await holder.claim()
     with started(database.api_url) as replica:
-        async with httpx2.AsyncClient(base_url=replica.url, timeout=60) as other:
+        async with httpx2.AsyncClient(base_url=replica.url, timeout=60, headers=bearer) as other:
             performing = asyncio.create_task(_perform_unseen(held))
             seen: list[Sent] = []
             turn = 0

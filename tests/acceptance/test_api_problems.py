@@ -5,6 +5,7 @@ import json
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 
 from holdfast.api.catalogue import CATALOGUE
 from support.api_serving import MAX_BODY_BYTES
@@ -103,13 +104,20 @@ async def test_an_oversize_body_is_refused_while_it_is_read(client, database):
     assert stored(database) == before
 
 
-async def test_an_endless_body_without_a_length_is_refused(api, database):
+def header(bearer: dict[str, str]) -> bytes:
+    """As it is written on a socket."""
+    return b"".join(f"{name}: {value}\r\n".encode() for name, value in bearer.items())
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_endless_body_without_a_length_is_refused(api, database, bearer, known):
     """The client never stops sending: an answer can only come from a server that stopped reading."""
     host, port = api.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
         b"POST /v1/tasks/support/runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n"
+        + (header(bearer) if known else b"")
+        + b"Transfer-Encoding: chunked\r\n\r\n"
     )
     answer = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
     sent = 0
@@ -122,17 +130,19 @@ async def test_an_endless_body_without_a_length_is_refused(api, database):
             except ConnectionError:
                 break
             await asyncio.sleep(0)
-        assert (await answer).startswith(b"HTTP/1.1 413 ")
+        assert (await answer).startswith(b"HTTP/1.1 413 " if known else b"HTTP/1.1 401 ")
     writer.close()
     assert sent < 100 * MAX_BODY_BYTES
 
 
-async def test_a_length_that_lies_is_no_way_around_the_limit(api):
+async def test_a_length_that_lies_is_no_way_around_the_limit(api, bearer):
     host, port = api.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
         b"POST /v1/tasks/support/runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Content-Length: 10\r\n\r\n" + b"x" * (2 * MAX_BODY_BYTES)
+        + header(bearer)
+        + b"Content-Length: 10\r\n\r\n"
+        + b"x" * (2 * MAX_BODY_BYTES)
     )
     async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
@@ -191,17 +201,34 @@ async def test_openapi_names_every_route_answer_and_problem(client):
         "get /v1/approvals",
         "get /v1/approvals/{approval}",
         "post /v1/approvals/{approval}/decision",
+        "get /v1/me",
+        "get /v1/principals",
+        "post /v1/principals",
+        "get /v1/principals/{principal}",
+        "put /v1/principals/{principal}/roles/{role}",
+        "delete /v1/principals/{principal}/roles/{role}",
+        "post /v1/principals/{principal}/disable",
+        "post /v1/principals/{principal}/enable",
+        "get /v1/keys",
+        "post /v1/keys",
+        "delete /v1/keys/{key}",
+        "post /v1/keys/{key}/rotate",
+        "get /v1/tenants",
+        "post /v1/tenants",
+        "get /v1/tenants/{name}",
+        "get /v1/audit",
         "get /healthz",
         "get /readyz",
     }
     for path, methods in document["paths"].items():
-        for method, route in methods.items():
+        for route in methods.values():
             for status, answer in route["responses"].items():
                 if status.startswith(("4", "5")):
                     assert list(answer["content"]) == ["application/problem+json"], (path, status)
                     assert answer["content"]["application/problem+json"]["examples"], (path, status)
                     assert "schema" in answer["content"]["application/problem+json"], (path, status)
-            if method == "post":
+            assert ("security" in route) == path.startswith("/v1/"), path
+            if "requestBody" in route:
                 content = route["requestBody"]["content"]["application/json"]
                 assert content["schema"]["examples"], path
 

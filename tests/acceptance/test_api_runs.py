@@ -110,10 +110,10 @@ async def test_it_is_alive_without_a_database_and_ready_only_with_its_schema(cli
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_langgraph_8764_a_run_accepted_by_an_api_killed_right_after_is_not_lost(database, holder):
+async def test_langgraph_8764_a_run_accepted_by_an_api_killed_right_after_is_not_lost(database, holder, bearer):
     for number in range(2):
         with started(database.api_url) as api:
-            async with httpx2.AsyncClient(base_url=api.url, timeout=60) as client:
+            async with httpx2.AsyncClient(base_url=api.url, timeout=60, headers=bearer) as client:
                 answer = await start(client, given=f"n{number}")
                 api.kill()
         run = answer.json()["id"]

@@ -76,6 +76,8 @@ def refused_soon(folder, url, command, says):
         ("app.task('t', agent=locking)", "app.py:7: Task 't': tool 'lock' ("),
         ("app.task('T t', agent=agent)", "app.py:7: 'T t' cannot name a task"),
         ("pass", "App 'careless' has no task"),
+        ("app.task('t', agent=Agent())", "Task 't': its agent has no model"),
+        ("app.task('t', agent=agent, agents=[Agent(name='helper')])", "Task 't': sub-agent 'helper' has no model"),
     ],
 )
 def test_an_app_that_cannot_work_is_refused_at_the_start(tmp_path, code, says):
@@ -93,6 +95,18 @@ locking.tool_plain(lock); app = App("careless")
     assert ended.code == 3, ended.err
     assert says in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["run"]])
+def test_a_run_that_nobody_could_carry_is_not_accepted(tmp_path, database, command):
+    (tmp_path / "app.py").write_text(
+        "from holdfast import App\nfrom pydantic_ai import Agent\napp = App('a')\napp.task('t', agent=Agent())\n"
+    )
+    name, *more = command
+    ended = Cli(tmp_path, database)(name, "app.py:app", *(more or ["t", "x"]))
+    assert ended.code == 3, ended.err
+    assert "has no model" in ended.err
+    assert rows(database) == 0
 
 
 def test_a_result_that_cannot_be_stored_says_what_it_was_and_what_to_do(tmp_path, database):

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,41 +12,7 @@ import psycopg
 import pytest
 
 from support.cli import APP, Cli
-
-PATIENCE_S = 120
-
-
-@contextmanager
-def process(cli, *arguments):
-    """A process and a reader of its log; killed at the end."""
-    with Path(cli.folder / f"{arguments[0]}.log").open("w+") as log:
-        started = cli.start(*arguments, stderr=log, stdout=log)
-        try:
-            yield started
-        finally:
-            started.kill()
-            started.wait()
-
-
-def logged(cli, name, event, count=1):
-    """The log lines of an event, once there are so many."""
-    return until(
-        lambda: [
-            line
-            for text in (cli.folder / f"{name}.log").read_text().splitlines()
-            if text.startswith("{") and (line := json.loads(text))["event"] == event
-        ],
-        lambda found: len(found) >= count,
-        f"{name} logs {event}",
-    )
-
-
-def until(look, enough, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while not enough(found := look()):
-        assert time.monotonic() < deadline, f"waited in vain until {what}: {found}"
-        time.sleep(0.02)
-    return found
+from support.processes import PATIENCE_S, logged, process, until
 
 
 @pytest.fixture
@@ -58,7 +23,9 @@ def cli(database, tmp_path):
 def test_an_api_and_a_worker_serve_a_run_and_end_when_told(cli):
     with process(cli, "serve", APP, "--port", "0") as api, process(cli, "worker", APP) as worker:
         url = logged(cli, "serve", "api.started")[0]["url"]
-        answer = httpx2.post(f"{url}/v1/tasks/echo/runs?wait=60", json={"input": "hello"}, timeout=PATIENCE_S)
+        headers = {"Authorization": f"Bearer {cli('keys', 'create').out.strip()}"}
+        asked = {"json": {"input": "hello"}, "headers": headers}
+        answer = httpx2.post(f"{url}/v1/tasks/echo/runs?wait=60", timeout=PATIENCE_S, **asked)
         assert answer.json()["output"]["value"] == "You said hello"
         for one in (api, worker):
             one.send_signal(signal.SIGTERM)
@@ -98,6 +65,45 @@ def test_dev_starts_again_on_change_and_hands_runs_over(cli, tmp_path):
         dev.send_signal(signal.SIGINT)
         assert dev.wait(60) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+
+
+def test_dev_says_once_that_the_database_does_not_answer_and_starts_when_it_does(cli, database, tmp_path):
+    log = tmp_path / "dev.log"
+    with open_to_nobody(database) as let_in, process(cli, "dev", APP, "--port", "0", "--no-reload"):
+        until(log.read_text, lambda text: "Tried again every 3 s" in text, "it says that there is no database")
+        let_in()
+        logged(cli, "dev", "worker.started")
+        logged(cli, "dev", "api.started")
+        said = log.read_text()
+        assert said.count("not currently accepting connections") == 1, said
+        assert "HOLDFAST_DATABASE_URL" in said
+        assert "The database answers." in said
+        assert "waits for a change" not in said
+
+
+@contextmanager
+def open_to_nobody(database):
+    """A database that refuses everybody until the block, or who is called, lets them in again."""
+    with psycopg.connect(database.admin_url, dbname="postgres", autocommit=True) as admin:
+
+        def let_in():
+            admin.execute(f"alter database {database.name} allow_connections true")
+
+        admin.execute(f"alter database {database.name} allow_connections false")
+        try:
+            yield let_in
+        finally:
+            let_in()
+
+
+def test_dev_tries_again_when_a_port_is_taken(cli, tmp_path):
+    log = tmp_path / "dev.log"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with process(cli, "dev", APP, "--port", str(port), "--no-reload"):
+            until(log.read_text, lambda text: "serve: tries again in 2 s" in text, "the port is refused")
+            taken.close()
+            assert logged(cli, "dev", "api.started")[0]["url"].endswith(f":{port}")
 
 
 def test_dev_starts_a_worker_that_was_killed_again(cli, database):

@@ -75,3 +75,30 @@ def test_the_row_the_first_event_and_the_content_are_there(scene):
 def test_another_tenants_argument_is_refused(scene):
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="tenant of this call"):
         scene.call(scene.api, TENANT, SQL, uuid4(), uuid7(), AT, b"h" * 32, None, None)
+
+
+IN_SESSION = (
+    "select outcome from holdfast.accept_run(%s, %s, 't', '1', %s, %s, %s, null, 0, %s, '{}', %s, '{}', '{}',"
+    " null, null, null)"
+)
+
+
+def test_of_two_principals_that_begin_a_session_at_once_one_has_it(scene):
+    """The other's first try fails as a whole and is repeated; nothing flows from one's conversation to the other's run."""
+    session, runs = uuid4(), {"ann": uuid7(), "ben": uuid7()}
+
+    def ask(connection, who):
+        values = [TENANT, runs[who], session, who, who, AT, b"h" * 32]
+        return scene.call(connection, TENANT, IN_SESSION, *values)[0].outcome
+
+    with scene.connect("holdfast_api") as slow, scene.connect("holdfast_api") as quick:
+        slow.execute(f"begin; select set_config('holdfast.tenant', '{TENANT}', true)")
+        slow.execute(IN_SESSION, [TENANT, runs["ann"], session, "ann", "ann", AT, b"h" * 32])
+        waiting = Aside(lambda: ask(quick, "ben"))
+        scene.until_waiting(quick)
+        slow.execute("commit")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            waiting.result()
+        quick.rollback()
+        assert ask(quick, "ben") == "foreign"
+    assert scene.one("select count(*) from holdfast.runs") == 1

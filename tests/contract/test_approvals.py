@@ -89,3 +89,78 @@ def test_absent_and_another_tenants_are_alike(scene):
     _, task = asked(scene)
     assert scene.decide(uuid4(), "approved").outcome == "absent"
     assert scene.decide(task, "approved", tenant=uuid4()).outcome == "absent"
+
+
+def in_doubt(scene, **more):
+    [held] = scene.hold()
+    task = approval(kind="in_doubt", key="k", **more)
+    assert outcomes(scene.worker, Member(held, approvals=[task])) == ["appended"]
+    return held, task["id"]
+
+
+def closing(task, state="done"):
+    return {"id": task, "closed": state, "by": "a report"}
+
+
+def task_row(scene, task):
+    return scene.admin.execute(
+        "select state, decided_by, decided_at is not null from holdfast.approvals where id = %s", [task]
+    ).fetchone()
+
+
+def test_an_append_closes_a_task_and_a_decision_comes_too_late(scene):
+    held, task = in_doubt(scene)
+    assert outcomes(scene.worker, Member(held, approvals=[closing(task, "not_done")])) == ["appended"]
+    assert task_row(scene, task) == ("not_done", "a report", True)
+    said = scene.decide(task, "done")
+    assert (said.outcome, said.state, said.decided_by) == ("already", "not_done", "a report")
+    assert scene.row(held.run)["inbox_seq"] == 0
+
+
+def test_a_task_may_be_opened_and_closed_by_one_append(scene):
+    [held] = scene.hold()
+    task = approval(kind="in_doubt")
+    assert outcomes(scene.worker, Member(held, approvals=[closing(task["id"]), task])) == ["appended"]
+    assert task_row(scene, task["id"])[0] == "done"
+
+
+def test_a_fenced_append_closes_nothing(scene):
+    held, task = in_doubt(scene)
+    held.epoch -= 1
+    assert outcomes(scene.worker, Member(held, approvals=[closing(task)])) == ["fenced"]
+    assert task_row(scene, task)[0] == "pending"
+
+
+def test_what_a_person_decided_before_stays(scene):
+    held, task = in_doubt(scene)
+    assert scene.decide(task, "fail_run").outcome == "decided"
+    assert outcomes(scene.worker, Member(held, approvals=[closing(task)])) == ["appended"]
+    assert task_row(scene, task)[:2] == ("fail_run", "me")
+
+
+def test_another_runs_task_is_not_closed(scene):
+    _, task = in_doubt(scene)
+    [other] = scene.hold()
+    assert outcomes(scene.worker, Member(other, approvals=[closing(task)])) == ["appended"]
+    assert task_row(scene, task)[0] == "pending"
+
+
+def test_an_append_does_not_wait_for_a_task_that_somebody_holds(scene):
+    held, task = in_doubt(scene)
+    [other] = scene.hold()
+    with scene.locked("approvals", "id = %s", task):
+        said = outcomes(scene.worker, Member(held, approvals=[closing(task)]), Member(other))
+    assert said == ["busy", "appended"]
+    assert outcomes(scene.worker, Member(held, approvals=[closing(task)])) == ["appended"]
+
+
+def test_nobody_decides_while_a_report_of_the_effect_waits_to_be_read(scene):
+    held, task = in_doubt(scene)
+    scene.signal(held.run, "late_outcome", dedupe="late:other:1:value")
+    scene.signal(held.run, "late_outcome", dedupe="late:k:1:value")
+    said = scene.decide(task, "not_done")
+    assert (said.outcome, said.state) == ("reported", "pending")
+    assert scene.row(held.run)["inbox_seq"] == 2
+    # Its reader found that it says nothing of this attempt.
+    assert outcomes(scene.worker, Member(held, folded=2)) == ["appended"]
+    assert scene.decide(task, "not_done").outcome == "decided"

@@ -16,8 +16,20 @@ WORKER_ONLY = {
     "tick",
     "ensure_partitions",
 }
-BOTH = {"accept_run", "deliver_signal", "decide_approval", "now"}
-API_ONLY = {"declare_halt", "lift_halt"}
+BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
+IDENTITY = {
+    "note",
+    "create_principal",
+    "grant_role",
+    "revoke_role",
+    "set_disabled",
+    "create_key",
+    "end_key",
+    "touch_key",
+    "log_in",
+}
+PLATFORM = {"find_tenant", "list_tenants", "create_tenant"}
+API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | PLATFORM
 TENANT_POLICY = "(tenant = (NULLIF(current_setting('holdfast.tenant'::text, true), ''::text))::uuid)"
 
 
@@ -62,7 +74,10 @@ def test_tenant_is_first_in_every_key(rows, tables):
         " where c.relnamespace = 'holdfast'::regnamespace and x.indisunique"
     )
     wrong = [
-        key for key in keys if key[0] not in INFRASTRUCTURE and key[2] != ("id" if key[0] == "tenants" else "tenant")
+        key
+        for key in keys
+        if (key[0] not in INFRASTRUCTURE | {"tenants"} and key[2] != "tenant")
+        or (key[0] == "tenants" and key[2] not in {"id", "name"})
     ]
     assert wrong == []
     assert {key[0] for key in keys} == set(tables), "every table has a key"
@@ -101,9 +116,12 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
         )
     }
     assert found == {
-        *((table, "SELECT") for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline")),
-        *((table, "UPDATE") for table in ("runs", "approvals", "sessions", "workers", "timeline")),
-        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers")),
+        *(
+            (table, "SELECT")
+            for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline", "tenants")
+        ),
+        *((table, "UPDATE") for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants")),
+        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log")),
         ("workers", "DELETE"),
     }
     assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
@@ -123,7 +141,8 @@ def test_a_login_reads_and_writes_only_these(rows, login):
     if login == "holdfast_worker":
         writes |= {("live", "INSERT"), ("live", "DELETE")}
     assert {grant for grant in found if grant[1] != "SELECT"} == writes
-    assert {table for table, privilege in found if privilege == "SELECT"} == {
+    of_the_api = {"identities", "api_keys", "audit_log"} if login == "holdfast_api" else set()
+    assert {table for table, privilege in found if privilege == "SELECT"} == of_the_api | {
         "schema_version",
         "tenants",
         "runs",
@@ -135,6 +154,8 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         "subject_keys",
         "halts",
         "live",
+        "principals",
+        "memberships",
     }
 
 
@@ -175,7 +196,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
         )
     )
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
-    assert engine == WORKER_ONLY - {"ensure_partitions"} | {"append_rare", "append_obstructed"}
+    assert engine == WORKER_ONLY - {"ensure_partitions"} | {"append_rare", "append_obstructed"} | PLATFORM
 
 
 def test_owner_and_engine_never_log_in_and_nobody_is_a_member_of_theirs(rows):

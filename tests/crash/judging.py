@@ -11,6 +11,7 @@ from crash_scene import Run, Scene
 
 from holdfast.domain import events as ev
 from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.domain.stored import load
 from holdfast.store.hashing import StoredEvent, verify_chain
 
 ONCE = frozenset({"pay", "wire", "slow_pay"})
@@ -72,7 +73,7 @@ def journal_of(scene: Scene, run: UUID) -> list[StoredEvent]:
 
 
 def loaded(journal: list[StoredEvent]) -> list[ev.AnyEvent]:
-    return [ev.load(stored.type, stored.body) for stored in journal]
+    return [load(stored.type, stored.body) for stored in journal]
 
 
 async def outcome_of(scene: Scene, run: Run) -> tuple[Any, dict[str, Any]]:

@@ -16,6 +16,7 @@ from judging import Findings, Undisturbed, journal_of, judge
 from nursery import Worker
 
 from holdfast.domain import events as ev
+from holdfast.domain.stored import load
 from holdfast.service.views import ApprovalView
 
 WORKERS, IN_FLIGHT = 3, 10
@@ -126,7 +127,7 @@ class Chaos:
         """
         worker = ""
         for stored in journal_of(self._scene, task.run):
-            event = ev.load(stored.type, stored.body)
+            event = load(stored.type, stored.body)
             if isinstance(event, ev.RunClaimed):
                 worker = str(event.worker)
             if isinstance(event, ev.ToolStarted) and event.key == task.key:

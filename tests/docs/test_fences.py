@@ -15,6 +15,7 @@ import pytest
 from typer.main import get_command
 
 from holdfast.cli.program import program
+from holdfast.domain.rights import GIVEN, Role, Scope
 from holdfast.testing import ModelServer, Script, call, say
 from support.cli import Cli
 
@@ -104,11 +105,21 @@ def test_the_reading_path_names_files_that_exist():
 def test_commands_in_the_reference_are_those_there_are():
     page = (ROOT / "docs/cli.md").read_text()
     table = page.partition("## Exit codes")[0]
-    named = {
-        " ".join(words)
-        for words in re.findall(r"`([a-z]+)(?: (ls|show|tail|cancel|message|decide))?\b[^`]*`(?=,| \|)", table)
-    }
     there = set()
     for name, command in get_command(program).commands.items():
         there |= {f"{name} {sub}" for sub in getattr(command, "commands", [])} or {name}
-    assert {name.strip() for name in named} == there
+    words = [re.match(r"([a-z]+)(?: ([a-z]+))?", text) for text in re.findall(r"`([^`]+)`(?=,| \|)", table)]
+    named = {f"{word[1]} {word[2]}" if f"{word[1]} {word[2]}" in there else word[1] for word in words if word}
+    assert named == there
+
+
+def test_the_table_of_rights_is_the_rule():
+    lines = re.findall(r"^\| `([\w:]+)` \|(.*)\|$", (ROOT / "docs/identity.md").read_text(), re.MULTILINE)
+    told = {scope: [cell.strip() for cell in cells.split("|")] for scope, cells in lines}
+    columns = [Role.USER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.ADMIN]
+    rule = {
+        scope.value: [reach.name.lower() if (reach := GIVEN[role].get(scope)) else "" for role in columns]
+        for scope in Scope
+        if scope not in GIVEN[Role.PLATFORM] or scope in GIVEN[Role.ADMIN]
+    }
+    assert told == rule

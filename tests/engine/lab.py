@@ -14,10 +14,11 @@ import psycopg
 
 from holdfast.app import App
 from holdfast.domain import events as ev
-from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
+from holdfast.domain.stored import load
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear, no_probe
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.start_run import start_run
 from holdfast.store.claims import claim_runs
 from holdfast.store.hints import Hints
@@ -27,8 +28,9 @@ from holdfast.store.live import LivePublisher
 from holdfast.store.pool import Database
 from holdfast.store.reader import RunReader
 from holdfast.store.vault import Vault, WrappingKey
+from support.credentials import admin
 
-WHO = Who(tenant=DEFAULT_TENANT, principal="ann")
+WHO = admin(DEFAULT_TENANT, str(LOCAL_PRINCIPAL))
 
 
 class Died(BaseException):
@@ -166,7 +168,7 @@ class Lab:
 
     async def events(self) -> list[ev.AnyEvent]:
         stored = await RunReader(self.worker_db).journal(DEFAULT_TENANT, self.run)
-        return [ev.load(event.type, event.body) for event in stored]
+        return [load(event.type, event.body) for event in stored]
 
     async def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in await self.events() if isinstance(event, kind)]

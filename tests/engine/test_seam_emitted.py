@@ -9,6 +9,7 @@ import pytest
 from pydantic_ai import Agent, CapabilityEvent, CustomEvent, RunContext
 from pydantic_ai.capabilities import AbstractCapability, Hooks, ProcessEventStream
 from pydantic_ai.exceptions import ModelRetry, ToolFailed
+from pydantic_ai.output import TextOutput
 from tests.engine.agents import agent, scripted
 from tests.engine.lab import Died, die_at
 
@@ -286,3 +287,42 @@ async def test_a_call_that_emits_nothing_stores_nothing(make_lab):
     assert await lab.work() == "finished"
     [finished] = await lab.of(ev.ToolFinished)
     assert finished.emitted is None
+
+
+@pytest.mark.parametrize("form", ["tool", "text"])
+@pytest.mark.parametrize("outcome", ["value", "retry"])
+async def test_what_an_output_function_emits_and_enqueues_comes_again(make_lab, outcome, form):
+    """It is part of the outcome of the function, which does not run again: without it the run would end sooner."""
+    heard: Heard = []
+    handed: list[str] = []
+    seen: list[Any] = []
+
+    @effect.once
+    async def hand_over(ctx: RunContext[Any], text: str) -> str:
+        """Hand the answer over."""
+        handed.append(text.strip())
+        await ctx.emit(StagedEvent(done=len(handed)))
+        if len(handed) == 1:
+            ctx.enqueue("one more thing")
+            if outcome == "retry":
+                raise ModelRetry("say it again")
+        return f"handed {handed[-1]}"
+
+    answers: list[Any] = ["one", "two"]
+    if form == "tool":
+        answers = [[("final_result", {"text": text}, f"f{text}")] for text in answers]
+    made = listening(
+        Agent(scripted(*answers, seen=seen), output_type=hand_over if form == "tool" else TextOutput(hand_over)), heard
+    )
+    lab = await make_lab(made)
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("intent.after", 3)), Died)
+    assert [done for _, done, _ in heard] == [1]
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert handed == ["one", "two"]
+    assert [done for _, done, _ in heard] == [1, 1, 2]
+    assert await lab.output() == "handed two"
+    assert str(seen[-1]).count("one more thing") == 1
+    processed = await lab.of(ev.OutputProcessed)
+    assert [(fact.outcome, fact.enqueued is not None) for fact in processed] == [(outcome, True), ("value", False)]

@@ -15,6 +15,7 @@ from tests.engine.lab import WHO, Died, Lab, die_at
 
 from holdfast import effect
 from holdfast.domain import events as ev
+from holdfast.domain.stored import dump
 from holdfast.engine.ending import usage_of
 from holdfast.service.show_run import show_run
 
@@ -71,7 +72,7 @@ async def test_the_journal_says_who_answered_and_why_the_others_did_not(make_lab
         assert (down.model, down.outcome, down.error, down.usage) == ("down", "error", "ModelHTTPError", None)
         assert (refusing.model, refusing.outcome, refusing.usage.input_tokens) == ("refusing", "rejected", 1000)
         # Why, in the provider's words: content, and not in the event.
-        assert "4711" not in ev.dump(responded).decode()
+        assert "4711" not in dump(responded).decode()
         assert "4711" in str(await lab.content(responded.response))
     first = (await story(lab))[0]
     assert first.why == f"down failed (ModelHTTPError), refusing was rejected, {responded.model} answered"

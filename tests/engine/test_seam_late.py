@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 from pydantic_ai import Agent, CustomEvent, RunContext
 from pydantic_ai.exceptions import ApprovalRequired, ModelRetry, ToolFailed
@@ -16,7 +18,10 @@ from tests.engine.test_seam_signals import prompts
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.domain.errors import DatabaseUnavailable
-from holdfast.engine.late import LateReports, Report
+from holdfast.domain.ids import Ref
+from holdfast.domain.recovery import Recovery
+from holdfast.engine.late import LateReports, Report, folded
+from holdfast.engine.replay import Replay
 from holdfast.service.decide_approval import decide_approval, resolve_effect
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.store.pool import Database
@@ -316,6 +321,74 @@ async def test_one_report_that_is_refused_does_not_keep_the_others(make_lab):
     await late.settled(10)
     assert len(late) == 0
     assert lab.row()["inbox_seq"] == 1
+
+
+CLAIM = {"holdfast": "1", "pydantic_ai": "2"}
+ZOMBIE, HOLDER, TASK = UUID(int=1), UUID(int=2), UUID(int=3)
+
+
+def started(attempt: int) -> ev.ToolStarted:
+    return ev.ToolStarted(
+        scope="",
+        step=1,
+        call="p1",
+        tool="pay",
+        recovery=Recovery.ONCE,
+        key="k",
+        args=Ref("a"),
+        schema="",
+        attempt=attempt,
+    )
+
+
+def doubted() -> ev.EffectInDoubt:
+    return ev.EffectInDoubt(approval=TASK, scope="", step=1, call="p1", tool="pay", key="k", why="")
+
+
+def said(resolution: Any) -> ev.EffectResolved:
+    return ev.EffectResolved(approval=TASK, call="p1", key="k", resolution=resolution, by="ann")
+
+
+def claim(epoch: int, worker: UUID) -> ev.RunClaimed:
+    return ev.RunClaimed(epoch=epoch, worker=worker, **CLAIM)
+
+
+NOT_BEGUN = {"key": "k", "call": "p1", "outcome": "not_begun", "worker": str(ZOMBIE), "after": 1, "upto": 3}
+
+
+@pytest.mark.parametrize(
+    ("after_the_zombies_claim", "counts"),
+    [
+        ([started(1)], True),
+        ([started(1), claim(2, HOLDER), doubted()], True),
+        ([claim(2, HOLDER), started(1)], False),  # its intent was never committed; this one is another's
+        ([started(1), claim(2, HOLDER), doubted(), said("not_done"), started(2)], False),
+        ([started(1), claim(2, HOLDER), doubted(), said("fail_run")], False),
+        ([], False),
+    ],
+    ids=["asked of nobody", "asked", "another's attempt", "run again by leave", "a person was first", "not committed"],
+)
+async def test_that_a_call_never_began_is_believed_of_the_very_attempt_that_is_spoken_of(
+    after_the_zombies_claim, counts
+):
+    replay = Replay.of(enumerate([claim(1, ZOMBIE), *after_the_zombies_claim], 2))
+    found = folded(orjson.dumps(NOT_BEGUN), None, replay, lambda _: Ref(""))
+    assert (found is not None) == counts
+    if found is not None:
+        assert (found.resolution, found.intent) == ("not_done", 3)
+
+
+async def test_that_a_call_never_began_is_not_believed_of_what_was_written_after_a_rewind():
+    replay = Replay.of(enumerate([claim(1, HOLDER), started(1)], 2))
+    assert folded(orjson.dumps(NOT_BEGUN), None, replay, lambda _: Ref("")) is None
+
+
+async def test_a_later_attempt_is_not_covered_by_what_is_said_of_an_earlier_one():
+    resolved = ev.EffectResolved(call="p1", key="k", resolution="not_done", by="late", intent=3)
+    replay = Replay.of(enumerate([claim(1, ZOMBIE), started(1), claim(2, HOLDER), started(2), resolved], 2))
+    entry = replay.tool_of_key("k")
+    assert entry is not None
+    assert entry.resolved is None
 
 
 def _report(tenant: Any, run: Any, key: str) -> Report:

@@ -10,10 +10,11 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import UseThreadExecutor
 from pydantic_ai.messages import ModelMessage
 from tests.engine.agents import agent, scripted
-from tests.engine.lab import Lab
+from tests.engine.lab import WHO, Lab
 
 from holdfast import effect
 from holdfast.domain import events as ev
+from holdfast.service.cancel_run import cancel_run
 
 TOOLS = [("step", {"i": 0}, "a"), ("plain", {"i": 1}, "b"), ("step", {"i": 2}, "c")]
 
@@ -126,6 +127,75 @@ async def test_nothing_is_entered_once_the_run_is_lost(make_lab, point, told):
             assert await lab.work() == "finished"
 
 
+def paying(entered: list[str], where: str) -> tuple[Agent[Any, Any], list[Agent[Any, Any]]]:
+    """An agent with one effect that may not run twice: of a tool, of a sub-agent's tool, or of its output function."""
+
+    @effect.once
+    async def pay(text: str = "") -> str:
+        """Pay."""
+        entered.append(effect.key())
+        return "paid"
+
+    if where == "output":
+        return Agent(scripted([("final_result", {"text": "hello"}, "f1")]), output_type=pay), []
+    made = agent([("pay", {}, "p1")], "done", name="payer")
+    made.tool_plain(pay)
+    if where == "tool":
+        return made, []
+    outer = agent([("ask", {}, "o")], "done")
+
+    @outer.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any]) -> str:
+        return (await made.run("sub", usage=ctx.usage)).output
+
+    return outer, [made]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "by its clock"])
+@pytest.mark.parametrize("where", ["tool", "sub-agent", "output"])
+@pytest.mark.parametrize("point", ["append.after_commit", "intent.after", "tool.entering"])
+async def test_what_was_announced_and_never_begun_is_run_elsewhere_without_asking_anybody(make_lab, point, where, told):
+    """At every passing of each point: wherever the body was not entered, the worker that lost the run knows that."""
+    refused = 0
+    for nth in itertools.count(1):
+        entered: list[str] = []
+        made, agents = paying(entered, where)
+        lab = await make_lab(made, agents=agents)
+        await lab.start()
+        loss = Loss(lab, Entered(), point, nth, told=told)
+        async with lab.worker(probe=loss) as loss.execution:
+            ended = await loss.execution.run()
+        if loss.before is None or ended == "finished":
+            assert len(entered) == 1
+            assert refused or (where, point) == ("output", "tool.entering"), "it was never lost in between"
+            return
+        before = len(entered)
+        announced = bool(await lab.of(ev.ToolStarted if where != "output" else ev.OutputStarted))
+        refused += announced and not entered
+        assert await lab.work() == "finished", await lab.events()
+        await lab.expect("succeeded")
+        assert len(entered) == 1
+        assert not await lab.of(ev.EffectInDoubt)
+        if announced and not before and (where != "sub-agent" or len(await lab.of(ev.ToolStarted)) > 1):
+            assert [resolved.resolution for resolved in await lab.of(ev.EffectResolved)] in (["not_done"], [])
+
+
+@pytest.mark.parametrize("where", ["tool", "output"])
+async def test_a_run_that_is_cancelled_then_leaves_nobody_a_question_about_it(make_lab, where):
+    made, _ = paying([], where)
+    lab = await make_lab(made)
+    await lab.start()
+    loss = Loss(lab, Entered(), "intent.after", 2, told=True)
+    async with lab.worker(probe=loss) as loss.execution:
+        assert await loss.execution.run() == "lost"
+    await cancel_run(lab.services, WHO, lab.run)
+    assert await lab.work() == "finished"
+    await lab.expect("cancelled")
+    assert [resolved.resolution for resolved in await lab.of(ev.EffectResolved)] == ["not_done"]
+    assert not await lab.of(ev.EffectInDoubt)
+
+
 class Late(ThreadPoolExecutor):
     """A busy pool: what is queued begins when something else has happened."""
 
@@ -181,5 +251,9 @@ async def test_a_tool_that_stands_in_a_threads_queue_is_not_entered_when_its_tur
             late.meanwhile = lose
             assert await execution.run() == "lost"
         late.meanwhile = lambda: None
-    assert entered == []
-    assert await lab.of(ev.ToolStarted)
+        assert entered == []
+        assert await lab.of(ev.ToolStarted)
+        if how == "by its clock":  # told, it does not wait to hear from the thread, and may ask people
+            # What an agent's own capabilities did on the way is not known.
+            assert await lab.work() == ("finished" if inside else "parked")
+            assert len(entered) == inside

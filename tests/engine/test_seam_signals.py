@@ -11,10 +11,10 @@ from tests.engine.lab import WHO, Died, die_at, eventually
 
 from holdfast import effect
 from holdfast.domain import events as ev
-from holdfast.domain.errors import AlreadyFinished
+from holdfast.domain.errors import AlreadyDecided, AlreadyFinished
 from holdfast.service.cancel_run import cancel_run
-from holdfast.service.decide_approval import resolve_effect
-from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
+from holdfast.service.decide_approval import EffectReported, resolve_effect
+from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
 from holdfast.service.send_message import send_message
 
 
@@ -236,7 +236,7 @@ async def test_a_fenced_writer_that_knows_an_outcome_resolves_the_effect_in_doub
 
 
 @pytest.mark.parametrize("answer", ["not_done", "fail_run"])
-async def test_a_late_outcome_is_not_undone_by_a_person_who_did_not_know_of_it(make_lab, answer):
+async def test_a_late_report_closes_the_task_and_a_person_who_did_not_know_of_it_is_told(make_lab, answer):
     entered: list[str] = []
     may_end = asyncio.Event()
     lab = await make_lab(waiting_agent(effect.once, entered, may_end))
@@ -248,9 +248,43 @@ async def test_a_late_outcome_is_not_undone_by_a_person_who_did_not_know_of_it(m
         [task] = (await list_tasks_to_decide(lab.services, WHO)).items
         may_end.set()
         assert await running == "lost"
-    # Both are in the inbox before anybody folds: first what the zombie knows, then what the person believes.
-    await resolve_effect(lab.services, WHO, task.id, answer, digest=task.digest)
+    # What the zombie knows is in the inbox, and nobody has read it yet.
+    with pytest.raises(EffectReported, match="has yet to read it"):
+        await resolve_effect(lab.services, WHO, task.id, answer, digest=task.digest)
     assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert len(entered) == 1
+    assert (await list_tasks_to_decide(lab.services, WHO)).items == []
+    closed = await get_task_to_decide(lab.services, WHO, task.id)
+    assert (closed.state, closed.decided_by) == ("done", "late report of the worker that lost the run")
+    assert closed.decided_at is not None
+    with pytest.raises(AlreadyDecided, match="decided first by late report"):
+        await resolve_effect(lab.services, WHO, task.id, answer, digest=task.digest)
+
+
+async def test_a_report_that_comes_while_the_probe_looks_outweighs_what_it_sees(make_lab):
+    entered: list[str] = []
+    may_end, looking, may_answer = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def probe(_: Any) -> Any:
+        looking.set()
+        await may_answer.wait()
+        return effect.NotHappened()
+
+    lab = await make_lab(waiting_agent(effect.reconcile(probe=probe), entered, may_end))
+    await lab.start()
+    async with lab.worker() as zombie:
+        losing = asyncio.create_task(zombie.run())
+        await eventually(lambda: len(entered) == 1)
+        async with lab.worker() as holder:
+            running = asyncio.create_task(holder.run())
+            await looking.wait()
+            may_end.set()
+            assert await losing == "lost"
+            holder.notice()
+            await eventually(lambda: holder._recorder.news)
+            may_answer.set()
+            assert await running == "finished"
     await lab.expect("succeeded")
     assert len(entered) == 1
 

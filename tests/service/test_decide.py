@@ -10,8 +10,9 @@ from holdfast.domain.state import RunState
 from holdfast.service.decide_approval import DigestMismatch, decide, decide_approval, resolve_effect
 from holdfast.service.get_run import get_run
 from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
-from holdfast.service.services import LOCAL, Who
+from holdfast.service.services import LOCAL
 from holdfast.service.start_run import start_run
+from support.credentials import admin
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ async def test_lists_of_tasks_come_in_pages_oldest_first(services, holder):
 async def test_a_decision_wakes_the_run_and_carries_its_content(services, parked, verdict, given, content):
     held, run, task = parked
     decided = await decide_approval(services, LOCAL, task.id, verdict, digest=task.digest, **given)
-    assert (decided.state, decided.decided_by) == (verdict, "local")
+    assert (decided.state, decided.decided_by) == (verdict, LOCAL.principal)
     assert (await get_run(services, LOCAL, run.id)).state is RunState.QUEUED
     [signal] = await held.inbox()
     assert signal.kind == "decision"
@@ -81,7 +82,7 @@ async def test_of_many_at_once_one_decides(services, parked):
     held, _, task = parked
     said = await asyncio.gather(
         *(
-            decide_approval(services, Who(LOCAL.tenant, f"p{n}"), task.id, "approved", digest=task.digest)
+            decide_approval(services, admin(LOCAL.tenant, f"p{n}"), task.id, "approved", digest=task.digest)
             for n in range(6)
         ),
         return_exceptions=True,
@@ -95,7 +96,7 @@ async def test_of_many_at_once_one_decides(services, parked):
 async def test_a_late_decision_says_who_was_first(services, parked):
     _, _, task = parked
     await decide_approval(services, LOCAL, task.id, "rejected", digest=task.digest)
-    with pytest.raises(AlreadyDecided, match="local decided this first: rejected"):
+    with pytest.raises(AlreadyDecided, match="decided first by local: rejected"):
         await decide_approval(services, LOCAL, task.id, "approved", digest=task.digest)
 
 
@@ -144,5 +145,5 @@ async def test_absent_and_foreign_are_the_same(services, parked):
     with pytest.raises(NotFound) as absent:
         await get_task_to_decide(services, LOCAL, uuid4())
     with pytest.raises(NotFound) as foreign:
-        await get_task_to_decide(services, Who(uuid4(), "local"), task.id)
+        await get_task_to_decide(services, admin(uuid4()), task.id)
     assert str(absent.value) == str(foreign.value)

@@ -15,10 +15,11 @@ from holdfast.service.get_run import get_run
 from holdfast.service.list_runs import list_runs
 from holdfast.service.read_events import read_events
 from holdfast.service.send_message import send_message
-from holdfast.service.services import LOCAL, Who
+from holdfast.service.services import LOCAL
 from holdfast.service.show_run import show_run
 from holdfast.service.start_run import start_run
 from holdfast.service.wait_for_run import wait_for_run
+from support.credentials import admin
 
 
 async def test_how_a_run_ended_is_part_of_it(services, holder):
@@ -38,7 +39,7 @@ async def test_how_a_run_ended_is_part_of_it(services, holder):
 
 async def test_a_run_of_another_tenant_is_as_absent(services):
     run = await start_run(services, LOCAL, "support", "x")
-    stranger = Who(uuid4(), "local")
+    stranger = admin(uuid4())
     with pytest.raises(NotFound) as foreign:
         await get_run(services, stranger, run.id)
     with pytest.raises(NotFound) as absent:
@@ -85,7 +86,7 @@ async def test_cancelling_is_a_signal_and_asking_again_changes_nothing(services,
     assert (await cancel_run(services, LOCAL, run.id, reason="enough")).cancelling
     assert (await cancel_run(services, LOCAL, run.id, reason="again")).cancelling
     [signal] = await held.inbox()
-    assert (signal.kind, signal.by, held.opened(signal)) == ("cancel", "local", "enough")
+    assert (signal.kind, signal.by, held.opened(signal)) == ("cancel", LOCAL.principal, "enough")
     held.journal.inbox_seq = signal.seq
     await held.cancelled()
     again = await cancel_run(services, LOCAL, run.id)
@@ -160,7 +161,7 @@ async def test_erased_content_says_so(services, holder, database):
         connection.execute("select set_config('holdfast.tenant', %s, false)", [str(DEFAULT_TENANT)])
         done = connection.execute("update holdfast.subject_keys set wrapped = null, destroyed_at = now()")
         assert done.rowcount == 1
-    services.vault.forget(DEFAULT_TENANT, "local")
+    services.vault.forget(DEFAULT_TENANT, LOCAL.principal)
     events = await read_events(services, LOCAL, run.id)
     assert events.items[0].content["input"].erased
     view = await get_run(services, LOCAL, run.id)

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from holdfast.domain.errors import (
+    HistoryGone,
     HoldfastError,
     IdempotencyConflict,
     InvalidInput,
@@ -17,9 +18,10 @@ from holdfast.domain.errors import (
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.domain.state import RunState
 from holdfast.service.get_run import get_run
-from holdfast.service.services import LOCAL, Who
+from holdfast.service.services import LOCAL
 from holdfast.service.start_run import start_run
 from holdfast.store.hashing import verify_chain
+from support.credentials import admin
 
 TABLES = ("runs", "events", "blobs", "signals", "idempotency_keys", "sessions")
 
@@ -120,4 +122,40 @@ async def test_a_session_of_somebody_else_is_as_absent(services):
     session = uuid4()
     await start_run(services, LOCAL, "support", "one", session=session)
     with pytest.raises(NotFound):
-        await start_run(services, Who(DEFAULT_TENANT, "mallory"), "support", "two", session=session)
+        await start_run(services, admin(DEFAULT_TENANT, "mallory"), "support", "two", session=session)
+
+
+@pytest.fixture
+async def forgotten(services, holder, database):
+    """A session whose first run was dropped by retention, with the request that started it."""
+    session = uuid4()
+    asked = {"session": session, "idempotency_key": "k", "labels": {"a": "b"}}
+    first = await start_run(services, LOCAL, "support", "one", **asked)
+    held = await holder.claim()
+    await held.claimed()
+    await held.succeed()
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("delete from holdfast.events where run = %s", [first.id])
+        connection.execute("delete from holdfast.blobs where run = %s", [first.id])
+    return first, asked
+
+
+async def test_a_request_repeated_after_retention_answers_with_the_first_run(services, forgotten, database):
+    first, asked = forgotten
+    before = stored(database)
+    again = await start_run(services, LOCAL, "support", "one", **asked)
+    assert (again.id, again.state, again.labels) == (first.id, RunState.SUCCEEDED, {"a": "b"})
+    assert stored(database) == before
+
+
+async def test_after_retention_a_key_still_names_one_request(services, forgotten):
+    _, asked = forgotten
+    with pytest.raises(IdempotencyConflict):
+        await start_run(services, LOCAL, "support", "two", **asked)
+
+
+@pytest.mark.parametrize("key", [None, "new"])
+async def test_what_is_new_in_such_a_session_is_refused(services, forgotten, key):
+    _, asked = forgotten
+    with pytest.raises(HistoryGone):
+        await start_run(services, LOCAL, "support", "one", **(asked | {"idempotency_key": key}))

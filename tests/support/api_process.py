@@ -57,12 +57,14 @@ async def serve(api_url: str, settings: dict[str, float]) -> None:
     import uvicorn
 
     from holdfast.api import create_api
+    from holdfast.service.gate import Gate
     from support.holder import open_services
     from support.service_app import app
 
     async with open_services(api_url, app) as services:
         api = create_api(
             services,
+            Gate(services.db),
             max_body_bytes=int(settings.get("max_body_bytes", 1 << 20)),
             heartbeat_s=settings.get("heartbeat_s", 15.0),
         )

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 import uvicorn
 
 from holdfast.api import create_api
+from holdfast.identity.tokens import TokenVerifier
+from holdfast.service.gate import Gate
 from support.holder import open_services
 from support.service_app import app
 
@@ -18,10 +20,10 @@ HEARTBEAT_S = 0.2
 
 
 @asynccontextmanager
-async def serving(api_url: str) -> AsyncIterator[str]:
-    """A server; gives its address."""
+async def serving(api_url: str, tokens: TokenVerifier | None = None) -> AsyncIterator[str]:
+    """A server; gives its address. `tokens` are those it believes beside keys."""
     async with open_services(api_url, app) as services:
-        api = create_api(services, max_body_bytes=MAX_BODY_BYTES, heartbeat_s=HEARTBEAT_S)
+        api = create_api(services, Gate(services.db, tokens), max_body_bytes=MAX_BODY_BYTES, heartbeat_s=HEARTBEAT_S)
         config = uvicorn.Config(api, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())

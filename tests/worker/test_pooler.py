@@ -16,9 +16,11 @@ from worker_scene import APP, PATIENCE_S, WorkerProcess
 
 from holdfast.api import create_api
 from holdfast.domain.errors import UserError
+from holdfast.service.gate import Gate
 from holdfast.settings import PREFIX, Settings
 from holdfast.store.vault import WrappingKey
 from holdfast.wiring import Installation, load_app, open_api
+from support.credentials import bearer
 from support.pgbouncer import pgbouncer
 
 RUNS = 12
@@ -107,9 +109,14 @@ class serving:  # noqa: N801 - used as a function
     """The API of these services on a real socket, and a client of it."""
 
     def __init__(self, services: Any) -> None:
+        self._db = services.db
         self._server = uvicorn.Server(
             uvicorn.Config(
-                create_api(services), host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1
+                create_api(services, Gate(services.db)),
+                host="127.0.0.1",
+                port=0,
+                log_level="warning",
+                timeout_graceful_shutdown=1,
             )
         )
 
@@ -119,7 +126,9 @@ class serving:  # noqa: N801 - used as a function
             assert not self._task.done()
             await asyncio.sleep(0.01)
         port = self._server.servers[0].sockets[0].getsockname()[1]
-        self._client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self._client = httpx2.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=60, headers=await bearer(self._db)
+        )
         return self._client
 
     async def __aexit__(self, *_: object) -> None:

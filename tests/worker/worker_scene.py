@@ -13,8 +13,9 @@ from uuid import UUID
 
 import psycopg
 
-from holdfast.domain.events import RunAccepted, dump
+from holdfast.domain.events import RunAccepted
 from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.domain.stored import dump
 from holdfast.service.services import Services
 from holdfast.settings import PREFIX
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds

@@ -9,13 +9,16 @@ from fastapi import FastAPI
 
 from holdfast import __version__
 from holdfast.api import problems
-from holdfast.api.routes import approvals, events, health, runs, tasks
+from holdfast.api.routes import approvals, events, health, keys, principals, runs, tasks, tenants
+from holdfast.api.routes import dev as dev_login
 from holdfast.api.routes import problems as problem_pages
+from holdfast.api.scopes import require_scopes
 from holdfast.api.sse import HEARTBEAT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.service.gate import Gate
     from holdfast.service.services import Services
 
 MAX_BODY_BYTES = 1 << 20
@@ -27,13 +30,20 @@ _DESCRIPTION = (
 
 
 def create_api(
-    services: Services, *, max_body_bytes: int = MAX_BODY_BYTES, heartbeat_s: float = HEARTBEAT_S
+    services: Services,
+    gate: Gate,
+    *,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    heartbeat_s: float = HEARTBEAT_S,
+    dev: bool = False,
 ) -> FastAPI:
     """The HTTP interface over `services`.
 
     Args:
         services: what the use cases work with; opened and closed by the caller.
+        gate: who is let in.
         max_body_bytes: bodies larger than this are refused while they are read.
+        dev: whether to serve the login of `holdfast dev`.
         heartbeat_s: seconds of silence after which an event stream sends a comment.
     """
     api = FastAPI(
@@ -45,12 +55,17 @@ def create_api(
         redirect_slashes=False,
     )
     api.state.services = services
+    api.state.gate = gate
+    api.state.dev = dev
     api.state.max_body_bytes = max_body_bytes
     api.state.heartbeat_s = heartbeat_s
     problems.install(api)
     api.openapi = partial(_openapi, api, api.openapi)
-    for routes in (tasks, runs, events, approvals, health, problem_pages):
+    for routes in (tasks, runs, events, approvals, principals, keys, tenants, health, problem_pages):
         api.include_router(routes.router)
+    if dev:
+        api.include_router(dev_login.router)
+    require_scopes(api)
     return api
 
 

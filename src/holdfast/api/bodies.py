@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from holdfast.domain.principal import PrincipalKind
+from holdfast.domain.rights import Role, Scope
+from holdfast.service.manage_keys import OVERLAP_MOST_S, OVERLAP_S
 from holdfast.service.start_run import PRIORITY_MOST
 
 
@@ -68,3 +72,44 @@ class DecisionBody(Body):
     args: dict[str, Any] | None = Field(None, description="With `approved`: the arguments to use instead.")
     reason: str | None = Field(None, description="With `rejected` or `fail_run`: why.")
     result: Any = Field(None, description="With `done`: what the tool's result is.")
+
+
+class PrincipalBody(Body):
+    """A person or a service to invite."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann", "roles": ["user"]}]})
+
+    name: str
+    kind: PrincipalKind = PrincipalKind.PERSON
+    roles: list[Role] = Field(default_factory=lambda: [Role.USER])
+    email: str | None = None
+
+
+class KeyBody(Body):
+    """A key to make."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ci", "scopes": ["runs:start", "runs:read"]}]})
+
+    principal: UUID | None = Field(None, description="Whose key; your own where left out.")
+    name: str = Field("", description="What it is for.")
+    scopes: list[Scope] | None = Field(None, description="What it is narrowed to; left out: all its principal may.")
+    expires_at: datetime | None = Field(None, description="When it ends; left out: never.")
+
+
+class RotateBody(Body):
+    """How a key is replaced."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 3600}]})
+
+    overlap_s: float = Field(
+        OVERLAP_S, ge=0, le=OVERLAP_MOST_S, description="For how long the old key is still accepted, in seconds."
+    )
+
+
+class TenantBody(Body):
+    """A tenant to create."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "acme", "admin": "Ada"}]})
+
+    name: str = Field(description="Small letters, digits and hyphens.")
+    admin: str = Field("admin", description="The name of its first administrator.")

@@ -31,6 +31,27 @@ CATALOGUE: dict[str, Problem] = {
             "Cursors are made by this interface and not to be composed. Send one as it was received, or none to begin "
             "at the start.",
         ),
+        Problem(
+            "unauthenticated",
+            401,
+            "Unauthenticated",
+            "Send `Authorization: Bearer` with an API key (`holdfast keys create` makes one) or a token of an "
+            "issuer that this installation trusts. One that is not accepted is not told why; the audit log is.",
+        ),
+        Problem(
+            "missing-scope",
+            403,
+            "Missing scope",
+            "The credential is valid, and neither its principal's roles nor, where it is narrowed, its own scopes give "
+            "what `detail` names. Ask an administrator of your tenant.",
+        ),
+        Problem(
+            "too-many-attempts",
+            429,
+            "Too many attempts",
+            "Too many credentials from your address were refused. Wait for the seconds that `Retry-After` says, then "
+            "send a valid one.",
+        ),
         Problem("not-found", 404, "Not found", "Nothing with this id exists, or you may not see it. Check the id."),
         Problem(
             "unknown-task",
@@ -58,6 +79,19 @@ CATALOGUE: dict[str, Problem] = {
             "key for a new request.",
         ),
         Problem(
+            "name-taken",
+            409,
+            "Name taken",
+            "Another tenant, or another principal of this tenant, has this name. Nothing was stored. Choose another.",
+        ),
+        Problem(
+            "last-admin",
+            409,
+            "Last administrator",
+            "Without this principal nobody could manage the tenant. Nothing was changed. Make another an administrator "
+            "first.",
+        ),
+        Problem(
             "run-finished",
             409,
             "The run has ended",
@@ -67,8 +101,15 @@ CATALOGUE: dict[str, Problem] = {
             "already-decided",
             409,
             "Already decided",
-            "Somebody decided this first, or the run ended. Nothing was changed. `GET /v1/approvals/{id}` shows how it "
-            "stands.",
+            "Somebody decided this first, a worker reported late how the effect ended, or the run ended. Nothing was "
+            "changed. `GET /v1/approvals/{id}` shows how it stands.",
+        ),
+        Problem(
+            "effect-reported",
+            409,
+            "The effect was reported",
+            "The worker that lost the run has reported how the effect ended, and the run has yet to read it. Nothing "
+            "was changed. Look again once a worker has taken the run up.",
         ),
         Problem(
             "digest-mismatch",

@@ -10,16 +10,17 @@ from holdfast.api.catalogue import CATALOGUE
 from holdfast.api.problems import MEDIA_TYPE, ProblemView
 
 EVERYWHERE = ("internal-error", "unavailable")
+BEHIND_THE_GATE = ("unauthenticated", "missing-scope", "too-many-attempts")
 BODY = ("malformed-json", "too-large", "unsupported-media-type", "invalid-request", "invalid-input")
 
 
 _SCHEMA = ProblemView.model_json_schema()
 
 
-def problems(*slugs: str) -> dict[int | str, dict[str, Any]]:
-    """The problems a route can answer with, by status, each with an example."""
+def problems(*slugs: str, public: bool = False) -> dict[int | str, dict[str, Any]]:
+    """The problems a route can answer with, by status, each with an example. `public` is for routes for anybody."""
     found: dict[int | str, dict[str, Any]] = {}
-    for slug in (*slugs, *EVERYWHERE):
+    for slug in (*slugs, *(() if public else BEHIND_THE_GATE), *EVERYWHERE):
         kind = CATALOGUE[slug]
         entry = found.setdefault(
             kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": _SCHEMA, "examples": {}}}}

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from holdfast.api.catalogue import CATALOGUE
-from holdfast.domain.errors import HoldfastError, OperatorError, RequestError
+from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, TooManyAttempts, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,6 +84,10 @@ def install(api: FastAPI) -> None:
 async def _holdfast_error(request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidRequest):
         return problem_response(request, error.slug, str(error), errors=error.errors)
+    if isinstance(error, Unauthenticated):
+        return problem_response(request, error.slug, str(error), headers={"WWW-Authenticate": "Bearer"})
+    if isinstance(error, TooManyAttempts):
+        return problem_response(request, error.slug, str(error), headers={"Retry-After": str(error.retry_after_s)})
     if isinstance(error, RequestError):
         return problem_response(request, error.slug, str(error))
     if isinstance(error, OperatorError):

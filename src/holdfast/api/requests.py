@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from starlette.responses import Response
 
-from holdfast.service.services import LOCAL, Services, Who
+from holdfast.domain.errors import InvalidInput
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Role, Scope
+from holdfast.service.gate import Gate
+from holdfast.service.services import Services
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _NOBODY = UUID(int=0)
+COOKIE = "holdfast_dev"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def services_of(request: Request) -> Services:
@@ -22,13 +30,53 @@ def services_of(request: Request) -> Services:
     return request.app.state.services
 
 
-def who_asks() -> Who:
-    """The one who asks. There are no identities yet: everybody is the local person."""
-    return LOCAL
+_bearer = HTTPBearer(
+    scheme_name="bearer",
+    description="An API key, or a token of an issuer that this installation trusts.",
+    auto_error=False,
+)
+
+
+async def who_asks(
+    request: Request,
+    needed: SecurityScopes,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Who:
+    """The one who asks, once it is clear that they hold the route's scope."""
+    gate: Gate = request.app.state.gate
+    source = request.client.host if request.client else "unknown"
+    credential = bearer.credentials if bearer is not None else _cookie(request)
+    who = await gate.admit(credential, source=source)
+    for scope in needed.scopes:
+        if scope != ANY:
+            who.reach(Scope(scope))
+    return who
+
+
+def _cookie(request: Request) -> str | None:
+    """The key in the cookie of the dev login, where that is served and the request is this server's own page's.
+
+    The cookie is SameSite=Strict. The rest is against names that lead to loopback from elsewhere (DNS rebinding).
+    """
+    if not request.app.state.dev:
+        return None
+    host = request.headers.get("host", "")
+    origin = request.headers.get("origin")
+    if urlsplit(f"//{host}").hostname not in LOOPBACK or (origin is not None and origin != f"http://{host}"):
+        return None
+    return request.cookies.get(COOKIE)
+
+
+ANY = "any"
+"""Instead of a scope: the route is for whoever has a valid credential."""
+
+
+def needs(scope: Scope | None = None) -> Any:
+    """The one who asks, for a route that needs this scope, or a valid credential and no more."""
+    return Security(who_asks, scopes=[ANY if scope is None else scope.value])
 
 
 TheServices = Annotated[Services, Depends(services_of)]
-TheWho = Annotated[Who, Depends(who_asks)]
 
 
 def read_id(text: str) -> UUID:
@@ -38,6 +86,18 @@ def read_id(text: str) -> UUID:
     except ValueError:
         return _NOBODY
     return found if str(found) == text.lower() else _NOBODY
+
+
+def read_role(text: str) -> Role:
+    """The role in a path.
+
+    Raises:
+        InvalidInput: there is no such role.
+    """
+    try:
+        return Role(text)
+    except ValueError:
+        raise InvalidInput(f"There is no role '{text[:32]}'. There are: {', '.join(sorted(Role))}.") from None
 
 
 def reply(view: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

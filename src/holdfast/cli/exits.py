@@ -24,13 +24,15 @@ class ExitCode(IntEnum):
     """Too late or not the same: decided already, ended already, key used for something else."""
     WAITS = 7
     """The run is kept and waits for a person; the message says for what."""
+    FORBIDDEN = 8
+    """Whoever asks may not: the message names the scope that is missing."""
     BUG = 70
     """A fault of Holdfast itself."""
     INTERRUPTED = 130
     """Ctrl-C. A run under way is kept."""
 
 
-_BY_STATUS = {404: ExitCode.NOT_FOUND, 409: ExitCode.CONFLICT, 410: ExitCode.CONFLICT}
+_BY_STATUS = {403: ExitCode.FORBIDDEN, 404: ExitCode.NOT_FOUND, 409: ExitCode.CONFLICT, 410: ExitCode.CONFLICT}
 
 
 def code_for(error: BaseException) -> ExitCode:

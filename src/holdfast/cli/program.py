@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli.commands import approvals, installation, project, running, runs, serving
+from holdfast.cli.commands import approvals, identity, installation, project, running, runs, serving
+from holdfast.cli.settings import before_command
 
-_ORDER = (project, serving, running, runs, approvals, installation)
+_ORDER = (project, serving, running, runs, approvals, identity, installation)
 
 program = typer.Typer(
     help="Pydantic AI agents that survive: durable runs on PostgreSQL.",
@@ -22,9 +23,12 @@ program = typer.Typer(
 
 @program.callback()
 def _root(  # pyright: ignore[reportUnusedFunction]
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="The tenant to act in. Its audit log tells.")] = None,
+    principal: Annotated[str | None, typer.Option("--principal", help="Who to act as there. Default: you.")] = None,
 ) -> None:
-    """Take the options that come before every command; `entry.py` reads them."""
+    """Take the options that come before every command. `entry.py` reads --debug."""
+    before_command.update(tenant=tenant, principal=principal)
 
 
 for _module in _ORDER:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from holdfast.settings import Settings
 
 T = TypeVar("T")
+
+_COMMAND_CHARS = 40
+"""As much of a command line as names the command; arguments may be content."""
 
 
 def with_services(settings: Settings, act: Callable[[Services], Awaitable[T]]) -> T:
@@ -48,7 +54,22 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
             "set. `holdfast run` and `holdfast dev` make one; --data-dir names another."
         )
     async with open_api(settings) as services:
-        yield services
+        yield await as_caller(services, settings)
+
+
+async def as_caller(services: Services, settings: Settings) -> Services:
+    """The services, for the one whom the settings name.
+
+    Raises:
+        NotFound: there is no such tenant or principal.
+    """
+    from holdfast.service.break_glass import act_as
+
+    if settings.tenant == "default" and settings.principal is None:
+        return services
+    command = " ".join(part for part in sys.argv[1:] if not part.startswith("-"))[:_COMMAND_CHARS]
+    caller = await act_as(services, settings.tenant, settings.principal, by=f"os:{getpass.getuser()}", what=command)
+    return replace(services, caller=caller)
 
 
 async def run_id(services: Services, reference: str) -> UUID:
@@ -58,10 +79,9 @@ async def run_id(services: Services, reference: str) -> UUID:
         NotFound: it is neither, or there are no runs.
     """
     from holdfast.service.list_runs import list_runs
-    from holdfast.service.services import LOCAL
 
     if reference == "last":
-        newest = (await list_runs(services, LOCAL, limit=1)).items
+        newest = (await list_runs(services, services.caller, limit=1)).items
         if not newest:
             raise NotFound("There are no runs yet.")
         return newest[0].id

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from holdfast.settings import Settings
 
 
+before_command: dict[str, Any] = {}
+"""The options that were given before the command's name."""
+
+
 def load_settings(**flags: Any) -> Settings:
     """The settings, with the flags that were given on top.
 
@@ -16,7 +20,7 @@ def load_settings(**flags: Any) -> Settings:
     """
     from holdfast.settings import Settings
 
-    return Settings.load(flags)
+    return Settings.load(before_command | flags)
 
 
 def app_of(settings: Settings) -> str:

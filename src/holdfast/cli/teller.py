@@ -19,6 +19,7 @@ _WAITS = {
     "code": "It waits for code that can go on with it.",
     "quarantine": "It was put in quarantine: it was taken up again and again without getting anywhere.",
     "halt": "It was halted.",
+    "rights": "It waits for its principal to have the rights it needs.",
 }
 
 

@@ -16,6 +16,10 @@ class UserError(HoldfastError):
     """The developer changes code or configuration."""
 
 
+class ModelMissing(UserError):
+    """A task's agent has no model: no run of it could succeed."""
+
+
 class OperatorError(HoldfastError):
     """Whoever runs the installation acts: the database, its roles, its schema, its keys."""
 
@@ -54,6 +58,43 @@ class NotFound(RequestError):
     status = 404
 
 
+class Unauthenticated(RequestError):
+    """No credential, or one that is not accepted. Whoever asks is told no more; `reason` is for the audit log."""
+
+    slug = "unauthenticated"
+    status = 401
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("A valid credential is needed: send `Authorization: Bearer` with an API key or a token.")
+        self.reason = reason
+
+
+class TooManyAttempts(RequestError):
+    """Too many credentials from there were refused."""
+
+    slug = "too-many-attempts"
+    status = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many credentials from your address were refused. Wait as long as Retry-After says.")
+        self.retry_after_s = retry_after_s
+
+
+class MissingScope(RequestError):
+    """The credential is valid and does not reach this."""
+
+    slug = "missing-scope"
+    status = 403
+
+    @classmethod
+    def of(cls, scope: str) -> "MissingScope":
+        """The scope that is missing."""
+        return cls(
+            f"This needs the scope '{scope}', which your credential does not have. Ask an administrator for a role "
+            "that gives it, or use a key that is not narrowed."
+        )
+
+
 class UnknownTask(NotFound):
     """No task with that name is registered."""
 
@@ -71,6 +112,20 @@ class IdempotencyConflict(RequestError):
     """The idempotency key was used before with a different request."""
 
     slug = "idempotency-key-reused"
+    status = 409
+
+
+class NameTaken(RequestError):
+    """Another of its kind has this name."""
+
+    slug = "name-taken"
+    status = 409
+
+
+class LastAdmin(RequestError):
+    """Nobody could manage the tenant any more."""
+
+    slug = "last-admin"
     status = 409
 
 
@@ -98,7 +153,7 @@ class AlreadyFinished(RequestError):
 
 
 class AlreadyDecided(RequestError):
-    """Somebody decided this first."""
+    """Somebody decided this first, or a worker reported it."""
 
     slug = "already-decided"
     status = 409

@@ -5,8 +5,7 @@ encrypted under its subject's key, so that erasing the key erases the content wh
 over the bodies still verifies. Names of tasks, tools and models, call ids, sizes, times and counts are
 not content.
 
-`dump` and `load` are the only way between an event and its stored form. Every body carries the schema
-version `v` of its type; `load` accepts every version ever written.
+`stored.py` is the only way between an event and its stored form.
 
 Message lists are written as deltas against the list before them in the same scope: the first `keep`
 messages stay, `add` follows. A run of a hundred requests therefore names each message once.
@@ -14,14 +13,10 @@ messages stay, `add` follows. A run of a hundred requests therefore names each m
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, cast, dataclass_transform
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias, TypeVar, dataclass_transform
 from uuid import UUID
 
-import orjson
-from pydantic import TypeAdapter
-
-from holdfast.domain.errors import HoldfastError
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
@@ -245,6 +240,9 @@ class OutputProcessed(Event):
     outcome: Literal["value", "retry", "error"]
     result: Ref | None = None
     attempt: int = 1
+    enqueued: Ref | None = None
+    """Messages that were enqueued meanwhile, and events that were emitted: as of a tool call."""
+    emitted: Ref | None = None
 
 
 @fact
@@ -324,6 +322,8 @@ class EffectResolved(Event):
     counted: bool | None = None
     enqueued: Ref | None = None
     emitted: Ref | None = None
+    intent: int | None = None
+    """Journal position of the attempt that is spoken of, where nothing is said of any other."""
 
 
 @fact
@@ -462,54 +462,3 @@ OUTCOMES: frozenset[str] = frozenset(
     {ModelResponded.type, ToolFinished.type, OutputProcessed.type, ApprovalDecided.type, EffectResolved.type}
 )
 """Types that show progress: a run that only ever starts and dies has none."""
-
-_adapters: dict[str, TypeAdapter[Any]] = {}
-
-
-class UnknownEvent(HoldfastError):
-    """The journal holds a type or version that this code is too old to know."""
-
-
-def dump(event: AnyEvent) -> bytes:
-    """The stored body: UTF-8 JSON whose exact bytes are hashed.
-
-    A lone surrogate, as a name made up by a model may hold, has no UTF-8: it is written as the six visible
-    characters of its escape (a backslash, `u`, four digits) and stays that, so that no reader ever meets one.
-
-    Raises:
-        orjson.JSONEncodeError: a value cannot be written as JSON (an integer beyond 64 bits, an unknown type).
-    """
-    try:
-        return orjson.dumps({"v": event.version, "e": event}, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
-    except orjson.JSONEncodeError:
-        return orjson.dumps({"v": event.version, "e": _without_surrogates(asdict(event))})
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, dict):
-        items = cast("dict[Any, Any]", value).items()
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in items}
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in cast("list[Any]", value)]
-    return value
-
-
-def load(type_: str, body: bytes) -> AnyEvent:
-    """The event that `dump` wrote, of this or any earlier version.
-
-    Raises:
-        UnknownEvent: the type or version is newer than this code.
-    """
-    cls = EVENT_TYPES.get(type_)
-    raw = orjson.loads(body)
-    if cls is None or raw["v"] > cls.version:
-        raise UnknownEvent(
-            f"The journal holds a '{type_}' event of version {raw['v']}, written by a newer Holdfast. "
-            "Run a worker of that version or newer."
-        )
-    adapter = _adapters.get(type_)
-    if adapter is None:
-        adapter = _adapters[type_] = TypeAdapter(cls)
-    return adapter.validate_python(raw["e"])

@@ -8,13 +8,17 @@ from typing import NewType
 from uuid import UUID
 
 TenantId = NewType("TenantId", UUID)
-RunId = NewType("RunId", UUID)
-SessionId = NewType("SessionId", UUID)
-WorkerId = NewType("WorkerId", UUID)
-ApprovalId = NewType("ApprovalId", UUID)
 
 Ref = NewType("Ref", str)
 """Names one piece of content of a run: the hex keyed digest (HMAC-SHA-256) of its plain bytes."""
 
 DEFAULT_TENANT = TenantId(UUID("00000000-0000-7000-8000-000000000001"))
 """The tenant of an installation that has not created others."""
+
+PLATFORM_TENANT = TenantId(UUID("00000000-0000-7000-8000-000000000000"))
+"""The tenant of those who manage tenants. It holds no runs."""
+
+PLATFORM_NAME = "platform"
+
+LOCAL_PRINCIPAL = UUID("00000000-0000-7000-8000-000000000002")
+"""Whoever works on the installation's own machine: an administrator of the default tenant, without a credential."""

@@ -31,3 +31,5 @@ class WaitingOn(StrEnum):
     QUARANTINE = "quarantine"
     """It was claimed again and again without getting anywhere, as a run that kills its workers is."""
     HALT = "halt"
+    RIGHTS = "rights"
+    """The principal it runs for was disabled, or lost what the task needs."""

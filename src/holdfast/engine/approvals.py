@@ -8,8 +8,6 @@ from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolApproved, ToolDenied
 
-from holdfast.domain import events as ev
-from holdfast.domain.ids import ApprovalId
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
 from holdfast.effects.declare import Declaration
@@ -19,7 +17,7 @@ from holdfast.engine.errors import ApprovalMismatch
 from holdfast.engine.handlers import handled
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
-from holdfast.engine.recovery import binding
+from holdfast.engine.question import binding, question
 from holdfast.engine.replay import ApprovalEntry
 from holdfast.store.journal import ApprovalRow
 
@@ -71,31 +69,20 @@ async def ask(recorder: Recorder, call: ToolCall, metadata: Any = None) -> Appro
     known = recorder.replay.approvals.get(key)
     if known is not None:
         return known
-    approval = ApprovalId(recorder.gear.new_id())
-    args = recorder.seal(call.args)
-    asked = ev.ApprovalAsked(
-        approval=approval,
-        scope=call.scope,
-        step=call.step,
-        call=call.call,
-        tool=call.tool,
-        args=args,
-        digest=binding(recorder, call, args),
-        metadata=recorder.seal(dump_json(metadata)) if metadata else None,
-    )
+    asked = question(recorder, call, metadata)
     # Known before it is committed: the reply may be lost, and the decision be there before the writer has found out.
     recorder.replay.add(recorder.journal.seq, asked)
     await recorder.record(
         asked,
         approvals=[
             ApprovalRow(
-                id=approval,
+                id=asked.approval,
                 kind="approval",
                 scope=call.scope,
                 step=call.step,
                 call=call.call,
                 tool=call.tool,
-                args=args,
+                args=asked.args,
                 digest=asked.digest,
                 key=call.key,
                 why=f"'{call.tool}' asks for approval",

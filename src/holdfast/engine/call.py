@@ -20,6 +20,8 @@ class Attempt:
     args: Ref | None = None
     announced: bytes = b""
     """The arguments that the intent names, as bytes."""
+    unbegun: bool = False
+    """Whether it is certain that no thread was let into the body."""
     counted: bool = False
     """Whether the framework has counted the call: its toolset returned."""
     enqueued: Callable[[], Ref | None] = lambda: None

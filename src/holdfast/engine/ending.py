@@ -13,8 +13,8 @@ from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.output import started_by
+from holdfast.engine.question import binding
 from holdfast.engine.recorder import as_usage
-from holdfast.engine.recovery import binding
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:
@@ -102,15 +102,15 @@ def left_in_doubt(recorder: Recorder, replay: Replay, how: str) -> tuple[list[ev
 
 
 def _unfinished(replay: Replay) -> Iterator[ev.ToolStarted]:
-    """Intents of effects that may not run again, without an outcome, that nobody was asked about yet."""
+    """Intents of effects that may not run again, without an outcome, of which nobody was asked nor has told."""
     for entry in replay.tools.values():
         started = entry.started
-        if started is None or entry.finished or entry.in_doubt or started.recovery.reruns:
+        if started is None or started.recovery.reruns or entry.finished or entry.in_doubt or entry.resolved:
             continue
         yield started
     for output in replay.outputs.values():
         if output.started is not None and output.processed is None and not output.started.recovery.reruns:
             started = started_by(output.started)
             asked = replay.tools.get((started.scope, started.step, started.call, False))
-            if asked is None or asked.in_doubt is None:
+            if asked is None or not (asked.in_doubt or asked.resolved):
                 yield started

@@ -3,6 +3,11 @@
 In the event loop nothing comes between the look and an async body. A plain function runs in a thread, which may be
 busy, or stopped, or stand in the queue of a thread pool, while the lease runs out: for it the look is taken in the
 thread, as the first thing there.
+
+A `once` call that is announced and then not entered, because of the look, is known here never to have begun. That is
+worth telling to whoever holds the run now, who would ask people. It must never be told of a call that may have been
+entered: a call is taken off the list before the look, and a run is lost before the list is read, so that no look lets
+pass what is found on it then. Calls that user code comes upon between intent and look are not put on it.
 """
 
 from __future__ import annotations
@@ -12,10 +17,63 @@ from dataclasses import is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from holdfast.domain.recovery import Recovery
+from holdfast.engine.interrupt import Lost
+
 if TYPE_CHECKING:
     from pydantic_ai.toolsets import ToolsetTool
 
+    from holdfast.engine.call import ToolCall
+
 Look = Callable[[], None]
+
+
+class Entering:
+    """The way of one run's calls from the commit of their intent into their body."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._announced: dict[str, ToolCall] = {}
+
+    @property
+    def not_begun(self) -> list[ToolCall]:
+        """Calls that are in doubt for everybody else, and were not entered. To be read when the run is lost."""
+        return list(self._announced.values())
+
+    def announce(self, call: ToolCall) -> None:
+        """The intent of `call` is about to be committed."""
+        if call.declaration.recovery is Recovery.ONCE:
+            self._announced[call.key] = call
+            call.attempt.unbegun = True
+
+    def enter(self, call: ToolCall) -> None:
+        """Look, in the event loop, before what lies in front of the body of `call` is entered.
+
+        Raises:
+            Lost: the run is not held here any more.
+        """
+        known = self._announced.pop(call.key, None)
+        try:
+            self._look()
+        except Lost:
+            # Entered before, as by a wrapper that tries again, it is not on the list any more.
+            if known is not None:
+                self._announced[call.key] = known
+            raise
+
+    def enter_in_thread(self, call: ToolCall) -> None:
+        """Look, in the thread where the body of `call` comes next.
+
+        Raises:
+            Lost: the run is not held here any more.
+        """
+        try:
+            self._look()
+        except Lost:
+            if call.attempt.unbegun:
+                self._announced[call.key] = call
+            raise
+        call.attempt.unbegun = False
 
 
 def looked_at(tool: ToolsetTool[Any], look: Look) -> ToolsetTool[Any]:

@@ -22,6 +22,7 @@ from holdfast.app import RunScope, Task
 from holdfast.domain import errors
 from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
+from holdfast.domain.stored import load
 from holdfast.engine import ending
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
@@ -42,7 +43,7 @@ from holdfast.engine.interrupt import (
     Park,
     interrupt_in,
 )
-from holdfast.engine.late import sealed
+from holdfast.engine.late import never_begun, sealed
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.seam import Seam
@@ -376,9 +377,14 @@ class Execution:
         if self._recorder is None or self._key is None:
             return
         recorder, claimed, key = self._recorder, self._claimed, self._key
+        if not isinstance(recorder.stop, Lost):
+            # No look lets anything pass from here on, not even in a thread that comes to it much later.
+            recorder.stop = Lost("the run was let go")
         known, recorder.unconfirmed = recorder.unconfirmed, []
-        if known:
-            self._gear.late.tell(self._gear.db, [sealed(one, claimed, key, recorder.content) for one in known])
+        reports = [sealed(one, claimed, key, recorder.content) for one in known]
+        reports += [never_begun(call, claimed, recorder.journal.seq) for call in recorder.entering.not_begun]
+        if reports:
+            self._gear.late.tell(self._gear.db, reports)
             await self._gear.late.settled(within_s=_TELL_S)
 
     async def _settle_held(self, recorder: Recorder) -> None:
@@ -392,7 +398,7 @@ class Execution:
 
 
 def _loaded(stored: Iterable[StoredEvent]) -> Iterator[tuple[int, ev.AnyEvent]]:
-    return ((event.seq, ev.load(event.type, event.body)) for event in stored)
+    return ((event.seq, load(event.type, event.body)) for event in stored)
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:

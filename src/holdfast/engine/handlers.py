@@ -24,11 +24,10 @@ from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunCont
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import TooLarge, UserError
-from holdfast.domain.ids import ApprovalId
 from holdfast.engine.codec import Unserialisable, canonical, dump_json, dump_result, load_result, parse
 from holdfast.engine.errors import ResultNotStored
 from holdfast.engine.inspect import digest_of
-from holdfast.engine.recovery import binding
+from holdfast.engine.question import question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -133,16 +132,7 @@ def _verdicts(results: DeferredToolResults) -> list[tuple[str, ToolApproved | To
 def _decision(
     recorder: Recorder, call: ToolCall, verdict: ToolApproved | ToolDenied, results: DeferredToolResults
 ) -> list[ev.AnyEvent]:
-    approval, args = ApprovalId(recorder.gear.new_id()), recorder.seal(call.args)
-    asked = ev.ApprovalAsked(
-        approval=approval,
-        scope=call.scope,
-        step=call.step,
-        call=call.call,
-        tool=call.tool,
-        args=args,
-        digest=binding(recorder, call, args),
-    )
+    asked = question(recorder, call)
     changed = reason = None
     if isinstance(verdict, ToolDenied):
         reason = dump_json(verdict.message)
@@ -152,7 +142,7 @@ def _decision(
         if plain is not None:
             recorder.know(recorder.seal(plain), plain)
     decided = ev.ApprovalDecided(
-        approval=approval,
+        approval=asked.approval,
         call=call.call,
         verdict="rejected" if isinstance(verdict, ToolDenied) else "approved",
         by=results.answered_by.get(call.call, BY_HANDLER),

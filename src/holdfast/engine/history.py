@@ -9,6 +9,7 @@ from pydantic_ai.messages import ModelMessage
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import HistoryGone
+from holdfast.domain.stored import load
 from holdfast.engine.codec import load_message, parse
 from holdfast.store.reader import ContentMissing
 
@@ -56,7 +57,7 @@ async def _final_messages(gear: Gear, tenant: UUID, session: UUID | None, run: U
     for stored in journal:
         if stored.type not in _LISTS:
             continue
-        event = ev.load(stored.type, stored.body)
+        event = load(stored.type, stored.body)
         match event:
             case ev.ModelRequested(scope="", messages=delta) | ev.ModelResponded(scope="", history=delta):
                 pass

@@ -18,6 +18,7 @@ from holdfast.domain.ids import Ref
 from holdfast.engine.folding import fold
 from holdfast.engine.interrupt import Cancelling, Interrupt, Lost
 from holdfast.store.inbox import Signal, read_inbox
+from holdfast.store.journal import ApprovalClosed
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder
@@ -56,7 +57,7 @@ class Inbox:
 
         events = fold(signals, recorder.replay, lambda signal: _plain(signal, key), seal)
         recorder.behind = bool(events)
-        seq = await recorder.fold(events, signals[-1].seq)
+        seq = await recorder.fold(events, signals[-1].seq, closes=_closed(events))
         for offset, event in enumerate(events):
             recorder.replay.add(seq - len(events) + 1 + offset, event)
         recorder.behind, recorder.news = False, recorder.news or bool(events)
@@ -79,6 +80,15 @@ class Inbox:
             if any(isinstance(event, ev.CancelRequested) for event in folded):
                 interrupt(Cancelling("cancellation was asked for"))
                 return
+
+
+def _closed(events: list[ev.AnyEvent]) -> list[ApprovalClosed]:
+    """The tasks that nobody has to decide any more: of a late report, that is. A person's decision closed its own."""
+    return [
+        ApprovalClosed(id=event.approval, closed=event.resolution, by=event.by)
+        for event in events
+        if isinstance(event, ev.EffectResolved) and event.approval is not None
+    ]
 
 
 def _plain(signal: Signal, key: SubjectKey) -> bytes | None:

@@ -3,6 +3,7 @@
 A worker that lost a run, or that let it go because the database was away, may know how an effect ended. Without its
 word the next holder has to put that effect in doubt. The report is sealed before the run is let go, so that nothing
 plain is kept, and is delivered in the background: once the database is back, or never, if the process ends first.
+That a call was announced and never entered is worth reporting too: it may be run without asking anybody.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import random
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from holdfast.domain.ids import Ref
-    from holdfast.engine.replay import Replay
+    from holdfast.engine.call import ToolCall
+    from holdfast.engine.replay import Replay, ToolEntry
     from holdfast.store.claims import Claimed
     from holdfast.store.pool import Database
     from holdfast.store.vault import SubjectKey
+
+LATE = "late report of the worker that lost the run"
+"""Who says so."""
 
 MOST_REPORTS = 1000
 MOST_BYTES = 64 * 1024 * 1024
@@ -70,8 +75,13 @@ class Report:
     key: str
     dedupe: str
     body: str
-    digest: bytes
-    content: bytes
+    digest: bytes | None = None
+    content: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return 0 if self.content is None else len(self.content)
 
 
 def sealed(known: Known, claimed: Claimed, key: SubjectKey, content: Callable[[str], bytes]) -> Report:
@@ -104,13 +114,40 @@ def sealed(known: Known, claimed: Claimed, key: SubjectKey, content: Callable[[s
     )
 
 
+def never_begun(call: ToolCall, claimed: Claimed, upto: int) -> Report:
+    """The report that a call was announced and not entered. `upto` is the last event known to be committed here.
+
+    What lies between the claim and that event was written by this holder, and by nobody else.
+    """
+    body = {
+        "key": call.key,
+        "call": call.call,
+        "outcome": "not_begun",
+        "worker": claimed.worker,
+        "after": claimed.seq,
+        "upto": upto,
+    }
+    return Report(
+        tenant=claimed.tenant,
+        run=claimed.run,
+        worker=claimed.worker,
+        key=call.key,
+        dedupe=f"late:{call.key}:not_begun:{claimed.worker}:{upto}",
+        body=orjson.dumps(body).decode(),
+    )
+
+
 def folded(
     raw_body: bytes, plain: bytes | None, replay: Replay, seal: Callable[[bytes], Ref]
 ) -> ev.EffectResolved | None:
     """What a report means to the holder of the run. None: nothing that it does not know already."""
     body = parse(raw_body)
     call = replay.tool_of_key(body["key"])
-    if call is None or call.finished is not None or plain is None:
+    if call is None or call.finished is not None:
+        return None
+    if body["outcome"] == "not_begun":
+        return _not_begun(body, call)
+    if plain is None:
         return None
     if call.started is not None and call.started.approved != body["approved"]:
         return None
@@ -127,13 +164,29 @@ def folded(
         call=body["call"],
         key=body["key"],
         resolution="done",
-        by="late report of the worker that lost the run",
+        by=LATE,
         outcome=body["outcome"],
         result=sealed_again(content["result"]),
         usage=None if body["usage"] is None else ev.Usage(**body["usage"]),
         counted=body["counted"],
         enqueued=sealed_again(content["enqueued"]),
         emitted=sealed_again(content["emitted"]),
+    )
+
+
+def _not_begun(body: dict[str, Any], call: ToolEntry) -> ev.EffectResolved | None:
+    # The very attempt that the reporter announced, and no other: by number two attempts may be the same, where one was
+    # never committed. The worker tells the one from the other should the database have been rewound in between.
+    mine = str(call.announced_by) == body["worker"] and body["after"] < call.intent <= body["upto"]
+    if call.resolved is not None or not mine:
+        return None
+    return ev.EffectResolved(
+        approval=None if call.in_doubt is None else call.in_doubt.approval,
+        call=body["call"],
+        key=body["key"],
+        resolution="not_done",
+        by=LATE,
+        intent=call.intent,
     )
 
 
@@ -153,7 +206,7 @@ class LateReports:
         """Deliver these when it can be done."""
         for report in reports:
             self._waiting.append(report)
-            self._bytes += len(report.content)
+            self._bytes += report.size
             while len(self._waiting) > self._most or (self._bytes > self._most_bytes and len(self._waiting) > 1):
                 self._lost(self._next(), "too many wait")
         if self._waiting and (self._task is None or self._task.done()):
@@ -208,7 +261,7 @@ class LateReports:
 
     def _next(self) -> Report:
         report = self._waiting.popleft()
-        self._bytes -= len(report.content)
+        self._bytes -= report.size
         return report
 
     def _lost(self, report: Report, why: str) -> None:

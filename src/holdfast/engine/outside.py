@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.tools import RunContext
+from pydantic_ai.usage import RunUsage
 
-from holdfast.domain import events as ev
 from holdfast.engine.call import ToolCall
+from holdfast.engine.recorder import as_usage
+from holdfast.engine.usage import use_again
 
 if TYPE_CHECKING:
-    from pydantic_ai.usage import RunUsage
+    from holdfast.domain import events as ev
 
 
 @dataclass(slots=True)
@@ -26,12 +28,8 @@ class Outside:
     """Numbers of inner runs, by agent and run id: the same on every machine."""
     contexts: dict[str | None, RunContext[Any]] = field(default_factory=dict[str | None, RunContext[Any]])
     """The context of each inner run's step under way: a toolset is told it before each request, a model is not."""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    requests: int = 0
-    tool_calls: int = 0
+    inner: RunUsage | None = None
+    """What inner runs used that share the outer's usage."""
     token: Token[Outside | None] | None = None
 
     @property
@@ -53,27 +51,14 @@ class Outside:
         return f"{self.call.inner}{agent}#{number}/"
 
     def count(self, usage: ev.Usage) -> None:
-        """Add what an inner request used, where the inner run shares the outer's usage."""
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
-        self.cache_read_tokens += usage.cache_read_tokens
-        self.cache_write_tokens += usage.cache_write_tokens
-        self.requests += usage.requests
-        self.tool_calls += usage.tool_calls
+        """Add what an inner request or call used, where the inner run shares the outer's usage."""
+        self.inner = self.inner or RunUsage()
+        use_again(self.inner, usage)
 
     @property
     def used(self) -> ev.Usage | None:
         """What the inner runs used, None where nothing."""
-        if not (self.requests or self.tool_calls):
-            return None
-        return ev.Usage(
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            cache_read_tokens=self.cache_read_tokens,
-            cache_write_tokens=self.cache_write_tokens,
-            requests=self.requests,
-            tool_calls=self.tool_calls,
-        )
+        return None if self.inner is None else as_usage(self.inner)
 
 
 _AT_ONCE = 100

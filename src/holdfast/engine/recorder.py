@@ -17,6 +17,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.codec import load_message, parse
+from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
 from holdfast.engine.interrupt import Away, Cancelling, HandOver, Interrupt, Lost, Park
 from holdfast.engine.messages import MessageLog
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
     from holdfast.store.claims import Claimed
-    from holdfast.store.journal import ApprovalRow, Finish, RunJournal
+    from holdfast.store.journal import Finish, RunJournal, TaskRow
     from holdfast.store.journal import Park as ParkRow
 
 
@@ -51,6 +52,7 @@ class Recorder:
         self.journal = journal
         self.replay = replay
         self.flight = Flight()
+        self.entering = Entering(self.look)
         self.leaving = False
         self.stop: Interrupt | None = None
         """Why the agent was told to stop: nothing is started any more, whatever user code makes of the message."""
@@ -158,7 +160,7 @@ class Recorder:
         """How a call ended is known from here on, whatever becomes of the run."""
         self.unconfirmed = [*self.unconfirmed, known]
 
-    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
+    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
         """Write facts; return the number of the last one when they are committed."""
         return await self._append(*facts, approvals=approvals)
 
@@ -190,7 +192,9 @@ class Recorder:
         if self.stop is not None and isinstance(self.stop, Lost):
             raise self.stop
         if self._lease.expired:
-            raise Lost("the lease had run out before what was announced could begin")
+            # For good: a lease that is renewed after all must not let anything pass.
+            self.stop = Lost("the lease had run out before what was announced could begin")
+            raise self.stop
 
     def _may_start(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
         if self.stop is not None:
@@ -202,19 +206,19 @@ class Recorder:
         if self.leaving:
             raise HandOver
 
-    async def fold(self, events: Sequence[ev.AnyEvent], to: int) -> int:
+    async def fold(self, events: Sequence[ev.AnyEvent], to: int, closes: Sequence[TaskRow] = ()) -> int:
         """Write what signals mean, up to signal `to`; return the number of the last event when committed."""
         self._fold_to = max(self._fold_to, to)
         if not events:
             return self.journal.seq
-        return await self._append(*events)
+        return await self._append(*events, approvals=closes)
 
     async def end(
         self,
         *facts: ev.AnyEvent,
         park: ParkRow | None = None,
         finish: Finish | None = None,
-        approvals: Sequence[ApprovalRow] = (),
+        approvals: Sequence[TaskRow] = (),
     ) -> None:
         """Write the last facts of this execution.
 
@@ -240,7 +244,7 @@ class Recorder:
         self._opening.clear()
         return opened
 
-    async def _append(self, *events: ev.AnyEvent, approvals: Sequence[ApprovalRow] = ()) -> int:
+    async def _append(self, *events: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
         before = self.unconfirmed
         try:
             seq = await self.journal.append(*self._opened(events), approvals=approvals, fold_to=self._fold_to)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from holdfast.effects.declare import Effect, Happened, NotHappened, Unknown
 from holdfast.engine.call import ToolCall
 from holdfast.engine.codec import dump_result, parse
 from holdfast.engine.interrupt import Fail, Park
+from holdfast.engine.question import binding
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import ToolEntry
 from holdfast.store.journal import ApprovalRow
@@ -82,6 +82,9 @@ async def _probed(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settl
     answer = call.declaration.probe(effect, **parse(recorder.content(entry.started.args)))
     if isinstance(answer, Awaitable):
         answer = await answer
+    if entry.resolved is not None:
+        # A late report came meanwhile: it knows, where a probe only looks.
+        return await recovered(recorder, call, entry)
     match answer:
         case Happened(result=result):
             plain = dump_result(result)
@@ -143,21 +146,3 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
         ],
     )
     raise Park(WaitingOn.IN_DOUBT, text)
-
-
-def binding(recorder: Recorder, call: ToolCall, args: str) -> str:
-    """What a decision is bound to: this run, this call, this tool with this schema, exactly these arguments."""
-    claimed = recorder.claimed
-    parts = (
-        str(claimed.tenant),
-        str(claimed.run),
-        call.scope,
-        str(call.step),
-        call.call,
-        call.tool,
-        call.schema,
-        args,
-        claimed.principal,
-    )
-    preimage = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode("utf-8", "surrogatepass") for part in parts)
-    return hashlib.sha256(b"holdfast.approval.1\n" + preimage).hexdigest()

@@ -38,6 +38,10 @@ class ToolEntry:
     in_doubt: ev.EffectInDoubt | None = None
     resolved: ev.EffectResolved | None = None
     attempts: int = 0
+    intent: int = 0
+    """Journal position of the last start."""
+    announced_by: UUID | None = None
+    """The worker that held the run then."""
 
 
 @dataclass(slots=True)
@@ -76,6 +80,8 @@ class Replay:
     cancel: ev.CancelRequested | None = None
     library: str = ""
     """The newest Pydantic AI that wrote to this journal."""
+    _holder: UUID | None = None
+    """Who held the run at this point of the journal."""
     _by_approval: dict[UUID, CallKey] = field(default_factory=dict[UUID, CallKey])
     _doubts: dict[UUID, ev.EffectInDoubt] = field(default_factory=dict[UUID, ev.EffectInDoubt])
     _by_key: dict[str, ToolEntry] = field(default_factory=dict[str, ToolEntry])
@@ -102,6 +108,7 @@ class Replay:
                 self.accepted = event
             case ev.RunClaimed():
                 self.library = max(self.library, event.pydantic_ai, key=_version)
+                self._holder = event.worker
             case ev.ModelRequested():
                 entry = self.models.setdefault((event.scope, event.step), ModelEntry())
                 entry.requests.append((seq, event))
@@ -114,6 +121,7 @@ class Replay:
                 tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
                 tool.started, tool.attempts = event, event.attempt
                 tool.in_doubt = tool.resolved = None
+                tool.intent, tool.announced_by = seq, self._holder
                 self._by_key[event.key] = tool
             case ev.ToolFinished():
                 self._tool(event.scope, event.step, event.call, approved=event.approved).finished = event
@@ -122,6 +130,7 @@ class Replay:
                 output.started, output.attempts = event, event.attempt
                 effect = self._tool(event.scope, event.step, f"{event.call}/output", approved=False)
                 effect.in_doubt = effect.resolved = None
+                effect.intent, effect.announced_by = seq, self._holder
                 self._by_key[event.key] = effect
             case ev.OutputProcessed():
                 self.outputs.setdefault((event.scope, event.step, event.call, False), OutputEntry()).processed = event
@@ -139,7 +148,9 @@ class Replay:
                 self._by_key[event.key] = tool
             case ev.EffectResolved():
                 tool = self.tool_of_key(event.key)
-                if tool is not None and (tool.resolved is None or _outweighs(event, tool.resolved)):
+                if tool is None or event.intent not in {None, tool.intent}:
+                    return
+                if tool.resolved is None or _outweighs(event, tool.resolved):
                     tool.resolved = event
             case ev.MessageReceived():
                 self.messages.append((seq, event))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.agent import Agent
@@ -59,6 +59,8 @@ class Seam:
         self.model = ModelStep(recorder, self.scope, live)
         self.calls: dict[tuple[int, str], ToolCall] = {}
         """Calls under way, by step and call id."""
+        self.outputs: dict[tuple[int, str], ToolCall] = {}
+        """Answers under way, by step and the id of their call, if any."""
         self._names = CallNames()
 
     @contextmanager
@@ -188,7 +190,8 @@ class Outer(AbstractCapability[Any]):
     # capabilities that speak for the application emit by leave of the second. Public hooks come too late for both.
 
     def _prepare_event_dispatch(self, ctx: RunContext[Any], event: AgentStreamEvent) -> None:
-        call = self._seam.calls.get((ctx.run_step, ctx.tool_call_id or ""))
+        place = (ctx.run_step, ctx.tool_call_id or "")
+        call = self._seam.calls.get(place) or self._seam.outputs.get(place)
         if call is not None and isinstance(event, Emitted):
             hear(call, event)
 
@@ -255,6 +258,8 @@ class Inner(AbstractCapability[Any]):
         seam = self._seam
         found = seam.calls[ctx.run_step, call.tool_call_id]
         unchanged = seam.alone and args is found.given
+        if seam.alone:  # else a capability may wrap the toolset, and do itself what it was asked to pass on
+            seam.recorder.entering.announce(found)
         await perform_intent(seam.recorder, found, found.args if unchanged else args_bytes(args, lambda: call))
         return args
 
@@ -323,9 +328,10 @@ class GuardedToolset(WrapperToolset[Any]):
                 f"The arguments of '{name}' were changed after its intent was committed. Change arguments in a "
                 "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
             )
-        look = self.seam.recorder.look
-        look()
-        result = await self.wrapped.call_tool(name, tool_args, ctx, looked_at(tool, look))
+        entering = self.seam.recorder.entering
+        entering.enter(call)
+        in_thread = partial(entering.enter_in_thread, call)
+        result = await self.wrapped.call_tool(name, tool_args, ctx, looked_at(tool, in_thread))
         call.attempt.counted = True
         return result
 

@@ -11,7 +11,7 @@ does on another machine after a crash. That works because both roads write the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -205,9 +205,11 @@ class ShortRoad:
         recorder, call = self.recorder, self._call(tool, args, context)
 
         async def perform() -> Any:
+            recorder.entering.announce(call)
             await perform_intent(recorder, call, call.args)
-            recorder.look()
-            return await tool.body(args, HeardContext.of(context, call) if tool.takes_ctx else context)
+            recorder.entering.enter(call)
+            body = looking_at(tool.body, partial(recorder.entering.enter_in_thread, call)) or tool.body.call
+            return await body(args, HeardContext.of(context, call) if tool.takes_ctx else context)
 
         try:
             return await tool_step(recorder, call, perform, nested=Outside(call, context))
@@ -301,8 +303,8 @@ class ShortTool(Tool[Any]):
     digest: str
     declaration: Declaration
     returns: Any
-    body: Callable[[dict[str, Any], RunContext[Any]], Awaitable[Any]]
-    """The tool itself."""
+    body: Any
+    """The schema of the tool's own function, by which it is called."""
 
     @classmethod
     def of(cls, tool: Tool[Any], road: ShortRoad) -> ShortTool:
@@ -313,7 +315,7 @@ class ShortTool(Tool[Any]):
         made.digest = schema_digest(tool.tool_def)
         made.declaration = declaration_for(road.recorder.task, tool.name, tool.function)
         made.returns = returns_of(tool.function)
-        made.body = looking_at(tool.function_schema, road.recorder.look) or tool.function_schema.call
+        made.body = tool.function_schema
         made.function_schema = replace(tool.function_schema)
         # The toolset asks the schema for what it is to call.
         made.function_schema.__dict__["call"] = made.call
@@ -328,5 +330,5 @@ class ShortTool(Tool[Any]):
     def call(self, args: dict[str, Any], ctx: RunContext[Any]) -> Awaitable[Any]:
         """Call the tool; journaled, except where the agent runs itself inside a tool, as part of that one's step."""
         if ctx.run_id != self.road.run_id:
-            return self.body(args, ctx)
+            return self.body.call(args, ctx)
         return self.road.called(self, args, ctx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.exceptions import ApprovalRequired, SkipToolExecution, ToolFailed
@@ -10,6 +11,7 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import RunContext
 from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 
+from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.approvals import ask, shown_args
@@ -71,7 +73,7 @@ class SubToolset(WrapperToolset[Any]):
             return await self._through(recorder, call, name, tool_args, ctx, tool)
         finally:
             if ctx.usage is outside.usage:
-                outside.tool_calls += 1
+                outside.count(ev.Usage(tool_calls=1))
 
     async def _unjournaled(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]
@@ -104,9 +106,11 @@ class SubToolset(WrapperToolset[Any]):
         ctx = HeardContext.of(ctx, call)
 
         async def perform() -> Any:
+            recorder.entering.announce(call)
             await perform_intent(recorder, call, dump_args(tool_args))
-            recorder.look()
-            return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, recorder.look))
+            recorder.entering.enter(call)
+            in_thread = partial(recorder.entering.enter_in_thread, call)
+            return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, in_thread))
 
         nested = self.subagents.enter(call, ctx)
         try:

@@ -33,6 +33,8 @@ class LogEvent(StrEnum):
 
     API_STARTED = "api.started"
     API_STOPPED = "api.stopped"
+    ISSUER_UNAVAILABLE = "issuer.unavailable"
+    ISSUER_BACK = "issuer.back"
     REQUEST_FAILED = "api.request_failed"
 
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from uuid import UUID
 
 from holdfast.domain.errors import NotFound
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.contents import MISSING, Contents
 from holdfast.service.existing import existing_run
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.views import ApprovalView
 from holdfast.store import approvals
 from holdfast.store.approvals import ApprovalTask
 
 
-async def existing_approval(services: Services, who: Who, approval: UUID) -> ApprovalTask:
+async def existing_approval(
+    services: Services, who: Who, approval: UUID, scope: Scope = Scope.APPROVALS_READ
+) -> ApprovalTask:
     """The row of a human task.
 
     Raises:
         NotFound: there is no such task for this tenant.
     """
-    row = await approvals.get_approval(services.db, who.tenant, approval)
+    row = await approvals.get_approval(services.db, who.tenant, approval, only=who.only(scope))
     if row is None:
         raise no_approval()
     return row
@@ -33,9 +37,11 @@ def no_approval() -> NotFound:
     )
 
 
-async def approval_view(services: Services, who: Who, row: ApprovalTask) -> ApprovalView:
+async def approval_view(
+    services: Services, who: Who, row: ApprovalTask, scope: Scope = Scope.APPROVALS_READ
+) -> ApprovalView:
     """The task with its arguments, opened."""
-    run = await existing_run(services, who, row.run)
+    run = await existing_run(services, who, row.run, scope)
     args = await Contents(services, who.tenant, row.run, run.subject).shown(row.args.hex(), whole=True)
     return ApprovalView(
         id=row.id,

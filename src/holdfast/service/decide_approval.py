@@ -8,10 +8,13 @@ from uuid import UUID
 import orjson
 
 from holdfast.domain.errors import AlreadyDecided, InvalidInput, RequestError
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.approval_view import approval_view, existing_approval, no_approval
 from holdfast.service.deliver import announce, seal_for
 from holdfast.service.existing import existing_run
-from holdfast.service.services import Services, Who
+from holdfast.service.names import name_of
+from holdfast.service.services import Services
 from holdfast.service.views import ApprovalView
 from holdfast.store import approvals
 
@@ -24,6 +27,12 @@ class DigestMismatch(RequestError):
 
     slug = "digest-mismatch"
     status = 409
+
+
+class EffectReported(AlreadyDecided):
+    """The worker that lost the run has reported how the effect ended; the run has yet to read it."""
+
+    slug = "effect-reported"
 
 
 async def decide_approval(
@@ -83,6 +92,7 @@ async def resolve_effect(
         reason: with `fail_run`, why.
 
     Raises:
+        EffectReported: the worker that lost the run has said what became of it; the run has yet to read that.
         NotFound, AlreadyDecided, DigestMismatch, InvalidInput: as `decide_approval`.
     """
     if resolution != "done" and result is not None:
@@ -107,7 +117,7 @@ async def decide(
     """Either kind of decision, for interfaces that take both in one place.
 
     Raises:
-        NotFound, AlreadyDecided, DigestMismatch, InvalidInput: as `decide_approval`.
+        NotFound, AlreadyDecided, EffectReported, DigestMismatch, InvalidInput: as the other two.
     """
     if verdict == "approved" or verdict == "rejected":  # noqa: PLR1714 - narrows the type
         if result is not None:
@@ -128,10 +138,10 @@ async def _decide(
     content: Any,
     what: str,
 ) -> ApprovalView:
-    row = await existing_approval(services, who, approval)
+    row = await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)
     if row.kind != kind:
         raise _wrong_kind(row.kind)
-    run = await existing_run(services, who, row.run)
+    run = await existing_run(services, who, row.run, Scope.APPROVALS_DECIDE)
     sealed = await seal_for(services, run, content, what=what)
     answer = await approvals.decide_approval(
         services.db,
@@ -145,17 +155,25 @@ async def _decide(
         content_digest=None if sealed is None else sealed.digest,
     )
     if answer.outcome != "decided":
-        raise _refusal(answer)
+        raise await _refusal(services, who, answer)
     announce(services, row.run)
-    return await approval_view(services, who, await existing_approval(services, who, approval))
+    decided = await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)
+    return await approval_view(services, who, decided, Scope.APPROVALS_DECIDE)
 
 
-def _refusal(answer: approvals.Decision) -> RequestError:
+async def _refusal(services: Services, who: Who, answer: approvals.Decision) -> RequestError:
     match answer.outcome:
         case "already" if answer.state == "void":
             return AlreadyDecided("The run ended before anybody decided; there is nothing to decide any more.")
         case "already":
-            return AlreadyDecided(f"{answer.decided_by} decided this first: {answer.state}. Nothing was changed.")
+            first = await name_of(services, who.tenant, answer.decided_by or "somebody")
+            return AlreadyDecided(f"This was decided first by {first}: {answer.state}. Nothing was changed.")
+        case "reported":
+            return EffectReported(
+                "The worker that lost this run has reported how the effect ended, and the run has yet to read it. "
+                "Nothing was changed. Look again once a worker has taken the run up: the task is closed then, or still "
+                "yours to decide."
+            )
         case "mismatch":
             return DigestMismatch(
                 "The digest is not the one of what waits for a decision. Look at it again and decide on what it shows."

@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from holdfast.domain.errors import AlreadyFinished
+from holdfast.domain.principal import Who
 from holdfast.service.content import to_json
 from holdfast.service.existing import no_run
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.store import signals
 from holdfast.store.runs import RunRow
 from holdfast.store.vault import Sealed

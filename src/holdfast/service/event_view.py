@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from holdfast.domain.events import EVENT_TYPES, AnyEvent, UnknownEvent
+from holdfast.domain.events import EVENT_TYPES, AnyEvent
+from holdfast.domain.stored import UnknownEvent
 from holdfast.service.contents import Plain, shown_field
 from holdfast.service.views import EventView
 from holdfast.store.hashing import StoredEvent

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from holdfast.domain.principal import Who
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import full_view
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.views import RunView
 
 

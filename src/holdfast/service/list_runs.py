@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.domain.state import RunState
 from holdfast.service.cursor import ListCursor
 from holdfast.service.run_view import row_view
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.views import RunPage
 from holdfast.store import runs
 
@@ -37,6 +39,7 @@ async def list_runs(
         task=task,
         state=state,
         session=session,
+        only=who.only(Scope.RUNS_READ),
         before=None if before is None else (before.at, before.id),
         limit=limit + 1,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from holdfast.service.services import Services, Who
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
+from holdfast.service.services import Services
 from holdfast.service.views import TaskView
 
 
-def list_tasks(services: Services, who: Who) -> list[TaskView]:  # noqa: ARG001 - every use case is told who asks
+def list_tasks(services: Services, who: Who) -> list[TaskView]:
     """The registered tasks by name."""
+    who.reach(Scope.TASKS_READ)
     if services.app is None:
         return []
     return [

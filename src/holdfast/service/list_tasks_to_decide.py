@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.approval_view import approval_view, existing_approval
 from holdfast.service.cursor import ListCursor
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.views import ApprovalPage, ApprovalView
 from holdfast.store import approvals
 
@@ -42,6 +44,7 @@ async def list_tasks_to_decide(
         who.tenant,
         run=run,
         state=state,
+        only=who.only(Scope.APPROVALS_READ),
         after=None if after is None else (after.at, after.id),
         limit=limit + 1,
     )

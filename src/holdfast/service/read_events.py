@@ -5,11 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from holdfast.domain.errors import InvalidCursor
+from holdfast.domain.principal import Who
 from holdfast.service.contents import Contents
 from holdfast.service.cursor import StreamCursor
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.existing import existing_run
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.views import EventPage
 
 PAGE = 100

@@ -5,10 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from holdfast.domain.errors import IdempotencyConflict, InvalidInput
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.deliver import deliver, seal_for
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.start_run import check_idempotency_key
 from holdfast.service.views import RunView
 from holdfast.store.inbox import read_inbox
@@ -28,10 +30,10 @@ async def send_message(
     if not message.strip():
         raise InvalidInput("The message is empty. Say something.")
     check_idempotency_key(idempotency_key)
-    row = await existing_run(services, who, run)
+    row = await existing_run(services, who, run, Scope.RUNS_CONTROL)
     sealed = await seal_for(services, row, message, what="message")
     assert sealed is not None
-    dedupe = None if idempotency_key is None else f"message:{idempotency_key}"
+    dedupe = None if idempotency_key is None else f"message:{who.principal}:{idempotency_key}"
     answer = await deliver(services, who, row, "message", sealed, dedupe)
     if answer.outcome == "repeated":
         assert answer.seq is not None
@@ -41,4 +43,4 @@ async def send_message(
                 "This idempotency key was used before with a different message, and nothing was sent. Use a new key "
                 "for a new message."
             )
-    return row_view(await existing_run(services, who, run))
+    return row_view(await existing_run(services, who, run, Scope.RUNS_CONTROL))

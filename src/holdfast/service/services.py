@@ -11,7 +11,9 @@ from uuid import UUID
 import uuid_utils.compat
 
 from holdfast.domain.errors import UnknownTask
-from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
+from holdfast.domain.principal import Principal, PrincipalKind, Who
+from holdfast.domain.rights import Role
 
 if TYPE_CHECKING:
     from holdfast.app import App, Task
@@ -25,16 +27,16 @@ MAX_CONTENT_BYTES = 1 << 20
 """The largest input, message or decision, as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
-    """Somebody acting in a tenant."""
-
-    tenant: UUID
-    principal: str
-
-
-LOCAL = Who(DEFAULT_TENANT, "local")
-"""The one person of an installation without identities."""
+LOCAL = Who.of(
+    Principal(
+        tenant=DEFAULT_TENANT,
+        id=LOCAL_PRINCIPAL,
+        kind=PrincipalKind.PERSON,
+        name="local",
+        roles=frozenset({Role.ADMIN}),
+    )
+)
+"""Whoever works on the installation's own machine: what the command line acts as."""
 
 
 def utc_now() -> datetime:
@@ -52,6 +54,8 @@ class Services:
     hints: Hints
     app: App | None = None
     """None where no tasks are known, as in commands that only look."""
+    caller: Who = LOCAL
+    """Who asks where there is no credential: on the command line."""
     max_content_bytes: int = MAX_CONTENT_BYTES
     now: Callable[[], datetime] = utc_now
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7

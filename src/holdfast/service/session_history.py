@@ -10,7 +10,8 @@ from holdfast.domain.errors import HistoryGone
 from holdfast.service.contents import parse
 
 if TYPE_CHECKING:
-    from holdfast.service.services import Services, Who
+    from holdfast.domain.principal import Who
+    from holdfast.service.services import Services
     from holdfast.store.runs import SessionRow
     from holdfast.store.vault import SubjectKey
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.approval_view import approval_view
 from holdfast.service.contents import Contents
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.existing import existing_run
+from holdfast.service.names import names_of
 from holdfast.service.run_view import full_view
-from holdfast.service.services import Services, Who
-from holdfast.service.story import Story
+from holdfast.service.services import Services
+from holdfast.service.story import Story, actors_of
 from holdfast.service.views import StoryView
 from holdfast.store import approvals
 
@@ -25,13 +28,16 @@ async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
     """
     row = await existing_run(services, who, run)
     events = await services.journal(who.tenant, run)
-    story = Story(ReadEvent.of(stored) for stored in events)
+    reads = [ReadEvent.of(stored) for stored in events]
+    names = await names_of(services, who.tenant, {row.principal, *actors_of(reads)})
+    story = Story(reads, names)
     plain = await Contents(services, who.tenant, run, row.subject).plain(story.refs)
     pending = await approvals.list_approvals(
         services.db, who.tenant, run=run, state="pending", after=None, limit=_WAITING_MOST
     )
     return StoryView(
         run=await full_view(services, row),
+        asked_by=names[row.principal],
         steps=story.views(plain),
-        waiting=[await approval_view(services, who, one) for one in pending],
+        waiting=[await approval_view(services, who, one, Scope.RUNS_READ) for one in pending],
     )

@@ -10,11 +10,14 @@ from uuid import UUID
 import orjson
 
 from holdfast.domain import events as ev
-from holdfast.domain.errors import IdempotencyConflict, InvalidInput, NotFound
+from holdfast.domain.errors import HistoryGone, IdempotencyConflict, InvalidInput, NotFound
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
+from holdfast.domain.stored import dump
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.session_history import check_history
 from holdfast.service.views import RunView
 from holdfast.store import runs
@@ -47,7 +50,8 @@ async def start_run(
         task: the registered task's name.
         input: the input as JSON shapes.
         session: the conversation to go on with, or to begin under this id.
-        idempotency_key: asking again with the same key and the same request answers with the first run.
+        idempotency_key: asking again with the same key and the same request answers with the first run, however long
+            ago that was and whatever became of it. Keys do not expire.
         priority: -100 to 100; higher is taken first.
         labels: names and values to find the run by. Not encrypted: no personal content.
 
@@ -59,6 +63,8 @@ async def start_run(
         NotFound: the session belongs to somebody else.
         HistoryGone: retention dropped a part of the session.
     """
+    who.reach(Scope.RUNS_START)
+    _check_principal(who)
     registered = services.task(task)
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
@@ -66,8 +72,6 @@ async def start_run(
     joined = None if session is None else await _session(services, who, session)
     subject = who.principal if joined is None else joined.subject
     key = await services.subject_key(who.tenant, subject)
-    if joined is not None:
-        await check_history(services, who, joined, key)
     sealed = key.seal(content)
     accepted = ev.RunAccepted(
         task=task,
@@ -84,6 +88,15 @@ async def start_run(
     if idempotency_key is not None:
         request = _request_digest(key, accepted)
         idempotency = runs.Idempotency(f"start_run:{who.principal}", idempotency_key, request)
+    if joined is not None:
+        try:
+            await check_history(services, who, joined, key)
+        except HistoryGone:
+            # What could not begin any more may have begun long ago: this is a request repeated.
+            first = idempotency and await runs.accepted_before(services.db, who.tenant, idempotency)
+            if first is None:
+                raise
+            return await _answered(services, who, first, accepted)
     return await _accept(services, who, accepted, sealed, idempotency)
 
 
@@ -91,8 +104,12 @@ async def _session(services: Services, who: Who, session: UUID) -> runs.SessionR
     """The conversation, or None where it is new: it is made with the run."""
     found = await runs.get_session(services.db, who.tenant, session)
     if found is not None and found.principal != who.principal:
-        raise NotFound("There is no session with this id. Leave it out to start without one, or send a new id.")
+        raise _no_session()
     return found
+
+
+def _no_session() -> NotFound:
+    return NotFound("There is no session with this id. Leave it out to start without one, or send a new id.")
 
 
 async def _accept(
@@ -103,7 +120,7 @@ async def _accept(
     idempotency: runs.Idempotency | None,
 ) -> RunView:
     run, at = services.new_id(), services.now()
-    body = ev.dump(accepted)
+    body = dump(accepted)
     answer = await runs.accept_run(
         services.db,
         who.tenant,
@@ -120,14 +137,21 @@ async def _accept(
         blobs={sealed.digest: sealed.body},
         idempotency=idempotency,
     )
+    if answer.outcome == "accepted":
+        services.hints.notify("q")
+    return await _answered(services, who, answer, accepted)
+
+
+async def _answered(services: Services, who: Who, answer: runs.Accepted, accepted: ev.RunAccepted) -> RunView:
+    if answer.outcome == "foreign":
+        raise _no_session()
     if answer.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before with a different request, and no run was started. Send the first "
             "request again to get its run, or use a new key for a new run."
         )
-    services.hints.notify("q")
-    labels = accepted.labels if answer.outcome == "accepted" else None
-    return row_view(await existing_run(services, who, answer.run), labels=labels)
+    # The same request has the same labels.
+    return row_view(await existing_run(services, who, answer.run, Scope.RUNS_START), labels=accepted.labels)
 
 
 def _first_hash(tenant: UUID, run: UUID, at: datetime, body: bytes) -> bytes:
@@ -144,6 +168,16 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
         "labels": accepted.labels,
     }
     return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
+
+
+def _check_principal(who: Who) -> None:
+    """A run is for somebody: their rights bound it, and its content is sealed under their key."""
+    try:
+        UUID(who.principal)
+    except ValueError:
+        raise InvalidInput(
+            "Say for whom the run is: `holdfast --principal NAME` names somebody of the tenant."
+        ) from None
 
 
 def _check(priority: int, labels: Mapping[str, str], idempotency_key: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -23,6 +23,7 @@ _WAITS = {
     WaitingOn.CODE: "waited for code that can go on with it",
     WaitingOn.QUARANTINE: "was put in quarantine: it was taken up again and again without getting anywhere",
     WaitingOn.HALT: "was halted",
+    WaitingOn.RIGHTS: "waited for its principal to have the rights it needs",
 }
 _END_TITLES = {
     "run_succeeded": ("the run succeeded", "succeeded"),
@@ -82,16 +83,41 @@ class _Step:
         )
 
 
-class Story:
-    """The steps of a run, from its events in order."""
+def actors_of(events: Iterable[ReadEvent]) -> set[str]:
+    """Everybody whom these events name."""
+    found: set[str] = set()
+    for read in events:
+        match read.event:
+            case ev.RunAccepted(principal=actor):
+                found.add(actor)
+            case ev.MessageReceived(by=actor) | ev.CancelRequested(by=actor) | ev.RunCancelled(by=actor):
+                found.add(actor or "")
+            case ev.ApprovalDecided(by=actor) | ev.EffectResolved(by=actor):
+                found.add(actor)
+            case _:
+                pass
+    return found - {""}
 
-    def __init__(self, events: Iterable[ReadEvent]) -> None:
+
+class Story:
+    """The steps of a run, from its events in order.
+
+    Args:
+        events: the journal.
+        names: what people call the actors in it, by what events call them.
+    """
+
+    def __init__(self, events: Iterable[ReadEvent], names: Mapping[str, str]) -> None:
+        self._names = names
         self._steps: list[_Step] = []
         self._open: dict[object, _Step] = {}
         self._parked: _Step | None = None
         self._worker: object = None
         for read in events:
             self._add(read)
+
+    def _name(self, actor: str) -> str:
+        return self._names.get(actor, actor)
 
     @property
     def refs(self) -> list[str]:
@@ -109,16 +135,16 @@ class Story:
             self._parked = None
         match event:
             case ev.RunAccepted():
-                self._begin(read, "accepted", f"asked for by {event.principal}").end(at, "accepted")
+                self._begin(read, "accepted", f"asked for by {self._name(event.principal)}").end(at, "accepted")
             case ev.RunClaimed():
                 self._claimed(read, event)
             case ev.RunParked():
                 self._parked = self._begin(read, "wait", _WAITS[event.waiting_on])
                 self._parked.why = event.why
             case ev.MessageReceived():
-                self._begin(read, "message", f"message from {event.by}").end(at, "received")
+                self._begin(read, "message", f"message from {self._name(event.by)}").end(at, "received")
             case ev.CancelRequested():
-                self._begin(read, "message", f"{event.by} asked to stop").end(at, "received")
+                self._begin(read, "message", f"{self._name(event.by)} asked to stop").end(at, "received")
             case ev.RunDiverged():
                 step = self._begin(read, "change", "the code does not do what the journal says")
                 step.why = f"at {event.place}"
@@ -161,7 +187,7 @@ class Story:
         if isinstance(event, ev.RunFailed):
             step.why = f"{event.error} at {event.place}" if event.place else event.error
         elif isinstance(event, ev.RunCancelled) and event.by:
-            step.why = f"asked for by {event.by}"
+            step.why = f"asked for by {self._name(event.by)}"
 
     def _model(self, read: ReadEvent, event: ev.ModelRequested | ev.ModelResponded | ev.ModelFailed) -> None:
         key, at = ("model", event.scope, event.step), read.stored.at
@@ -209,11 +235,11 @@ class Story:
                 self._begin(read, "approval", f"asked whether to call {event.tool}", event.approval)
             case ev.ApprovalDecided():
                 self._resume(read, "approval", "asked a person", event.approval).end(at, event.verdict)
-                self._open[event.approval].why = f"by {event.by}"
+                self._open[event.approval].why = f"by {self._name(event.by)}"
             case ev.EffectInDoubt():
                 step = self._begin(read, "in_doubt", f"not known whether {event.tool} did it", event.key)
                 step.why = event.why
             case ev.EffectResolved():
                 step = self._resume(read, "in_doubt", "not known whether it was done", event.key)
                 step.end(at, event.resolution)
-                step.why = f"{step.why} Resolved by {event.by}.".strip()
+                step.why = f"{step.why} Resolved by {self._name(event.by)}.".strip()

@@ -204,6 +204,8 @@ class StoryView(View):
     """A run and every step of it."""
 
     run: RunView
+    asked_by: str
+    """The name of the principal it runs for."""
     steps: list[StepView]
     waiting: list[ApprovalView]
     """What people have to decide for it to go on."""

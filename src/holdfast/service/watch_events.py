@@ -8,12 +8,13 @@ from uuid import UUID
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import InvalidCursor
+from holdfast.domain.principal import Who
 from holdfast.service.contents import Contents, parse
 from holdfast.service.cursor import StreamCursor
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.existing import existing_run
 from holdfast.service.hearing import POLL_S, Hearing
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.stream import Stream
 from holdfast.service.views import StreamItem
 from holdfast.store.live import live_context, read_live

@@ -46,10 +46,11 @@ class Decision:
     """What became of a decision.
 
     `decided`; `already` (`state` and `decided_by` are the first's); `mismatch` (the task is bound to another digest);
-    `invalid` (not a verdict on this kind of task); `absent`.
+    `reported` (a worker's late report of the effect waits to be read); `invalid` (not a verdict on this kind of task);
+    `absent`.
     """
 
-    outcome: Literal["decided", "already", "mismatch", "invalid", "absent"]
+    outcome: Literal["decided", "already", "mismatch", "reported", "invalid", "absent"]
     state: ApprovalState | None
     decided_by: str | None
     run: UUID | None
@@ -100,13 +101,13 @@ async def decide_approval(
     return found
 
 
-async def get_approval(db: Database, tenant: UUID, approval: UUID) -> ApprovalTask | None:
-    """One human task, or None.
+async def get_approval(db: Database, tenant: UUID, approval: UUID, *, only: str | None = None) -> ApprovalTask | None:
+    """One human task, or None; only of that principal's runs where `only` names one.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits.
     """
-    parameters = {"tenant": tenant, "approval": approval}
+    parameters = {"tenant": tenant, "approval": approval, "only": only}
     rows = await db.repeat(lambda: db.fetch(tenant, "get_approval", parameters, class_row(ApprovalTask)))
     return rows[0] if rows else None
 
@@ -117,14 +118,24 @@ async def list_approvals(
     *,
     state: ApprovalState | None = None,
     run: UUID | None = None,
+    only: str | None = None,
     after: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> Sequence[ApprovalTask]:
-    """Human tasks, oldest first, from behind a place `(asked_at, id)`.
+    """Human tasks, of one principal's runs where `only` names it, oldest first, from behind a place `(asked_at, id)`.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits.
     """
     at, id_ = after or (None, None)
-    parameters = {"tenant": tenant, "state": state, "run": run, "after_at": at, "after_id": id_, "limit": limit}
-    return await db.repeat(lambda: db.fetch(tenant, "list_approvals", parameters, class_row(ApprovalTask)))
+    parameters = {
+        "tenant": tenant,
+        "state": state,
+        "run": run,
+        "only": only,
+        "after_at": at,
+        "after_id": id_,
+        "limit": limit,
+    }
+    name = "list_approvals" if only is None else "list_own_approvals"
+    return await db.repeat(lambda: db.fetch(tenant, name, parameters, class_row(ApprovalTask)))

@@ -14,7 +14,8 @@ from struct import Struct
 from typing import NamedTuple
 from uuid import UUID
 
-from holdfast.domain.events import AnyEvent, load
+from holdfast.domain.events import AnyEvent
+from holdfast.domain.stored import load
 
 FORMAT = b"holdfast.event.1\n"
 GENESIS = bytes(32)

@@ -80,9 +80,12 @@ class Idempotency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request)."""
+    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request); `foreign`.
 
-    outcome: Literal["accepted", "repeated", "conflict"]
+    `foreign`: the session is another principal's, and nothing was stored.
+    """
+
+    outcome: Literal["accepted", "repeated", "conflict", "foreign"]
     run: UUID
 
 
@@ -138,13 +141,24 @@ async def accept_run(
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found
 
 
-async def get_run(db: Database, tenant: UUID, run: UUID) -> RunRow | None:
-    """One run, or None where this tenant has none of that id.
+async def accepted_before(db: Database, tenant: UUID, idempotency: Idempotency) -> Accepted | None:
+    """What became of the first request with this key: `repeated` or `conflict`. None: it never came.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits.
     """
-    parameters = {"tenant": tenant, "run": run}
+    parameters = {"tenant": tenant, **idempotency._asdict()}
+    rows = await db.repeat(lambda: db.fetch(tenant, "accepted_before", parameters, class_row(Accepted)))
+    return rows[0] if rows else None
+
+
+async def get_run(db: Database, tenant: UUID, run: UUID, *, only: str | None = None) -> RunRow | None:
+    """One run, or None where this tenant, or this principal of it, has none of that id.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    parameters = {"tenant": tenant, "run": run, "only": only}
     rows = await db.repeat(lambda: db.fetch(tenant, "get_run", parameters, class_row(RunRow)))
     return rows[0] if rows else None
 
@@ -156,10 +170,13 @@ async def list_runs(
     task: str | None = None,
     state: RunState | None = None,
     session: UUID | None = None,
+    only: str | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> Sequence[RunRow]:
-    """Runs, newest first, from behind a place `(created_at, id)`. Runs accepted since do not move it.
+    """Runs, of one principal where `only` names it, newest first, from behind a place `(created_at, id)`.
+
+    Runs accepted since do not move that place.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits.
@@ -170,11 +187,13 @@ async def list_runs(
         "task": task,
         "state": None if state is None else state.value,
         "session": session,
+        "only": only,
         "before_at": at,
         "before_id": id_,
         "limit": limit,
     }
-    return await db.repeat(lambda: db.fetch(tenant, "list_runs", parameters, class_row(RunRow)))
+    name = "list_runs" if only is None else "list_own_runs"
+    return await db.repeat(lambda: db.fetch(tenant, name, parameters, class_row(RunRow)))
 
 
 async def get_session(db: Database, tenant: UUID, session: UUID) -> SessionRow | None:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.domain.events import Messages, ModelRequested, Noted, dump, load
+from holdfast.domain.events import Messages, ModelRequested, Noted
 from holdfast.domain.ids import Ref
+from holdfast.domain.stored import dump, load
 
 
 def noted(key):

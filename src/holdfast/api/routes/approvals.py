@@ -10,7 +10,9 @@ from starlette.responses import Response
 from holdfast.api.bodies import DecisionBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, TheWho, read_id, reply
+from holdfast.api.requests import TheServices, needs, read_id, reply
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.decide_approval import decide
 from holdfast.service.list_tasks_to_decide import PAGE, PAGE_MOST, get_task_to_decide, list_tasks_to_decide
 from holdfast.service.views import ApprovalPage, ApprovalView
@@ -29,7 +31,7 @@ State = Literal["pending", "approved", "rejected", "done", "not_done", "fail_run
 )
 async def get_approvals(
     services: TheServices,
-    who: TheWho,
+    who: Annotated[Who, needs(Scope.APPROVALS_READ)],
     state: Annotated[State, Query()] = "pending",
     run: Annotated[str | None, Query(description="Only those of this run.")] = None,
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
@@ -53,7 +55,9 @@ async def get_approvals(
     summary="Get one human task",
     responses={**answer(200, ApprovalView, "The task, decided or not."), **problems("not-found")},
 )
-async def get_approval(approval: str, services: TheServices, who: TheWho) -> Response:
+async def get_approval(
+    approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_READ)]
+) -> Response:
     """An approval or an effect in doubt, with its digest."""
     return reply(await get_task_to_decide(services, who, read_id(approval)))
 
@@ -64,10 +68,12 @@ async def get_approval(approval: str, services: TheServices, who: TheWho) -> Res
     openapi_extra=body(DecisionBody),
     responses={
         **answer(200, ApprovalView, "The task as decided."),
-        **problems("not-found", "already-decided", "digest-mismatch", "erased", *BODY),
+        **problems("not-found", "already-decided", "effect-reported", "digest-mismatch", "erased", *BODY),
     },
 )
-async def post_decision(request: Request, approval: str, services: TheServices, who: TheWho) -> Response:
+async def post_decision(
+    request: Request, approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_DECIDE)]
+) -> Response:
     """Approve or reject a call; or say what became of an effect in doubt.
 
     `digest` is the one of what was shown to whoever decides: the decision is about exactly that.

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from holdfast.api.describe import problems
-from holdfast.api.requests import TheServices, TheWho, read_id, reply
+from holdfast.api.requests import TheServices, needs, read_id, reply
 from holdfast.api.sse import stream_response
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.read_events import PAGE, PAGE_MOST, read_events
 from holdfast.service.views import EventPage
 from holdfast.service.watch_events import follow, open_watch
@@ -43,7 +45,7 @@ async def get_events(
     request: Request,
     run: str,
     services: TheServices,
-    who: TheWho,
+    who: Annotated[Who, needs(Scope.RUNS_READ)],
     after: Annotated[str | None, Query(description="The id of the last event received.")] = None,
     deltas: Annotated[bool, Query(description="Whether to stream text of responses apart from their events.")] = True,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST, description="For pages only.")] = PAGE,

@@ -24,7 +24,7 @@ async def get_health() -> Response:
     return reply(HealthView())
 
 
-@router.get("/readyz", summary="Can it serve?", responses={200: {"model": HealthView}, **problems()})
+@router.get("/readyz", summary="Can it serve?", responses={200: {"model": HealthView}, **problems(public=True)})
 async def get_readiness(services: TheServices) -> Response:
     """Answers 200 while the database can be reached and its schema is the one this code needs."""
     await services.db.check()

@@ -11,7 +11,9 @@ from starlette.responses import Response
 from holdfast.api.bodies import CancelBody, MessageBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, TheWho, read_id, reply
+from holdfast.api.requests import TheServices, needs, read_id, reply
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.domain.state import RunState
 from holdfast.service.cancel_run import cancel_run
 from holdfast.service.get_run import get_run
@@ -29,7 +31,7 @@ router = APIRouter(tags=["runs"])
 )
 async def get_runs(
     services: TheServices,
-    who: TheWho,
+    who: Annotated[Who, needs(Scope.RUNS_READ)],
     task: Annotated[str | None, Query(max_length=63, pattern=r"^[a-z][a-z0-9_.-]*$")] = None,
     state: Annotated[RunState | None, Query()] = None,
     session: Annotated[UUID | None, Query()] = None,
@@ -47,7 +49,7 @@ async def get_runs(
     summary="Get a run",
     responses={**answer(200, RunView, "The run as it stands."), **problems("not-found")},
 )
-async def get_one_run(run: str, services: TheServices, who: TheWho) -> Response:
+async def get_one_run(run: str, services: TheServices, who: Annotated[Who, needs(Scope.RUNS_READ)]) -> Response:
     """One run with its labels and, once it has ended, its output or error."""
     return reply(await get_run(services, who, read_id(run)))
 
@@ -62,7 +64,9 @@ async def get_one_run(run: str, services: TheServices, who: TheWho) -> Response:
         **problems("not-found", "run-finished", "erased", *BODY),
     },
 )
-async def post_cancel(request: Request, run: str, services: TheServices, who: TheWho) -> Response:
+async def post_cancel(
+    request: Request, run: str, services: TheServices, who: Annotated[Who, needs(Scope.RUNS_CONTROL)]
+) -> Response:
     """Ask a run to stop. From now on it starts nothing new. Asking again changes nothing."""
     given = await read_body(request, CancelBody, optional=True)
     return reply(await cancel_run(services, who, read_id(run), reason=given.reason), 202)
@@ -82,7 +86,7 @@ async def post_message(
     request: Request,
     run: str,
     services: TheServices,
-    who: TheWho,
+    who: Annotated[Who, needs(Scope.RUNS_CONTROL)],
     idempotency_key: Annotated[
         str | None, Header(description="The same key with the same message sends it once.")
     ] = None,

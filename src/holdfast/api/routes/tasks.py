@@ -11,7 +11,9 @@ from starlette.responses import Response
 from holdfast.api.bodies import StartRunBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, TheWho, reply
+from holdfast.api.requests import TheServices, needs, reply
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
 from holdfast.service.list_tasks import list_tasks
 from holdfast.service.start_run import start_run
 from holdfast.service.views import RunView, TaskView
@@ -27,7 +29,7 @@ _TASKS = TypeAdapter(list[TaskView])
     summary="List tasks",
     responses={200: {"model": list[TaskView], "description": "The registered tasks."}, **problems()},
 )
-async def get_tasks(services: TheServices, who: TheWho) -> Response:
+async def get_tasks(services: TheServices, who: Annotated[Who, needs(Scope.TASKS_READ)]) -> Response:
     """The tasks that runs can be started of, each with the JSON schema of its input."""
     return Response(_TASKS.dump_json(list_tasks(services, who)), media_type="application/json")
 
@@ -47,12 +49,13 @@ async def post_run(
     request: Request,
     task: str,
     services: TheServices,
-    who: TheWho,
+    who: Annotated[Who, needs(Scope.RUNS_START)],
     wait: Annotated[
         float, Query(ge=0, le=WAIT_MOST_S, allow_inf_nan=False, description="Seconds to wait for the run to end.")
     ] = 0,
     idempotency_key: Annotated[
-        str | None, Header(description="The same key with the same body answers with the first run.")
+        str | None,
+        Header(description="The same key with the same body answers with the first run. Keys do not expire."),
     ] = None,
 ) -> Response:
     """Accept a run. Once this answers, the run goes on whatever happens to this process."""
@@ -69,5 +72,5 @@ async def post_run(
     )
     location = {"Location": f"/v1/runs/{run.id}"}
     if wait > 0:
-        run = await wait_for_run(services, who, run.id, timeout_s=wait)
+        run = await wait_for_run(services, who, run.id, timeout_s=wait, scope=Scope.RUNS_START)
     return reply(run, 200 if wait > 0 and run.state.is_final else 202, location)

@@ -14,7 +14,6 @@ from holdfast.cli.screen import print_json
 from holdfast.cli.services import with_services
 from holdfast.service.decide_approval import decide_approval, resolve_effect
 from holdfast.service.list_tasks_to_decide import get_task_to_decide
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from holdfast.service.services import Services
@@ -82,7 +81,7 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
 
     async def act(services: Services) -> ApprovalView:
         # Without --digest the decision is about what is asked now; what a task asks never changes under its id.
-        task = await get_task_to_decide(services, LOCAL, approval)
+        task = await get_task_to_decide(services, services.caller, approval)
         return await _decided(services, task, decision, digest or task.digest)
 
     task = with_services(settings, act)
@@ -97,7 +96,7 @@ async def _decided(services: Services, task: ApprovalView, decision: Decision, d
         case "approved" | "rejected":
             return await decide_approval(
                 services,
-                LOCAL,
+                services.caller,
                 task.id,
                 decision.verdict,
                 digest=digest,
@@ -107,7 +106,7 @@ async def _decided(services: Services, task: ApprovalView, decision: Decision, d
         case "done" | "not_done" | "fail_run":
             return await resolve_effect(
                 services,
-                LOCAL,
+                services.caller,
                 task.id,
                 decision.verdict,
                 digest=digest,

@@ -11,7 +11,6 @@ from holdfast.cli.screen import clock, out, print_json, table
 from holdfast.cli.services import run_id, with_services
 from holdfast.cli.teller import preview
 from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from holdfast.service.services import Services
@@ -31,7 +30,9 @@ def list_approvals(
     async def act(services: Services) -> ApprovalPage:
         of_run = None if run is None else await run_id(services, run)
         state = None if everything else "pending"
-        return await list_tasks_to_decide(services, LOCAL, run=of_run, state=state, cursor=cursor, limit=limit)
+        return await list_tasks_to_decide(
+            services, services.caller, run=of_run, state=state, cursor=cursor, limit=limit
+        )
 
     page = with_services(settings, act)
     if as_json:
@@ -56,7 +57,7 @@ def show_approval(settings: Settings, approval: UUID, *, as_json: bool) -> None:
     """
 
     async def act(services: Services) -> ApprovalView:
-        return await get_task_to_decide(services, LOCAL, approval)
+        return await get_task_to_decide(services, services.caller, approval)
 
     task = with_services(settings, act)
     if as_json:

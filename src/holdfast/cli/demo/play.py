@@ -20,7 +20,6 @@ from holdfast.observe.logs import set_up_logs
 from holdfast.service.decide_approval import decide_approval
 from holdfast.service.get_run import get_run
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
-from holdfast.service.services import LOCAL
 from holdfast.service.start_run import start_run
 from holdfast.service.wait_for_run import wait_for_run
 from holdfast.wiring import Installation, load_app
@@ -118,14 +117,14 @@ class _Play:
 
     async def _acts(self, services: Services, bank: Bank) -> list[Promise]:
         bank.withhold_next_answer()
-        run = (await start_run(services, LOCAL, "support", SAYS)).id
+        run = (await start_run(services, services.caller, "support", SAYS)).id
         self._say(f'A customer writes: "{SAYS}"')
         self._say(
             f"That is run {run}. Worker A takes it up: looks at the account, blocks the card, pays back the taxi."
         )
         await self._kill(bank)
         await self._approve(services, bank, run)
-        view = await wait_for_run(services, LOCAL, run, timeout_s=_PATIENCE_S)
+        view = await wait_for_run(services, services.caller, run, timeout_s=_PATIENCE_S)
         if view.state is not RunState.SUCCEEDED or view.output is None:
             error = view.error.message.value if view.error is not None else view.waiting_on
             raise DemoFailed(f"The run did not succeed: {view.state}, {error}.")
@@ -149,7 +148,7 @@ class _Play:
 
     async def _approve(self, services: Services, bank: Bank, run: UUID) -> None:
         await self._parked(services, run)
-        waiting = (await list_tasks_to_decide(services, LOCAL, run=run)).items
+        waiting = (await list_tasks_to_decide(services, services.caller, run=run)).items
         asked = [task.args.value for task in waiting]
         if asked != [{"payment": "shop", "amount": "480.00"}]:
             raise DemoFailed(f"One approval was to be asked for, of 480.00 for the shop. Found: {asked}.")
@@ -158,16 +157,16 @@ class _Play:
         self._say(
             "480.00 is above what the agent may pay by itself: the run waits for a person, as rows, in no worker."
         )
-        decided = await decide_approval(services, LOCAL, waiting[0].id, "approved", digest=waiting[0].digest)
+        decided = await decide_approval(services, services.caller, waiting[0].id, "approved", digest=waiting[0].digest)
         self._say(f"{decided.decided_by} approves exactly this: {decided.tool} {plain(decided.args.value)}.")
 
     async def _parked(self, services: Services, run: UUID) -> None:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
-            view = await get_run(services, LOCAL, run)
+            view = await get_run(services, services.caller, run)
             if view.state is RunState.PARKED and view.waiting_on is WaitingOn.APPROVAL:
                 return
             self._stage.check("worker B", "model")
             if view.state.is_final or view.state is RunState.PARKED or time.monotonic() > deadline:
                 raise DemoFailed(f"The run was to wait for an approval. It is {view.state} ({view.waiting_on}).")
-            await wait_for_run(services, LOCAL, run, timeout_s=0.1)
+            await wait_for_run(services, services.caller, run, timeout_s=0.1)

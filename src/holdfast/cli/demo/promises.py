@@ -12,7 +12,6 @@ from holdfast.domain.events import RunClaimed
 from holdfast.domain.state import RunState
 from holdfast.service.existing import existing_run
 from holdfast.service.get_run import get_run
-from holdfast.service.services import LOCAL
 from holdfast.store.hashing import verify_chain
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ async def check_promises(services: Services, run: UUID, ledger: Ledger, stage: S
 
 
 async def _finished(services: Services, run: UUID) -> Promise:
-    view = await get_run(services, LOCAL, run)
+    view = await get_run(services, services.caller, run)
     output = None if view.output is None else view.output.value
     kept = view.state is RunState.SUCCEEDED and isinstance(output, dict) and output["card_blocked"] is True
     return Promise(
@@ -80,9 +79,9 @@ def _model(stage: Stage) -> Promise:
 
 
 async def _journal(services: Services, run: UUID) -> list[Promise]:
-    tenant = LOCAL.tenant
+    tenant = services.caller.tenant
     events = await services.reader.journal(tenant, run)
-    head = (await existing_run(services, LOCAL, run)).head
+    head = (await existing_run(services, services.caller, run)).head
     broken = verify_chain(tenant, run, events)
     whole = broken is None and bool(events) and events[-1].hash == head
     found = f"{len(events)} events, last hash {head.hex()[:16]}" if broken is None else f"{broken.seq}: {broken.why}"

@@ -13,12 +13,13 @@ from holdfast.cli.exits import ExitCode
 from holdfast.cli.screen import err
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 _AGAIN_S = 1.0
+_OPERATOR_FIRST_S, _OPERATOR_MOST_S = 2, 30
 _KILL_AFTER_S = 5.0
 _PR_SET_PDEATHSIG = 1
-_WAIT_FOR_A_CHANGE = frozenset({ExitCode.USAGE, ExitCode.USER_ERROR, ExitCode.OPERATOR_ERROR})
+_WAIT_FOR_A_CHANGE = frozenset({ExitCode.USAGE, ExitCode.USER_ERROR})
 
 
 class Child:
@@ -28,16 +29,25 @@ class Child:
         name: for what is said about it.
         command: its command line.
         environment: its environment.
+        ready: returns once what it needs from outside is there.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._name, self._command, self._environment = name, command, environment
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        ready: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._name, self._command, self._environment, self._ready = name, command, environment, ready
         self._process: asyncio.subprocess.Process | None = None
         self._again = asyncio.Event()
+        self._pause_s = _OPERATOR_FIRST_S
 
     async def keep(self) -> None:
         """Keep it running until cancelled."""
         while True:
+            await self._ready()
             self._again.clear()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -52,6 +62,7 @@ class Child:
     def restart(self) -> None:
         """Start it again, with the code as it is now."""
         self._again.set()
+        self._pause_s = _OPERATOR_FIRST_S
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
 
@@ -73,9 +84,15 @@ class Child:
             self._say("waits for a change")
             await self._again.wait()
             return
-        self._say(f"ended with {code}; starting again")
+        if code == ExitCode.OPERATOR_ERROR:
+            # No file changes when a port becomes free or somebody migrates: try, ever less often.
+            pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, _OPERATOR_MOST_S)
+            self._say(f"tries again in {pause_s} s, or on a change")
+        else:
+            pause_s = _AGAIN_S
+            self._say(f"ended with {code}; starting again")
         with suppress(TimeoutError):
-            async with asyncio.timeout(_AGAIN_S):
+            async with asyncio.timeout(pause_s):
                 await self._again.wait()
 
     def _say(self, text: str) -> None:

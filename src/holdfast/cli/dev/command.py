@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import watchfiles
 
 from holdfast.cli.dev.child import Child
+from holdfast.cli.dev.reach import Reach
 from holdfast.cli.exits import ExitCode
 from holdfast.cli.screen import err
 from holdfast.cli.settings import app_of
+from holdfast.service import dev_login
 from holdfast.wiring import Installation
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def dev(settings: Settings, *, reload: bool, watch: list[Path]) -> ExitCode:
 
     Raises:
         UserError: no application is named.
-        OperatorError: the database cannot be had.
+        OperatorError: the embedded database, or the key, cannot be had. An outside database is waited for.
     """
     return asyncio.run(_dev(settings, app_of(settings), watch if reload else []))
 
@@ -41,10 +43,16 @@ async def _dev(settings: Settings, app: str, watch: list[Path]) -> ExitCode:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     # Held here, so that the database does not go up and down with the processes that are started again.
-    async with Installation.open(settings):
+    async with Installation.open(settings) as installation:
         environment = os.environ | _environment(settings)
-        children = [Child(name, [sys.executable, "-m", "holdfast.cli", name, app], environment) for name in _PROCESSES]
+        if installation.embedded:
+            environment["HOLDFAST_DEV_LOGIN"] = "true"
+        ready = Reach(installation, _say).wait
+        children = [
+            Child(name, [sys.executable, "-m", "holdfast.cli", name, app], environment, ready) for name in _PROCESSES
+        ]
         _say(f"holdfast dev: {app} on http://{settings.host}:{settings.port}, data in {settings.data_dir}")
+        await _say_how_to_get_in(installation)
         keeping = [asyncio.create_task(child.keep()) for child in children]
         try:
             await _restart_on_change(children, watch, settings.data_dir, stop)
@@ -69,6 +77,17 @@ async def _restart_on_change(children: list[Child], watch: list[Path], data_dir:
         _say(f"changed: {', '.join(names)}. Starting again; runs under way are handed over.")
         for child in children:
             child.restart()
+
+
+async def _say_how_to_get_in(installation: Installation) -> None:
+    settings = installation.settings
+    if not installation.embedded:
+        _say("This is not the embedded database, so nobody is let in without a key: `holdfast keys create` makes one.")
+        return
+    async with installation.api() as services:
+        access = await dev_login.prepare(services)
+    _say(f"Log in, once: http://{settings.host}:{settings.port}/dev/login?ticket={access.ticket}")
+    _say(f"Or as Ann, for a day: curl -H 'Authorization: Bearer {access.key}' ...")
 
 
 def _short(path: str) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from holdfast.cli.teller import preview
 from holdfast.domain.errors import AlreadyDecided
 from holdfast.service.decide_approval import decide_approval, resolve_effect
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from holdfast.cli.teller import Teller
@@ -37,10 +36,10 @@ async def _approval(services: Services, task: ApprovalView, teller: Teller) -> b
     if answer == "l":
         return False
     if answer == "y":
-        await decide_approval(services, LOCAL, task.id, "approved", digest=task.digest)
+        await decide_approval(services, services.caller, task.id, "approved", digest=task.digest)
         return True
     reason = await _line(teller, "   Why not? (the model is told; may be empty): ")
-    await decide_approval(services, LOCAL, task.id, "rejected", digest=task.digest, reason=reason or None)
+    await decide_approval(services, services.caller, task.id, "rejected", digest=task.digest, reason=reason or None)
     return True
 
 
@@ -50,9 +49,11 @@ async def _in_doubt(services: Services, task: ApprovalView, teller: Teller) -> b
         return False
     if answer == "d":
         result = await _json(teller)
-        await resolve_effect(services, LOCAL, task.id, "done", digest=task.digest, result=result)
+        await resolve_effect(services, services.caller, task.id, "done", digest=task.digest, result=result)
     else:
-        await resolve_effect(services, LOCAL, task.id, "not_done" if answer == "n" else "fail_run", digest=task.digest)
+        await resolve_effect(
+            services, services.caller, task.id, "not_done" if answer == "n" else "fail_run", digest=task.digest
+        )
     return True
 
 

@@ -15,11 +15,10 @@ from holdfast.cli.run.input import read_input
 from holdfast.cli.run.outcome import print_outcome
 from holdfast.cli.run.watch import Watching
 from holdfast.cli.screen import err, print_json
-from holdfast.cli.services import run_id
+from holdfast.cli.services import as_caller, run_id
 from holdfast.loading import load_app
 from holdfast.observe.logs import set_up_logs
 from holdfast.service.get_run import get_run
-from holdfast.service.services import LOCAL
 from holdfast.service.start_run import start_run
 from holdfast.wiring import Installation
 
@@ -65,7 +64,8 @@ def run(settings: Settings, request: Request, *, detach: bool, ask: bool | None,
 async def _run(
     settings: Settings, app: App, request: Request, *, detach: bool, ask: bool | None, as_json: bool
 ) -> ExitCode:
-    async with Installation.open(settings) as installation, installation.api(app) as services:
+    async with Installation.open(settings) as installation, installation.api(app) as opened:
+        services = await as_caller(opened, settings)
         if detach:
             view = await _asked(services, app, request)
             print_json(view) if as_json else print(view.id)  # noqa: T201 - the id is the command's output
@@ -82,11 +82,13 @@ async def _run(
 
 async def _asked(services: Services, app: App, request: Request) -> RunView:
     if request.resume is not None:
-        return await get_run(services, LOCAL, await run_id(services, request.resume))
+        return await get_run(services, services.caller, await run_id(services, request.resume))
     assert request.task is not None
     assert request.input is not None
     value = read_input(app[request.task], request.input)
-    return await start_run(services, LOCAL, request.task, value, session=request.session, idempotency_key=request.key)
+    return await start_run(
+        services, services.caller, request.task, value, session=request.session, idempotency_key=request.key
+    )
 
 
 @asynccontextmanager

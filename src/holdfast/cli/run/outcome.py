@@ -11,7 +11,6 @@ from holdfast.cli.teller import preview
 from holdfast.domain.state import RunState
 from holdfast.service.get_run import get_run
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from holdfast.cli.run.watch import Watching
@@ -23,7 +22,7 @@ async def print_outcome(
     services: Services, watching: Watching, waiting: bool, *, app: str | None, as_json: bool
 ) -> ExitCode:
     """Print what became of the run, or what it waits for. `app`: by which to go on with it."""
-    view = await get_run(services, LOCAL, watching.run)
+    view = await get_run(services, services.caller, watching.run)
     if as_json:
         print_json(view)
     elif waiting:
@@ -68,7 +67,7 @@ def summary(view: RunView) -> str:
 
 
 async def _print_waiting(services: Services, watching: Watching, view: RunView, app: str | None) -> None:
-    pending = await list_tasks_to_decide(services, LOCAL, run=view.id)
+    pending = await list_tasks_to_decide(services, services.caller, run=view.id)
     for task in pending.items:
         choice = "--approve | --reject" if task.kind == "approval" else "--done JSON | --not-done | --fail"
         watching.teller.say(f"   {task.tool} {preview(task.args, None)}")

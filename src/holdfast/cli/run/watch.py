@@ -10,7 +10,6 @@ from holdfast.cli.teller import Teller
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.service.get_run import get_run
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
-from holdfast.service.services import LOCAL
 from holdfast.service.views import EventView
 from holdfast.service.watch_events import watch_events
 
@@ -42,7 +41,7 @@ class Watching:
             return True
         # A fresh run is told from its beginning; one taken up again from where it stands.
         after = "" if self._start.seq == 1 else str(self._start.seq)
-        async for item in watch_events(self._services, LOCAL, self.run, after=after):
+        async for item in watch_events(self._services, self._services.caller, self.run, after=after):
             self.teller.tell(item)
             if isinstance(item, EventView) and item.type == "run_parked" and await self._waits():
                 return True
@@ -50,11 +49,11 @@ class Watching:
 
     async def _waits(self) -> bool:
         """Whether the run is parked until somebody acts, and nobody here does."""
-        view = await get_run(self._services, LOCAL, self.run)
+        view = await get_run(self._services, self._services.caller, self.run)
         if view.state is not RunState.PARKED or view.waiting_on is WaitingOn.TIMER:
             return False
         if view.waiting_on not in {WaitingOn.APPROVAL, WaitingOn.IN_DOUBT} or not self._asks:
             return True
-        pending = await list_tasks_to_decide(self._services, LOCAL, run=self.run)
+        pending = await list_tasks_to_decide(self._services, self._services.caller, run=self.run)
         decided = [await ask_for(self._services, one, self.teller) for one in pending.items]
         return not all(decided)

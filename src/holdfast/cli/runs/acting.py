@@ -9,7 +9,6 @@ from holdfast.cli.screen import out, print_json
 from holdfast.cli.services import run_id, with_services
 from holdfast.service import cancel_run as cancelling
 from holdfast.service import send_message as sending
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from holdfast.service.services import Services
@@ -26,7 +25,7 @@ def cancel_run(settings: Settings, reference: str, *, reason: str | None, as_jso
     """
 
     async def act(services: Services) -> RunView:
-        return await cancelling.cancel_run(services, LOCAL, await run_id(services, reference), reason=reason)
+        return await cancelling.cancel_run(services, services.caller, await run_id(services, reference), reason=reason)
 
     _print(with_services(settings, act), as_json=as_json)
 
@@ -41,7 +40,7 @@ def send_message(settings: Settings, reference: str, text: str, *, key: str | No
 
     async def act(services: Services) -> RunView:
         run = await run_id(services, reference)
-        return await sending.send_message(services, LOCAL, run, text, idempotency_key=key)
+        return await sending.send_message(services, services.caller, run, text, idempotency_key=key)
 
     _print(with_services(settings, act), as_json=as_json)
 

@@ -9,7 +9,6 @@ from holdfast.cli.screen import print_json
 from holdfast.cli.services import run_id, with_services
 from holdfast.cli.teller import Teller, preview
 from holdfast.service.get_run import get_run
-from holdfast.service.services import LOCAL
 from holdfast.service.views import DeltaView, EventView, StreamItem
 from holdfast.service.watch_events import watch_events
 
@@ -30,12 +29,12 @@ def tail_run(settings: Settings, reference: str, *, after: str, as_json: bool) -
     async def act(services: Services) -> ExitCode:
         run = await run_id(services, reference)
         teller = Teller(quiet=as_json)
-        async for item in watch_events(services, LOCAL, run, after=after):
+        async for item in watch_events(services, services.caller, run, after=after):
             if as_json:
                 print_json({"item": _name(item), **item.model_dump(mode="json")})
             else:
                 teller.tell(item)
-        view = await get_run(services, LOCAL, run)
+        view = await get_run(services, services.caller, run)
         if not as_json:
             teller.say(f"{view.state}. {preview(view.output) or preview(view.error and view.error.message)}".rstrip())
         return exit_code(view)

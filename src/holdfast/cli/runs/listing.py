@@ -11,7 +11,6 @@ from holdfast.cli.screen import clock, out, print_json, table
 from holdfast.cli.services import with_services
 from holdfast.domain.state import RunState
 from holdfast.service import list_runs as use_case
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from holdfast.service.services import Services
@@ -36,7 +35,7 @@ def list_runs(
     async def act(services: Services) -> RunPage:
         return await use_case.list_runs(
             services,
-            LOCAL,
+            services.caller,
             task=task,
             state=None if state is None else RunState(state),
             session=session,

@@ -11,13 +11,12 @@ from holdfast.cli.screen import clock, lasted, out, print_json, table
 from holdfast.cli.services import run_id, with_services
 from holdfast.cli.teller import preview
 from holdfast.service import show_run as use_case
-from holdfast.service.services import LOCAL
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from holdfast.service.services import Services
-    from holdfast.service.views import RunView, StepView, StoryView
+    from holdfast.service.views import StepView, StoryView
     from holdfast.settings import Settings
 
 
@@ -29,24 +28,25 @@ def show_run(settings: Settings, reference: str, *, full: bool, as_json: bool) -
     """
 
     async def act(services: Services) -> StoryView:
-        return await use_case.show_run(services, LOCAL, await run_id(services, reference))
+        return await use_case.show_run(services, services.caller, await run_id(services, reference))
 
     story = with_services(settings, act)
     if as_json:
         print_json(story)
         return
-    _print_head(story.run)
+    _print_head(story)
     _print_steps(story, full=full)
     _print_foot(story, full=full)
 
 
-def _print_head(run: RunView) -> None:
+def _print_head(story: StoryView) -> None:
+    run = story.run
     took = ""
     if run.finished_at is not None:
         took = f" after {lasted(round((run.finished_at - run.created_at).total_seconds() * 1000))}"
     screen = out()
     screen.print(Text(f"run {run.id}", style="bold"))
-    screen.print(Text(f"task {run.task}, version {run.task_version}, asked for by {run.principal}"))
+    screen.print(Text(f"task {run.task}, version {run.task_version}, asked for by {story.asked_by}"))
     screen.print(Text(f"{state_of(run)}{took}; started {clock(run.created_at)}"))
     screen.print()
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from holdfast.api import create_api
+from holdfast.api.requests import LOOPBACK
 from holdfast.cli.settings import app_of
-from holdfast.domain.errors import OperatorError
+from holdfast.domain.errors import OperatorError, UserError
 from holdfast.loading import load_app
 from holdfast.observe.logs import logger, set_up_logs
 from holdfast.observe.names import LogEvent
-from holdfast.wiring import open_api
+from holdfast.wiring import open_api, open_gate
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,6 +36,11 @@ def serve(settings: Settings) -> None:
         UserError: the app cannot be loaded.
         OperatorError: the port is taken; the database cannot be had, is of another version, or refuses.
     """
+    if settings.dev_login and settings.host not in LOOPBACK:
+        raise UserError(
+            f"The login of `holdfast dev` lets in whoever can see your screen, so it is not served on {settings.host}. "
+            "Listen on 127.0.0.1, or use `holdfast serve` and `holdfast worker` with keys."
+        )
     set_up_logs(settings.log_level, settings.log_format)
     app = load_app(app_of(settings))
     with _listener(settings) as listener, asyncio.Runner(loop_factory=_new_loop) as runner:
@@ -44,9 +50,9 @@ def serve(settings: Settings) -> None:
 async def _serve(settings: Settings, app: App, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     log = logger("api", app=app.name)
-    async with open_api(settings, app) as services:
+    async with open_api(settings, app) as services, open_gate(services, settings) as gate:
         config = uvicorn.Config(
-            create_api(services, max_body_bytes=settings.max_body_bytes),
+            create_api(services, gate, max_body_bytes=settings.max_body_bytes, dev=settings.dev_login),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -9,8 +9,8 @@ batch is one call of `holdfast.append` (`statement.py`, `append.sql`); each memb
 run, which resolves, retries or drops what waited.
 """
 
-from holdfast.store.journal.rows import ApprovalRow, Finish, Park
+from holdfast.store.journal.rows import ApprovalClosed, ApprovalRow, Finish, Park, TaskRow
 from holdfast.store.journal.run import RunJournal
 from holdfast.store.journal.writer import JournalWriter
 
-__all__ = ["ApprovalRow", "Finish", "JournalWriter", "Park", "RunJournal"]
+__all__ = ["ApprovalClosed", "ApprovalRow", "Finish", "JournalWriter", "Park", "RunJournal", "TaskRow"]

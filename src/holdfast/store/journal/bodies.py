@@ -8,8 +8,9 @@ from uuid import UUID
 import orjson
 
 from holdfast.domain.errors import AppendRejected, TooLarge
-from holdfast.domain.events import AnyEvent, Messages, Usage, dump
+from holdfast.domain.events import AnyEvent, Messages, Usage
 from holdfast.domain.ids import Ref
+from holdfast.domain.stored import dump
 from holdfast.store.journal.shapes import USAGE_NUMBERS, Shape
 
 EVENT_BYTES = 64 * 1024

@@ -9,7 +9,7 @@ import orjson
 from holdfast.domain.errors import AppendRejected
 from holdfast.store.journal.bodies import encode
 from holdfast.store.journal.member import Entry, Item
-from holdfast.store.journal.rows import ApprovalRow, Finish, Park, encode_approval, encode_next
+from holdfast.store.journal.rows import Finish, Park, TaskRow, encode_approval, encode_next
 from holdfast.store.journal.shapes import SHAPES, counted
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def make_item(run: UUID, events: tuple[AnyEvent, ...], at_us: int, seal: Callabl
     return Item(entries, size)
 
 
-def add_rows(run: UUID, item: Item, approvals: Iterable[ApprovalRow], next_: Park | Finish | None) -> None:
+def add_rows(run: UUID, item: Item, approvals: Iterable[TaskRow], next_: Park | Finish | None) -> None:
     """Put the rarer parts of an append to its item.
 
     Raises:

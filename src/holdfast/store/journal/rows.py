@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -42,6 +42,18 @@ class ApprovalRow:
     why: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalClosed:
+    """A human task about an effect that this append closes, unless a person decided it before."""
+
+    id: UUID
+    closed: Literal["done", "not_done", "fail_run"]
+    by: str
+
+
+TaskRow: TypeAlias = ApprovalRow | ApprovalClosed
+
+
 class Counters(NamedTuple):
     """What events add to the run's counters."""
 
@@ -55,7 +67,7 @@ class Counters(NamedTuple):
 NOTHING_COUNTED = Counters()
 
 
-def encode_approval(row: ApprovalRow) -> bytes:
+def encode_approval(row: TaskRow) -> bytes:
     """The row as a JSON object. NUL and lone surrogates, which no text column takes, become visible escapes.
 
     Raises:

@@ -25,7 +25,7 @@ from holdfast.domain.ids import Ref
 from holdfast.store.hashing import chain_prefix
 from holdfast.store.journal.intake import add_rows, make_item
 from holdfast.store.journal.member import Item, Member
-from holdfast.store.journal.rows import ApprovalRow, Finish, Park
+from holdfast.store.journal.rows import Finish, Park, TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +99,7 @@ class RunJournal:
     async def append(
         self,
         *events: AnyEvent,
-        approvals: Iterable[ApprovalRow] = (),
+        approvals: Iterable[TaskRow] = (),
         park: Park | None = None,
         finish: Finish | None = None,
         fold_to: int | None = None,
@@ -131,7 +131,7 @@ class RunJournal:
     def hold(
         self,
         *events: AnyEvent,
-        approvals: Iterable[ApprovalRow] = (),
+        approvals: Iterable[TaskRow] = (),
         fold_to: int | None = None,
     ) -> None:
         """Queue facts for this run's next append, or for a commit of their own within the writer's `hold_s`.
@@ -329,7 +329,7 @@ class RunJournal:
     def _item(
         self,
         events: tuple[AnyEvent, ...],
-        approvals: Iterable[ApprovalRow],
+        approvals: Iterable[TaskRow],
         next_: Park | Finish | None,
         fold_to: int | None,
     ) -> Item:

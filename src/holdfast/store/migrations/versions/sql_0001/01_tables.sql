@@ -21,6 +21,11 @@
 --   halts             stops in force
 --   live              token deltas on their way to readers; unlogged, empty after a crash
 --   tenants           the tenants
+--   principals        the people and services of a tenant
+--   memberships       their roles, one row each, with who granted them and when
+--   identities        who a principal is for an issuer of tokens
+--   api_keys          keys: the SHA-256 of each, never the key
+--   audit_log         what was done to any of these, and by whom
 -- Infrastructure, holding no tenant's data, reached through functions only:
 --   workers           one lease each
 --   clock             how far tests have moved the clock of leases and timers
@@ -29,12 +34,77 @@
 --
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
 -- rows that belong to a run (approvals, signals), then `sessions`. `append`, `claim_runs` and `tick` never
--- wait for a row: they skip what is locked.
+-- wait for a row: they skip what is locked. What changes identities locks its tenant's row first, before any of these.
 
 create table tenants (
   id uuid primary key,
-  name text not null,
+  name text not null unique check (name ~ '^[a-z][a-z0-9-]{0,62}$'),
+  state text not null default 'active' check (state in ('active', 'suspended')),
   created_at timestamptz not null default clock_timestamp()
+);
+
+create table principals (
+  tenant uuid not null,
+  id uuid not null,
+  kind text not null check (kind in ('person', 'service')),
+  name text not null,
+  email text,
+  created_at timestamptz not null,
+  created_by text not null,
+  disabled_at timestamptz,
+  primary key (tenant, id),
+  unique (tenant, name)
+);
+
+create table memberships (
+  tenant uuid not null,
+  principal uuid not null,
+  role text not null check (role in ('user', 'approver', 'operator', 'auditor', 'admin', 'platform')
+    and (role <> 'platform' or tenant = '00000000-0000-7000-8000-000000000000')),
+  granted_at timestamptz not null,
+  granted_by text not null,
+  primary key (tenant, principal, role)
+);
+
+create table identities (
+  tenant uuid not null,
+  issuer text not null,
+  subject text not null,
+  principal uuid not null,
+  created_at timestamptz not null,
+  issued_at timestamptz not null,  -- of the newest token that said what this principal is
+  primary key (tenant, issuer, subject)
+);
+
+create index identities_of on identities (tenant, principal);
+
+create table api_keys (
+  tenant uuid not null,
+  id uuid not null,
+  principal uuid not null,
+  name text not null,
+  digest bytea not null,
+  scopes text[],  -- null: whatever the principal may
+  created_at timestamptz not null,
+  created_by text not null,
+  expires_at timestamptz,
+  revoked_at timestamptz,
+  used_at timestamptz,  -- to the minute
+  primary key (tenant, id),
+  unique (tenant, digest)
+);
+
+create index api_keys_of on api_keys (tenant, principal);
+
+create table audit_log (
+  tenant uuid not null,
+  at timestamptz not null,
+  id uuid not null,
+  actor text not null,
+  action text not null,
+  target text not null,
+  details text not null,
+  primary key (tenant, at, id)
 );
 
 -- Columns that `append` changes are in no index, and pages are left with room: its updates stay in place (HOT).
@@ -62,6 +132,7 @@ create table runs (
   claims smallint not null default 0,
   rewound boolean not null default false,
   unserved boolean not null default false,  -- parked by `tick` because no live worker has its version
+  stale boolean not null default false,  -- its principal's rights have changed since the run's holder read them
   steps bigint not null default 0,
   model_requests bigint not null default 0,
   tool_calls bigint not null default 0,
@@ -80,6 +151,8 @@ create table runs (
 -- Partial, though it holds every run: no other query may go by it. On a new installation's empty statistics a look-up by
 -- (tenant, id) did, skipping through all runs, and the plan of `append` was kept when there were many.
 create index runs_listed on runs (tenant, created_at desc, id desc) where created_at > '-infinity';
+create index runs_of_principal on runs (tenant, principal, created_at desc, id desc);
+create index runs_live_of_principal on runs (tenant, principal) where state in ('queued', 'running', 'parked');
 create index runs_queued on runs (task, task_version, tenant, priority desc, queued_at, id) where state = 'queued';
 create index runs_held on runs (worker, tenant, id) where state = 'running';
 create index runs_running on runs (tenant) where state = 'running';

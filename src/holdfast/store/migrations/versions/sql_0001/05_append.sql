@@ -21,6 +21,9 @@ declare
   obstructed int[] := '{}';
   more int[];
 begin
+  if rare ? 'approvals' then
+    obstructed := obstructed || closing_obstructed(m_tenant, m_run, verdict, rare -> 'approvals');
+  end if;
   if rare ? 'next' then
     select array_agg(x.m) into more
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
@@ -56,8 +59,10 @@ begin
     select m_tenant[x.m], x.id, m_run[x.m], x.kind, x.scope, x.step, x.call, x.tool, x.key, decode(x.args, 'hex'),
       x.digest, x.why, moment
     from jsonb_to_recordset(rare -> 'approvals') as x (m int, id uuid, kind text, scope text, step bigint, call text,
-                                                       tool text, key text, args text, digest text, why text)
-    where verdict[x.m] = 'appended';
+                                                       tool text, key text, args text, digest text, why text,
+                                                       closed text)
+    where verdict[x.m] = 'appended' and x.closed is null;
+    perform close_approvals(m_tenant, m_run, verdict, rare -> 'approvals', moment);
   end if;
   if rare ? 'next' then
     update approvals a set state = 'void', decided_at = moment

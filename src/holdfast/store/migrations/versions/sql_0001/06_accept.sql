@@ -1,7 +1,15 @@
+-- Whether a conversation is another principal's: nothing of it may flow into a run that is not theirs.
+create function is_foreign_session(p_tenant uuid, p_session uuid, p_principal text) returns boolean
+language sql volatile set search_path = holdfast, pg_temp
+as $$
+  select exists (select from sessions s where s.tenant = p_tenant and s.id = p_session and s.principal <> p_principal)
+$$;
+
 -- Accepts a run: its row, its first event, the content that names, and the idempotency key, or nothing at all.
 --
--- 'accepted'; 'repeated' when this key came before with the same request, or this very run is there already (a caller
--- that never got its answer asks again); 'conflict' when the key came before with another request.
+-- 'accepted'; 'foreign' when the session is another principal's; 'repeated' when this key came before with the same
+-- request, or this very run is there already (a caller that never got its answer asks again); 'conflict' when the key came
+-- before with another request.
 create function accept_run(
   p_tenant uuid, p_run uuid, p_task text, p_task_version text, p_session uuid, p_principal text, p_subject text,
   p_parent uuid, p_priority int, p_at timestamptz, p_body text, p_hash bytea, b_digest bytea[], b_body bytea[],
@@ -16,6 +24,10 @@ declare
 begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
+  if is_foreign_session(p_tenant, p_session, p_principal) then
+    return query select 'foreign', null::uuid;
+    return;
+  end if;
   if p_key is not null then
     insert into idempotency_keys (tenant, scope, key, request, run, at)
     values (p_tenant, p_scope, p_key, p_request, p_run, moment) on conflict do nothing;
@@ -46,6 +58,9 @@ begin
   if p_session is not null then
     insert into sessions (tenant, id, subject, principal) values (p_tenant, p_session, p_subject, p_principal)
     on conflict do nothing;
+    if not found and is_foreign_session(p_tenant, p_session, p_principal) then
+      raise exception 'Somebody else began this session at the same moment.' using errcode = 'serialization_failure';
+    end if;
   end if;
   return query select 'accepted', p_run;
 end $$;

@@ -43,7 +43,9 @@ begin
 end $$;
 
 -- Settles a human task, once, and tells the run. The digest is the one shown to the person who decides: if the task
--- is bound to another, nothing happens. A run that has ended is not told; the decision is recorded all the same.
+-- is bound to another, nothing happens. A run that has ended is not told; the decision is recorded all the same. While a
+-- worker's late report of this very effect waits in the run's inbox nobody decides: what a person says then might have no
+-- effect. Whoever holds the run reads the report, and closes the task or leaves it to people.
 create function decide_approval(
   p_tenant uuid, p_approval uuid, p_verdict text, p_digest text, p_by text, p_body text, p_content bytea,
   p_content_digest bytea
@@ -77,6 +79,13 @@ begin
   end if;
   if task.digest <> p_digest then
     return query select 'mismatch', task.state, task.decided_by, task.run, null::bigint;
+    return;
+  end if;
+  if exists (
+    select from runs r join signals s on s.tenant = r.tenant and s.run = r.id and s.seq > r.folded_seq
+    where r.tenant = p_tenant and r.id = task.run and s.kind = 'late_outcome' and s.dedupe ^@ ('late:' || task.key || ':')
+  ) then
+    return query select 'reported', task.state, task.decided_by, task.run, null::bigint;
     return;
   end if;
   update approvals a set state = p_verdict, decided_at = holdfast.now(), decided_by = p_by

@@ -1,0 +1,79 @@
+"""Tenants, for those who manage the platform; and a tenant's own audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from holdfast.api.bodies import TenantBody
+from holdfast.api.body import read_body
+from holdfast.api.describe import BODY, answer, body, problems
+from holdfast.api.requests import TheServices, needs, reply
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
+from holdfast.service import manage_tenants as use
+from holdfast.service.identity_views import AuditPage, NewTenantView, TenantPage, TenantView
+from holdfast.service.read_audit_log import PAGE, PAGE_MOST, read_audit_log
+
+router = APIRouter(tags=["tenants"])
+
+
+@router.get(
+    "/v1/tenants",
+    summary="List tenants",
+    responses={**answer(200, TenantPage, "Tenants by name."), **problems("invalid-request")},
+)
+async def get_tenants(
+    services: TheServices,
+    who: Annotated[Who, needs(Scope.TENANTS_READ)],
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=use.PAGE_MOST)] = use.PAGE,
+) -> Response:
+    """Names and states; nothing of what is in them."""
+    return reply(await use.list_tenants(services, who, after=cursor, limit=limit))
+
+
+@router.post(
+    "/v1/tenants",
+    status_code=201,
+    summary="Create a tenant",
+    openapi_extra=body(TenantBody),
+    responses={
+        **answer(201, NewTenantView, "The tenant, with its first administrator's key, this once."),
+        **problems("name-taken", *BODY),
+    },
+)
+async def post_tenant(
+    request: Request, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]
+) -> Response:
+    """Make a tenant and its first administrator. The tenant's audit log begins by saying who did."""
+    given = await read_body(request, TenantBody)
+    view = await use.create_tenant(services, who, given.name, admin=given.admin)
+    return reply(view, 201, {"Location": f"/v1/tenants/{view.name}", "Cache-Control": "no-store"})
+
+
+@router.get(
+    "/v1/tenants/{name}",
+    summary="Get a tenant",
+    responses={**answer(200, TenantView, "The tenant."), **problems("not-found")},
+)
+async def get_tenant(name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_READ)]) -> Response:
+    """One tenant by name."""
+    return reply(await use.get_tenant(services, who, name))
+
+
+@router.get(
+    "/v1/audit",
+    summary="Read the audit log",
+    responses={**answer(200, AuditPage, "Entries, newest first."), **problems("invalid-cursor", "invalid-request")},
+)
+async def get_audit_log(
+    services: TheServices,
+    who: Annotated[Who, needs(Scope.AUDIT_READ)],
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
+) -> Response:
+    """What was done to your tenant's people, roles and keys, by whom, and which credentials were refused."""
+    return reply(await read_audit_log(services, who, cursor=cursor or None, limit=limit))

@@ -1,0 +1,1 @@
+"""`holdfast tenants`, `principals`, `keys` and `audit`."""

@@ -1,0 +1,73 @@
+"""Principals, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+from uuid import UUID
+
+from holdfast.domain.errors import MissingScope
+from holdfast.domain.rights import Reach, Rights, Role, Scope, rights_of
+
+
+class PrincipalKind(StrEnum):
+    """What acts."""
+
+    PERSON = "person"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A person or service of a tenant, as they stood when they were looked up."""
+
+    tenant: UUID
+    id: UUID
+    kind: PrincipalKind
+    name: str
+    roles: frozenset[Role]
+    disabled: bool = False
+
+    @property
+    def rights(self) -> Rights:
+        """What they may do now; nothing once disabled."""
+        return rights_of(() if self.disabled else self.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A principal that asks for something, with what its credential lets it do."""
+
+    tenant: UUID
+    principal: str
+    """The principal's id, as journals name it."""
+    rights: Rights
+    narrowed: bool = False
+    """Whether the credential may less than its principal."""
+
+    @classmethod
+    def of(cls, principal: Principal, scopes: Iterable[Scope] | None = None) -> Self:
+        """This principal, by a credential that is narrowed to `scopes`, or is not."""
+        held = () if principal.disabled else principal.roles
+        return cls(principal.tenant, str(principal.id), rights_of(held, scopes), scopes is not None)
+
+    def reach(self, scope: Scope) -> Reach:
+        """How far this scope reaches.
+
+        Raises:
+            MissingScope: it is not held.
+        """
+        found = self.rights.get(scope)
+        if found is None:
+            raise MissingScope.of(scope)
+        return found
+
+    def only(self, scope: Scope) -> str | None:
+        """Whose rows this scope lets see or touch: their own principal's, or None for all of the tenant's.
+
+        Raises:
+            MissingScope: it is not held.
+        """
+        return self.principal if self.reach(scope) is Reach.OWN else None

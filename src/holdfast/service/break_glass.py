@@ -1,0 +1,49 @@
+"""Acting in a tenant by holding the database, as whoever works on the installation's machine can.
+
+Nothing prevents that: who has the database and the wrapping key can read and write everything. So it is done in the
+open: the tenant's own audit log says that it happened, and who did it.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from holdfast.domain.errors import NotFound
+from holdfast.domain.ids import DEFAULT_TENANT, PLATFORM_TENANT
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Role, rights_of
+from holdfast.service.manage_principals import find_principal
+from holdfast.service.services import LOCAL, Services
+from holdfast.store import audit, tenants
+
+
+async def act_as(services: Services, tenant: str, principal: str | None, *, by: str, what: str) -> Who:
+    """Somebody of a tenant, or its administrator in all but name. The tenant is told.
+
+    Args:
+        services: what this process has.
+        tenant: its name.
+        principal: the name of the principal to act as, with its rights; None with all of them, as nobody of theirs.
+        by: who does it, for the audit log.
+        what: what for, for the audit log.
+
+    Raises:
+        NotFound: there is no such tenant or principal.
+    """
+    id_ = await tenants.find_tenant(services.db, tenant)
+    if id_ is None:
+        raise NotFound(f"There is no tenant '{tenant}'. `holdfast tenants ls` lists them.")
+    who = await _who(services, id_, principal, by)
+    if who is not LOCAL:
+        await audit.note(
+            services.db, id_, actor=by, action="break_glass", target=who.principal, details={"command": what}
+        )
+    return who
+
+
+async def _who(services: Services, tenant: UUID, principal: str | None, by: str) -> Who:
+    if principal is not None:
+        return Who.of((await find_principal(services, tenant, principal)).principal())
+    if tenant == DEFAULT_TENANT:
+        return LOCAL
+    return Who(tenant, by, rights_of([Role.ADMIN, Role.PLATFORM] if tenant == PLATFORM_TENANT else [Role.ADMIN]))

@@ -1,0 +1,128 @@
+"""Who stands behind a credential, as they are now. Everything else a caller is told about a bad one is nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import uuid_utils.compat
+
+from holdfast.domain.errors import TooManyAttempts, Unauthenticated
+from holdfast.domain.ids import PLATFORM_TENANT
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Role
+from holdfast.identity.api_keys import PREFIX, ApiKey
+from holdfast.identity.reasons import Reason
+from holdfast.identity.throttle import Throttle
+from holdfast.store import audit, identities, keys, tenants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.identity.tokens import TokenVerifier
+    from holdfast.store.pool import Database
+
+_NOTED_S = 60.0
+_NOTED_MOST = 1_000
+
+
+_NO_GUESS = frozenset({Reason.EXPIRED, Reason.KEYS_UNAVAILABLE})
+"""Refusals of honest callers: a token that ran out, a provider that is away. Nobody has to wait for those."""
+
+
+class _Refused(Exception):
+    """Why, and in whose log it belongs: guesses are the platform's."""
+
+    def __init__(self, reason: str, tenant: UUID = PLATFORM_TENANT) -> None:
+        super().__init__(reason)
+        self.reason, self.tenant = str(reason), tenant
+
+
+@dataclass(slots=True)
+class Gate:
+    """Lets credentials in. One for each process that serves.
+
+    Nothing about a principal is kept between requests: what was revoked is refused by the next.
+    """
+
+    db: Database
+    tokens: TokenVerifier | None = None
+    """None where no issuer is configured."""
+    new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
+    clock: Callable[[], float] = time.monotonic
+    _throttle: Throttle = field(init=False)
+    _noted: dict[tuple[UUID, str, str], float] = field(init=False, default_factory=dict[tuple[UUID, str, str], float])
+
+    def __post_init__(self) -> None:
+        self._throttle = Throttle(self.clock)
+
+    async def admit(self, credential: str | None, *, source: str) -> Who:
+        """The principal behind a credential, with what both of them may.
+
+        Args:
+            credential: an API key or a token; None where none was sent.
+            source: where the request comes from, for the audit log and to slow those down who guess.
+
+        Raises:
+            Unauthenticated: it is not accepted. The audit log says why, the caller is not told.
+            TooManyAttempts: too many from there were not accepted; this one was not looked at.
+        """
+        if wait_s := self._throttle.wait_s(source):
+            raise TooManyAttempts(wait_s)
+        if not credential:
+            raise Unauthenticated("absent")
+        try:
+            return await (self._by_key if credential.startswith(PREFIX) else self._by_token)(credential)
+        except _Refused as refusal:
+            if refusal.reason not in _NO_GUESS:
+                self._throttle.refused(source)
+            await self._note(refusal.tenant, refusal.reason, source)
+            raise Unauthenticated(refusal.reason) from None
+
+    async def _by_key(self, text: str) -> Who:
+        key = ApiKey.read(text)
+        if key is None:
+            raise _Refused("malformed")
+        found = await keys.find_key(self.db, key.tenant, key.digest)
+        if found is None:
+            raise _Refused("unknown")
+        for ended, reason in ((found.revoked, "revoked"), (found.expired, "expired"), (found.disabled, "disabled")):
+            if ended:
+                raise _Refused(reason, key.tenant)
+        return Who.of(found.owner(key.tenant), found.narrowed())
+
+    async def _by_token(self, text: str) -> Who:
+        if self.tokens is None:
+            raise _Refused("malformed")
+        try:
+            claims = await self.tokens.verify(text)
+        except Unauthenticated as refusal:
+            raise _Refused(refusal.reason) from None
+        tenant = await tenants.find_tenant(self.db, claims.tenant)
+        if tenant is None:
+            raise _Refused(Reason.NO_TENANT)
+        found = await identities.find_identity(self.db, tenant, claims.issuer, claims.subject)
+        if found is None or found.issued_at < claims.issued_at:
+            roles = claims.roles
+            if roles is not None and tenant != PLATFORM_TENANT:
+                roles -= {Role.PLATFORM}
+            await identities.log_in(self.db, tenant, self.new_id(), claims, roles)
+            found = await identities.find_identity(self.db, tenant, claims.issuer, claims.subject)
+            assert found is not None, "who has just logged in is there"
+        if found.disabled:
+            raise _Refused("disabled", tenant)
+        return Who.of(found.owner(tenant))
+
+    async def _note(self, tenant: UUID, reason: str, source: str) -> None:
+        """In the log of the tenant whose key it is; guesses are the platform's. The same one once a minute."""
+        now, what = self.clock(), (tenant, reason, source)
+        if now - self._noted.get(what, -_NOTED_S) < _NOTED_S:
+            return
+        if len(self._noted) >= _NOTED_MOST:
+            self._noted.clear()
+        self._noted[what] = now
+        await audit.note(
+            self.db, tenant, actor="anonymous", action="credential.refused", target=source, details={"reason": reason}
+        )

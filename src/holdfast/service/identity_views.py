@@ -1,0 +1,116 @@
+"""Tenants, principals and keys as readers get them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from holdfast.domain.principal import PrincipalKind
+from holdfast.domain.rights import Reach, Role, Scope
+from holdfast.service.views import View
+
+ReachName = Literal["own", "tenant"]
+"""How far a scope reaches: their own sessions and runs, or all of the tenant's."""
+
+
+class TenantView(View):
+    """One tenant."""
+
+    id: UUID
+    name: str
+    state: Literal["active", "suspended"]
+    created_at: datetime
+
+
+class TenantPage(View):
+    """Tenants by name."""
+
+    items: list[TenantView]
+    next: str | None
+
+
+class PrincipalView(View):
+    """A person or service of the tenant."""
+
+    id: UUID
+    kind: PrincipalKind
+    name: str
+    email: str | None
+    roles: list[Role]
+    disabled: bool
+    created_at: datetime
+
+
+class PrincipalPage(View):
+    """Principals by name."""
+
+    items: list[PrincipalView]
+    next: str | None
+
+
+class KeyView(View):
+    """An API key, without its secret: that was shown once and is stored nowhere."""
+
+    id: UUID
+    principal: UUID
+    name: str
+    scopes: list[str] | None
+    """What it is narrowed to; null where it may whatever its principal may."""
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    used_at: datetime | None
+    """When it was last used, to the minute."""
+
+
+class NewKeyView(KeyView):
+    """A key that was just made."""
+
+    secret: str
+    """The key itself, shown this once. Send it as `Authorization: Bearer`."""
+
+
+class KeyPage(View):
+    """Keys, newest first."""
+
+    items: list[KeyView]
+    next: str | None
+
+
+class NewTenantView(TenantView):
+    """A tenant that was just made, with its first administrator."""
+
+    admin: PrincipalView
+    key: NewKeyView
+
+
+class MeView(View):
+    """Who asks, and what they may."""
+
+    tenant: UUID
+    principal: PrincipalView
+    rights: dict[Scope, ReachName]
+
+
+class AuditView(View):
+    """One entry of the audit log."""
+
+    at: datetime
+    id: UUID
+    actor: str
+    action: str
+    target: str
+    details: dict[str, Any]
+
+
+class AuditPage(View):
+    """Entries, newest first."""
+
+    items: list[AuditView]
+    next: str | None
+
+
+def reach_name(reach: Reach) -> ReachName:
+    """How a reach is written."""
+    return "own" if reach is Reach.OWN else "tenant"

@@ -1,0 +1,163 @@
+"""API keys: make, rotate, end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from holdfast.domain.errors import InvalidInput, NotFound
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Reach, Scope
+from holdfast.identity.api_keys import ApiKey
+from holdfast.service.content import check_text
+from holdfast.service.cursor import ListCursor
+from holdfast.service.identity_views import KeyPage, KeyView, NewKeyView
+from holdfast.service.manage_principals import no_principal
+from holdfast.service.services import Services
+from holdfast.store import keys
+from holdfast.store.keys import KeyRow
+
+PAGE = 50
+PAGE_MOST = 200
+NAME_CHARS = 100
+OVERLAP_S = 24 * 3600
+"""How long a key that was rotated is still accepted, so that whoever uses it has time to change over."""
+OVERLAP_MOST_S = 30 * 24 * 3600
+
+
+async def create_key(
+    services: Services,
+    who: Who,
+    *,
+    principal: UUID | None = None,
+    name: str = "",
+    scopes: Iterable[Scope] | None = None,
+    expires_at: datetime | None = None,
+) -> NewKeyView:
+    """Make a key. The secret is in the answer and nowhere else.
+
+    Args:
+        services: what this process has.
+        who: the one who asks.
+        principal: whose key; their own where none is named.
+        name: what it is for.
+        scopes: what it is narrowed to; None lets it do whatever its principal may.
+        expires_at: when it ends; None never.
+
+    Raises:
+        NotFound: there is no such principal, or it is another and they may make keys only for themselves.
+        InvalidInput: the name is too long, or it would have ended already.
+        MissingScope: it would be narrowed to something that the credential which asks does not have itself.
+    """
+    owner = UUID(who.principal) if principal is None else principal
+    if who.reach(Scope.KEYS_WRITE) is Reach.OWN and str(owner) != who.principal:
+        raise no_principal()
+    narrowed = _narrowed(who, scopes)
+    if len(check_text(name, what="name")) > NAME_CHARS:
+        raise InvalidInput(f"The name has {len(name)} characters; the most is {NAME_CHARS}.")
+    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= services.now()):
+        raise InvalidInput("The end of the key has to be a time in the future, with its zone, as 2027-01-01T00:00:00Z.")
+    key, id_ = ApiKey.generate(who.tenant), services.new_id()
+    made = await keys.create_key(
+        services.db,
+        who.tenant,
+        id_,
+        principal=owner,
+        name=name,
+        digest=key.digest,
+        scopes=narrowed,
+        expires_at=expires_at,
+        by=who.principal,
+    )
+    if made == "absent":
+        raise no_principal()
+    return NewKeyView(**key_view(await _existing(services, who, id_)).model_dump(), secret=key.text)
+
+
+async def rotate_key(services: Services, who: Who, key: UUID, *, overlap_s: float = OVERLAP_S) -> NewKeyView:
+    """Make a key like this one, which ends after `overlap_s` seconds: until then both are accepted.
+
+    Raises:
+        NotFound: there is no such key, or it is somebody else's.
+        InvalidInput: the key has ended, or the overlap is too long.
+    """
+    if not 0 <= overlap_s <= OVERLAP_MOST_S:
+        raise InvalidInput(f"The overlap has to be between 0 and {OVERLAP_MOST_S} seconds.")
+    row = await _existing(services, who, key, Scope.KEYS_WRITE)
+    now = services.now()
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        raise InvalidInput("This key has ended. Make a new one.")
+    scopes = None if row.scopes is None else [Scope(scope) for scope in row.scopes]
+    made = await create_key(
+        services, who, principal=row.principal, name=row.name, scopes=scopes, expires_at=row.expires_at
+    )
+    await keys.end_key(services.db, who.tenant, key, by=who.principal, at=now + timedelta(seconds=overlap_s))
+    return made
+
+
+async def revoke_key(services: Services, who: Who, key: UUID) -> KeyView:
+    """End a key now. Ended already, nothing changes.
+
+    Raises:
+        NotFound: there is no such key, or it is somebody else's.
+    """
+    await _existing(services, who, key, Scope.KEYS_WRITE)
+    await keys.end_key(services.db, who.tenant, key, by=who.principal)
+    return key_view(await _existing(services, who, key, Scope.KEYS_WRITE))
+
+
+async def list_keys(services: Services, who: Who, *, cursor: str | None = None, limit: int = PAGE) -> KeyPage:
+    """Keys, newest first: their own, or the tenant's where their scope reaches so far.
+
+    Raises:
+        InvalidCursor: `cursor` was not made by this list.
+    """
+    before = ListCursor.parse(cursor) if cursor else None
+    rows = await keys.list_keys(
+        services.db,
+        who.tenant,
+        principal=_only(who, Scope.KEYS_READ),
+        before=None if before is None else (before.at, before.id),
+        limit=limit + 1,
+    )
+    page = rows[:limit]
+    more = str(ListCursor(page[-1].created_at, page[-1].id)) if len(rows) > limit else None
+    return KeyPage(items=[key_view(row) for row in page], next=more)
+
+
+def key_view(row: KeyRow) -> KeyView:
+    """A key as readers get it."""
+    return KeyView(
+        id=row.id,
+        principal=row.principal,
+        name=row.name,
+        scopes=row.scopes,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        used_at=row.used_at,
+    )
+
+
+async def _existing(services: Services, who: Who, key: UUID, scope: Scope = Scope.KEYS_WRITE) -> KeyRow:
+    rows = await keys.list_keys(services.db, who.tenant, id=key, principal=_only(who, scope), limit=1)
+    if not rows:
+        raise NotFound("There is no key with this id. `GET /v1/keys` or `holdfast keys ls` lists them.")
+    return rows[0]
+
+
+def _only(who: Who, scope: Scope) -> UUID | None:
+    only = who.only(scope)
+    return None if only is None else UUID(only)
+
+
+def _narrowed(who: Who, scopes: Iterable[Scope] | None) -> list[Scope] | None:
+    """What the new key is narrowed to: a narrowed credential makes none, for anybody, that may more than itself."""
+    if scopes is None:
+        return sorted(who.rights) if who.narrowed else None
+    wanted = sorted(set(scopes))
+    if who.narrowed:
+        for scope in wanted:
+            who.reach(scope)
+    return wanted

@@ -1,0 +1,72 @@
+"""Who an issuer of tokens means: its subjects, and the principals they are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from holdfast.domain.principal import Principal, PrincipalKind
+from holdfast.domain.rights import Role
+
+if TYPE_CHECKING:
+    from holdfast.identity.claims import Claims
+    from holdfast.store.pool import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A principal as an issuer's newest token described it, and as it stands now."""
+
+    issued_at: datetime
+    """When the newest token that was seen of it was issued."""
+    principal: UUID
+    kind: str
+    name: str
+    disabled: bool
+    roles: list[str]
+
+    def owner(self, tenant: UUID) -> Principal:
+        """The principal."""
+        return Principal(
+            tenant=tenant,
+            id=self.principal,
+            kind=PrincipalKind(self.kind),
+            name=self.name,
+            roles=frozenset(map(Role, self.roles)),
+            disabled=self.disabled,
+        )
+
+
+async def find_identity(db: Database, tenant: UUID, issuer: str, subject: str) -> Identity | None:
+    """Whom an issuer means by a subject, or None where it has not been seen here.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    parameters = {"tenant": tenant, "issuer": issuer, "subject": subject}
+    rows = await db.repeat(lambda: db.fetch(tenant, "find_identity", parameters, class_row(Identity)))
+    return rows[0] if rows else None
+
+
+async def log_in(db: Database, tenant: UUID, new: UUID, claims: Claims, roles: frozenset[Role] | None) -> None:
+    """Take in what a token says: a principal `new` at the first, changes of name and roles at later ones.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    parameters = {
+        "tenant": tenant,
+        "new": new,
+        "issuer": claims.issuer,
+        "subject": claims.subject,
+        "kind": claims.kind.value,
+        "name": claims.name or claims.subject,
+        "email": claims.email,
+        "roles": None if roles is None else sorted(role.value for role in roles),
+        "issued_at": claims.issued_at,
+    }
+    await db.repeat(lambda: db.fetch(tenant, "log_in", parameters))

@@ -1,0 +1,243 @@
+"""Who is let in, with what rights, and that tenants never meet: over real HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import httpx2
+import psycopg
+import pytest
+from fastapi import FastAPI
+
+from holdfast.api.scopes import require_scopes
+from support.parties import gathered
+
+
+@pytest.fixture
+async def parties(api, database):
+    async with gathered(api, database.api_url) as found:
+        yield found
+
+
+async def start(client: httpx2.AsyncClient, given: str = "hello", **more) -> str:
+    answer = await client.post("/v1/tasks/support/runs", json={"input": given, **more})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+def problem(answer: httpx2.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["type"].removeprefix("/problems/")
+
+
+async def test_two_tenants_see_nothing_of_each_other(parties):
+    acme, bolt = await parties.tenant("acme"), await parties.tenant("bolt")
+    run = await start(acme)
+    for method, path, body in (
+        ("GET", "/v1/runs/{}", None),
+        ("GET", "/v1/runs/{}/events", None),
+        ("POST", "/v1/runs/{}/cancel", None),
+        ("POST", "/v1/runs/{}/messages", {"message": "hi"}),
+    ):
+        foreign = await bolt.request(method, path.format(run), json=body)
+        absent = await bolt.request(method, path.format(uuid4()), json=body)
+        assert problem(foreign) == problem(absent) == (404, "not-found")
+        assert foreign.json()["detail"] == absent.json()["detail"]
+        assert {*foreign.headers} == {*absent.headers}
+    assert (await bolt.get("/v1/runs")).json()["items"] == []
+    assert [one["id"] for one in (await acme.get("/v1/runs")).json()["items"]] == [run]
+    assert [one["name"] for one in (await bolt.get("/v1/principals")).json()["items"]] == ["Ada"]
+
+
+async def test_who_manages_tenants_sees_none_of_their_content(parties):
+    acme = await parties.tenant("acme")
+    run = await start(acme)
+    names = [one["name"] for one in (await parties.platform.get("/v1/tenants")).json()["items"]]
+    assert names == ["acme", "default", "platform"]
+    assert problem(await parties.platform.get(f"/v1/runs/{run}")) == (403, "missing-scope")
+    assert problem(await acme.get("/v1/tenants")) == (403, "missing-scope")
+    told = (await acme.get("/v1/audit")).json()["items"]
+    assert [entry["action"] for entry in told[::-1]] == ["tenant.created", "principal.created", "key.created"]
+    assert {entry["actor"].partition(":")[0] for entry in told} == {"platform"}, "the tenant is told who holds its key"
+
+
+async def test_a_user_sees_and_steers_their_own_runs_only(parties):
+    acme = await parties.tenant("acme")
+    _, ann = await parties.person(acme, "Ann", "user")
+    _, ben = await parties.person(acme, "Ben", "user")
+    _, olga = await parties.person(acme, "Olga", "operator")
+    run = await start(ann)
+    assert problem(await ben.get(f"/v1/runs/{run}")) == (404, "not-found")
+    assert problem(await ben.post(f"/v1/runs/{run}/cancel")) == (404, "not-found")
+    assert (await ben.get("/v1/runs")).json()["items"] == []
+    assert [one["id"] for one in (await ann.get("/v1/runs")).json()["items"]] == [run]
+    assert (await olga.get(f"/v1/runs/{run}")).status_code == 200
+    assert problem(await olga.post("/v1/tasks/support/runs", json={"input": "x"})) == (403, "missing-scope")
+    assert (await olga.post(f"/v1/runs/{run}/cancel")).status_code == 202
+
+
+async def test_a_session_is_its_principals_own(parties):
+    acme = await parties.tenant("acme")
+    _, ann = await parties.person(acme, "Ann", "user")
+    session = str(uuid4())
+    await start(ann, session=session)
+    answer = await acme.post("/v1/tasks/support/runs", json={"input": "x", "session": session})
+    assert problem(answer) == (404, "not-found")
+
+
+async def test_an_idempotency_key_is_its_principals_own(parties):
+    acme, bolt = await parties.tenant("acme"), await parties.tenant("bolt")
+    _, ann = await parties.person(acme, "Ann", "user")
+    answers = [
+        await one.post("/v1/tasks/support/runs", json={"input": given}, headers={"Idempotency-Key": "k"})
+        for one, given in ((acme, "a"), (ann, "b"), (bolt, "c"))
+    ]
+    assert [answer.status_code for answer in answers] == [202] * 3
+    assert len({answer.json()["id"] for answer in answers}) == 3
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer x",
+        "Basic YTpi",
+        "Bearer hf_",
+        f"Bearer hf_{UUID(int=7).hex}_{'a' * 43}",
+        "Bearer eyJhbGciOiJub25lIn0.e30.",
+        "Bearer hf_é",
+    ],
+)
+async def test_what_is_no_credential_is_told_nothing(api, sent):
+    headers = {} if sent is None else {"Authorization": sent.encode()}
+    async with httpx2.AsyncClient(base_url=api, timeout=60, headers=headers) as stranger:
+        answers = [
+            await stranger.get("/v1/runs"),
+            await stranger.get(f"/v1/runs/{uuid4()}"),
+            await stranger.get("/v1/runs?limit=nonsense"),
+            await stranger.post("/v1/tasks/support/runs", content=b"{"),
+        ]
+    assert {problem(answer) for answer in answers} == {(401, "unauthenticated")}
+    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+    assert len({answer.json()["detail"] for answer in answers}) == 1
+
+
+async def test_a_credential_that_ended_is_refused_by_the_next_request(parties):
+    acme = await parties.tenant("acme")
+    id_, ann = await parties.person(acme, "Ann", "user")
+    [key] = (await ann.get("/v1/keys")).json()["items"]
+    assert key["used_at"] is not None
+    assert (await acme.delete(f"/v1/keys/{key['id']}")).json()["revoked_at"] is not None
+    assert problem(await ann.get("/v1/runs")) == (401, "unauthenticated")
+
+    other = await parties.using((await acme.post("/v1/keys", json={"principal": id_})).json()["secret"])
+    assert (await other.get("/v1/runs")).status_code == 200
+    assert (await acme.post(f"/v1/principals/{id_}/disable")).json()["disabled"]
+    assert problem(await other.get("/v1/runs")) == (401, "unauthenticated")
+    assert not (await acme.post(f"/v1/principals/{id_}/enable")).json()["disabled"]
+    assert (await other.get("/v1/runs")).status_code == 200
+    assert (await acme.delete(f"/v1/principals/{id_}/roles/user")).json()["roles"] == []
+    assert problem(await other.get("/v1/runs")) == (403, "missing-scope")
+    refused = [
+        entry for entry in (await acme.get("/v1/audit")).json()["items"] if entry["action"] == "credential.refused"
+    ]
+    assert {entry["details"]["reason"] for entry in refused} == {"revoked", "disabled"}
+
+
+async def test_a_key_ends_by_itself(parties, database):
+    acme = await parties.tenant("acme")
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    key = (await acme.post("/v1/keys", json={"expires_at": soon})).json()
+    brief = await parties.using(key["secret"])
+    assert (await brief.get("/v1/me")).status_code == 200
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("update holdfast.clock set skew = '61 minutes'")
+    assert problem(await brief.get("/v1/me")) == (401, "unauthenticated")
+
+
+async def test_a_rotated_key_and_its_successor_overlap(parties, database):
+    acme = await parties.tenant("acme")
+    [first] = (await acme.get("/v1/keys")).json()["items"]
+    second = (await acme.post(f"/v1/keys/{first['id']}/rotate", json={"overlap_s": 3600})).json()
+    successor = await parties.using(second["secret"])
+    assert [(await one.get("/v1/me")).status_code for one in (acme, successor)] == [200, 200]
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("update holdfast.clock set skew = '61 minutes'")
+    assert [(await one.get("/v1/me")).status_code for one in (acme, successor)] == [401, 200]
+
+
+async def test_a_narrowed_key_may_less_and_makes_none_that_may_more(parties):
+    acme = await parties.tenant("acme")
+    id_ = (await acme.get("/v1/me")).json()["principal"]["id"]
+    made = await acme.post("/v1/keys", json={"scopes": ["runs:read", "keys:write"]})
+    narrow = await parties.using(made.json()["secret"])
+    assert (await narrow.get("/v1/me")).json()["rights"] == {"keys:write": "tenant", "runs:read": "tenant"}
+    refused = await narrow.get("/v1/audit")
+    assert problem(refused) == (403, "missing-scope")
+    assert "'audit:read'" in refused.json()["detail"]
+    assert problem(await narrow.post("/v1/keys", json={"scopes": ["audit:read"]})) == (403, "missing-scope")
+    for body in ({}, {"principal": id_}):
+        child = await narrow.post("/v1/keys", json=body)
+        assert child.json()["scopes"] == ["keys:write", "runs:read"]
+
+
+async def test_a_user_makes_keys_for_themselves_only(parties):
+    acme = await parties.tenant("acme")
+    _, ann = await parties.person(acme, "Ann", "user")
+    admin = (await acme.get("/v1/me")).json()["principal"]["id"]
+    foreign = await ann.post("/v1/keys", json={"principal": admin})
+    absent = await ann.post("/v1/keys", json={"principal": str(uuid4())})
+    assert problem(foreign) == problem(absent) == (404, "not-found")
+    assert foreign.json()["detail"] == absent.json()["detail"]
+    own = (await ann.post("/v1/keys", json={})).json()
+    [theirs] = [key for key in (await acme.get("/v1/keys")).json()["items"] if key["name"] == "first"]
+    assert problem(await ann.delete(f"/v1/keys/{theirs['id']}")) == (404, "not-found")
+    assert (await ann.delete(f"/v1/keys/{own['id']}")).status_code == 200
+    assert problem(await ann.get("/v1/principals")) == (403, "missing-scope")
+
+
+async def test_a_tenant_keeps_an_administrator(parties):
+    acme = await parties.tenant("acme")
+    id_ = (await acme.get("/v1/me")).json()["principal"]["id"]
+    for path in (f"/v1/principals/{id_}/disable", f"/v1/principals/{id_}/roles/admin"):
+        method = "POST" if path.endswith("disable") else "DELETE"
+        assert problem(await acme.request(method, path)) == (409, "last-admin")
+    second, _ = await parties.person(acme, "Bea", "admin")
+    assert (await acme.delete(f"/v1/principals/{second}/roles/admin")).status_code == 200
+
+
+async def test_names_are_taken_once_and_the_platforms_role_stays_there(parties):
+    acme, bolt = await parties.tenant("acme"), await parties.tenant("bolt")
+    assert problem(await parties.platform.post("/v1/tenants", json={"name": "acme"})) == (409, "name-taken")
+    assert problem(await parties.platform.post("/v1/tenants", json={"name": "No Name"})) == (422, "invalid-input")
+    await parties.person(acme, "Ann", "user")
+    assert problem(await acme.post("/v1/principals", json={"name": "Ann"})) == (409, "name-taken")
+    await parties.person(bolt, "Ann", "user")
+    assert problem(await acme.post("/v1/principals", json={"name": "Eve", "roles": ["platform"]})) == (
+        422,
+        "invalid-input",
+    )
+    ann = (await acme.get("/v1/principals")).json()["items"][1]["id"]
+    assert problem(await acme.put(f"/v1/principals/{ann}/roles/platform")) == (422, "invalid-input")
+    assert problem(await acme.put(f"/v1/principals/{ann}/roles/king")) == (422, "invalid-input")
+
+
+async def test_who_guesses_waits_and_valid_keys_elsewhere_do_not(api, client):
+    async with httpx2.AsyncClient(base_url=api, timeout=60, headers={"Authorization": "Bearer guess"}) as stranger:
+        answers = [await stranger.get("/v1/runs") for _ in range(40)]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses[:20] == [401] * 20
+    assert 429 in statuses
+    late = next(answer for answer in answers if answer.status_code == 429)
+    assert problem(late) == (429, "too-many-attempts")
+    assert int(late.headers["retry-after"]) > 0
+
+
+def test_a_route_that_declares_no_scope_is_refused_before_anything_is_served():
+    api = FastAPI()
+
+    @api.get("/v1/open")
+    async def get_open() -> None: ...
+
+    with pytest.raises(AssertionError, match="/v1/open"):
+        require_scopes(api)

@@ -1,0 +1,74 @@
+"""Tenants, people and keys from the command line, as somebody at the installation's machine has them."""
+
+import httpx2
+import pytest
+
+from holdfast.domain.rights import GIVEN, Role
+from support.api_serving import serving
+from support.cli import APP, Cli
+
+
+@pytest.fixture
+def holdfast(database, tmp_path):
+    return Cli(tmp_path, database)
+
+
+async def test_from_nothing_to_a_key_that_is_let_in(holdfast, database):
+    made = holdfast("tenants", "create", "acme", "--admin", "Ada", "--json").json()
+    tenants = holdfast("tenants", "ls", "--json").json()["items"]
+    assert [one["name"] for one in tenants] == ["acme", "default", "platform"]
+    of_acme = ("--tenant", "acme")
+    roles = ("--role", "user", "--role", "approver")
+    ann = holdfast(*of_acme, "principals", "invite", "Ann", *roles, "--json").json()
+    assert ann["roles"] == ["approver", "user"]
+    narrowed = ("--scope", "runs:read", "--ends-in", "30d")
+    key = holdfast(*of_acme, "keys", "create", "Ann", *narrowed, "--json").json()
+    async with serving(database.api_url) as url:
+        for secret, name, scopes in ((made["key"]["secret"], "Ada", len(GIVEN[Role.ADMIN])), (key["secret"], "Ann", 1)):
+            async with httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {secret}"}) as client:
+                me = (await client.get("/v1/me")).json()
+            assert (me["principal"]["name"], len(me["rights"])) == (name, scopes)
+    assert holdfast(*of_acme, "keys", "revoke", key["id"], "--json").json()["revoked_at"] is not None
+
+
+def test_acting_in_a_tenant_is_told_to_it(holdfast):
+    holdfast("tenants", "create", "acme")
+    assert holdfast("--tenant", "acme", "runs", "ls").code == 0
+    log = holdfast("--tenant", "acme", "audit", "ls", "--json").json()["items"]
+    broken = [entry for entry in log if entry["action"] == "break_glass"]
+    assert [entry["details"]["command"] for entry in broken[::-1]] == ["acme runs ls", "acme audit ls"]
+    assert {entry["actor"].partition(":")[0] for entry in broken} == {"os"}
+
+
+def test_a_run_of_another_tenant_is_for_somebody_of_it(holdfast):
+    holdfast("tenants", "create", "acme")
+    nobody = holdfast("--tenant", "acme", "run", APP, "echo", "hi", "--detach")
+    assert nobody.code == 2
+    assert "--principal" in nobody.err
+    run = holdfast("--tenant", "acme", "--principal", "admin", "run", APP, "echo", "hi", "--detach", "--json").json()
+    assert holdfast("runs", "show", run["id"]).code == 5, "the default tenant has none of that id"
+    assert holdfast("--tenant", "acme", "runs", "show", run["id"]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--tenant", "nowhere", "runs", "ls"], 5, "no tenant 'nowhere'"),
+        (["--principal", "nobody", "runs", "ls"], 5, "no principal 'nobody'"),
+        (["tenants", "create", "Acme"], 2, "small letters"),
+        (["principals", "grant", "local", "king"], 2, "one of"),
+        (["principals", "revoke", "local", "admin"], 6, "last administrator"),
+        (["keys", "create", "--scope", "everything"], 2, "There are"),
+        (["keys", "create", "--ends-in", "soon"], 2, "12h"),
+    ],
+)
+def test_what_does_not_fit_is_said(holdfast, arguments, code, said):
+    ended = holdfast(*arguments)
+    assert (ended.code, said in ended.err) == (code, True), ended.err
+
+
+def test_who_may_not_is_told_which_scope_is_missing(holdfast):
+    holdfast("principals", "invite", "Ann")
+    ended = holdfast("--principal", "Ann", "audit", "ls")
+    assert ended.code == 8
+    assert "'audit:read'" in ended.err
