@@ -80,12 +80,12 @@ class Idempotency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request); `foreign`.
+    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request).
 
-    `foreign`: the session is another principal's, and nothing was stored.
+    With the others nothing was stored: `foreign` (the session is another principal's), and what the tenant may not.
     """
 
-    outcome: Literal["accepted", "repeated", "conflict", "foreign"]
+    outcome: Literal["accepted", "repeated", "conflict", "foreign", "suspended", "too_many_runs", "too_many_bytes"]
     run: UUID
 
 

@@ -49,7 +49,7 @@ as $$
       where m.tenant = p_tenant and m.role = 'admin' and m.principal <> p_principal and p.disabled_at is null)
 $$;
 
--- 'created'; 'repeated' when this very principal is there already; 'taken' when the name is somebody else's.
+-- 'created'; 'repeated' when this very principal is there already; 'taken' when the name is somebody else's; 'too_many'.
 create function create_principal(
   p_tenant uuid, p_id uuid, p_kind text, p_name text, p_email text, p_roles text[], p_by text
 ) returns text
@@ -59,6 +59,10 @@ begin
   perform begin_change(p_tenant);
   if exists (select from principals p where p.tenant = p_tenant and p.id = p_id) then
     return 'repeated';
+  end if;
+  if (select count(*) from principals p where p.tenant = p_tenant)
+      >= (select t.max_principals from tenants t where t.id = p_tenant) then
+    return 'too_many';
   end if;
   insert into principals (tenant, id, kind, name, email, created_at, created_by)
   values (p_tenant, p_id, p_kind, p_name, p_email, holdfast.now(), p_by) on conflict do nothing;
@@ -137,11 +141,12 @@ end $$;
 
 -- Takes in what a token says of somebody. Their principal is made at the first one, p_new; a later token than the last
 -- changes name and roles, an earlier one nothing, so that no token brings back what a newer one took. p_roles is null where
--- the issuer says nothing of roles. A name that another has is told apart by the identity's digest.
+-- the issuer says nothing of roles. A name that another has is told apart by the identity's digest. False: the tenant may
+-- have no more principals.
 create function log_in(
   p_tenant uuid, p_new uuid, p_issuer text, p_subject text, p_kind text, p_name text, p_email text, p_roles text[],
   p_issued_at timestamptz
-) returns void
+) returns boolean
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 declare
@@ -157,14 +162,17 @@ begin
   if not found then
     made := create_principal(p_tenant, p_new, p_kind, p_name, p_email, coalesce(p_roles, '{}'), actor);
     if made = 'taken' then
-      perform create_principal(p_tenant, p_new, p_kind, shown, p_email, coalesce(p_roles, '{}'), actor);
+      made := create_principal(p_tenant, p_new, p_kind, shown, p_email, coalesce(p_roles, '{}'), actor);
+    end if;
+    if made = 'too_many' then
+      return false;
     end if;
     insert into identities (tenant, issuer, subject, principal, created_at, issued_at)
     values (p_tenant, p_issuer, p_subject, p_new, holdfast.now(), p_issued_at);
-    return;
+    return true;
   end if;
   if known.issued_at >= p_issued_at then
-    return;
+    return true;
   end if;
   update identities i set issued_at = p_issued_at
   where i.tenant = p_tenant and i.issuer = p_issuer and i.subject = p_subject;
@@ -174,7 +182,7 @@ begin
                 else p_name end
   where p.tenant = p_tenant and p.id = known.principal;
   if p_roles is null then
-    return;
+    return true;
   end if;
   with old as (
     delete from memberships m where m.tenant = p_tenant and m.principal = known.principal and m.role <> all (p_roles)
@@ -192,6 +200,7 @@ begin
       json_build_object('granted', come, 'revoked', gone)::text);
     perform rights_changed(p_tenant, known.principal);
   end if;
+  return true;
 end $$;
 
 -- 'created'; 'repeated'; 'absent' when there is no such principal.
@@ -272,12 +281,12 @@ language sql stable security definer set search_path = holdfast, pg_temp
 as $$ select t.id from tenants t where t.name = p_name $$;
 
 create function list_tenants(p_id uuid, p_after text, p_limit int)
-returns table (id uuid, name text, state text, created_at timestamptz)
+returns table (id uuid, name text, state text, created_at timestamptz, max_principals int, max_runs int, max_bytes bigint)
 language plpgsql stable security definer set search_path = holdfast, pg_temp
 as $$
 begin
   perform must_be_tenant('00000000-0000-7000-8000-000000000000');
-  return query select t.id, t.name, t.state, t.created_at from tenants t
+  return query select t.id, t.name, t.state, t.created_at, t.max_principals, t.max_runs, t.max_bytes from tenants t
     where (p_id is null or t.id = p_id) and (p_after is null or t.name > p_after) order by t.name limit p_limit;
 end $$;
 
@@ -307,6 +316,120 @@ begin
   return 'created';
 end $$;
 
-grant execute on function find_tenant(text), list_tenants(uuid, text, int), create_tenant(uuid, text, text) to holdfast_api;
+-- Suspends a tenant or lets it go on. Suspended, it accepts nothing, and what it runs parks: what is queued at once, what
+-- is running at its next intent. Outcomes: 'changed'; 'unchanged'; 'absent', as for one that is being deleted.
+create function suspend_tenant(p_tenant uuid, p_suspended boolean, p_reason text, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  moment timestamptz := holdfast.now();
+begin
+  perform must_be_platform();
+  perform pg_advisory_xact_lock(4857);  -- the halt lock
+  if not exists (select from tenants t where t.id = p_tenant and t.state <> 'deleting') then
+    return 'absent';
+  end if;
+  update tenants t set state = case when p_suspended then 'suspended' else 'active' end
+  where t.id = p_tenant and (t.state = 'suspended') <> p_suspended;
+  if not found then
+    return 'unchanged';
+  end if;
+  perform note_both(p_tenant, p_by, case when p_suspended then 'tenant.suspended' else 'tenant.resumed' end,
+    json_build_object('reason', p_reason)::text);
+  if p_suspended then
+    insert into halts (tenant, scope, key, reason, by, at)
+    values (p_tenant, 'tenant', 'suspended', p_reason, p_by, moment) on conflict do nothing;
+    with waiting as (
+      select r.tenant, r.id from runs r where r.tenant = p_tenant and r.state = 'queued'
+      order by r.tenant, r.id for no key update
+    )
+    update runs r set state = 'parked', waiting_on = 'halt', updated_at = moment
+    from waiting w where r.tenant = w.tenant and r.id = w.id;
+  else
+    delete from halts h where h.tenant = p_tenant and h.scope = 'tenant' and h.key = 'suspended';
+    perform free_halted(p_tenant);
+  end if;
+  return 'changed';
+end $$;
+
+-- Sets what a tenant may have at most; null is no limit. False: there is no such tenant.
+create function set_quotas(p_tenant uuid, p_principals int, p_runs int, p_bytes bigint, p_by text) returns boolean
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  update tenants t set max_principals = p_principals, max_runs = p_runs, max_bytes = p_bytes where t.id = p_tenant;
+  if not found then
+    return false;
+  end if;
+  perform note_both(p_tenant, p_by, 'tenant.quotas', json_build_object(
+    'principals', p_principals, 'runs', p_runs, 'bytes', p_bytes)::text);
+  return true;
+end $$;
+
+-- Begins to delete a suspended tenant: from here on there is no way back. 'deleting'; 'absent'; 'active'.
+create function doom_tenant(p_tenant uuid, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  update tenants t set state = 'deleting' where t.id = p_tenant and t.state = 'suspended';
+  if found then
+    perform note_both(p_tenant, p_by, 'tenant.deleting', '{}');
+    return 'deleting';
+  end if;
+  return coalesce((select t.state from tenants t where t.id = p_tenant), 'absent');
+end $$;
+
+-- Ends the deletion of a tenant that has no row left: what is left of it is this note in the platform's log.
+create function bury_tenant(p_tenant uuid, p_by text, p_evidence text) returns void
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  if exists (select from runs r where r.tenant = p_tenant) then
+    raise exception 'The tenant still has runs.' using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  delete from tenants t where t.id = p_tenant and t.state = 'deleting';
+  if found then
+    insert into audit_log (tenant, at, id, actor, action, target, details)
+    values ('00000000-0000-7000-8000-000000000000', clock_timestamp(), gen_random_uuid(), p_by, 'tenant.deleted',
+            p_tenant::text, p_evidence);
+  end if;
+end $$;
+
+grant execute on function find_tenant(text), list_tenants(uuid, text, int), create_tenant(uuid, text, text),
+  suspend_tenant(uuid, boolean, text, text), set_quotas(uuid, int, int, bigint, text), doom_tenant(uuid, text),
+  bury_tenant(uuid, text, text) to holdfast_api;
 set local role holdfast_owner;
-grant execute on function must_be_tenant(uuid) to holdfast_engine;
+grant execute on function must_be_tenant(uuid), free_halted(uuid) to holdfast_engine;
+
+-- Deletes rows of a tenant that is being deleted, a batch of each table, its own scope set. Answers how many of which.
+create function delete_rows(p_tenant uuid, p_limit int) returns table (name text, deleted bigint)
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  target text;
+  many bigint;
+begin
+  perform must_be_durable();
+  perform must_be_tenant(p_tenant);
+  if not exists (select from tenants t where t.id = p_tenant and t.state = 'deleting') then
+    raise exception 'This tenant is not being deleted.' using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  -- From the catalogue, so that no table is forgotten: every one whose rows are a tenant's. The partitions by their parents.
+  for target in
+    select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'
+    where c.relnamespace = 'holdfast'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+    order by c.relname
+  loop
+    execute format('with gone as (delete from %1$I where tenant = $1 and ctid = any (array(
+      select ctid from %1$I where tenant = $1 limit $2)) returning 1) select count(*) from gone', target)
+      into many using p_tenant, p_limit;
+    name := target;
+    deleted := many;
+    return next;
+  end loop;
+end $$;
+
+grant execute on function delete_rows(uuid, int) to holdfast_api;
