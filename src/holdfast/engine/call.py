@@ -30,6 +30,22 @@ class Attempt:
     """What the call has emitted into the event stream so far; None stands for what has no stored form."""
 
 
+class CallNames:
+    """Names of the calls of one scope: their ids, made distinct where a response uses one more than once."""
+
+    def __init__(self) -> None:
+        self._step = 0
+        self._seen: dict[tuple[str, bool], int] = {}
+
+    def name(self, step: int, call: str, *, approved: bool) -> str:
+        """The name of the call that comes now."""
+        # An output call may lie between two calls of one id: two effects, in the order in which they come.
+        if self._step != step:
+            self._step, self._seen = step, {}
+        count = self._seen[call, approved] = self._seen.get((call, approved), 0) + 1
+        return call if count == 1 else f"{call}#{count}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
     """One tool call, and how to recognise and recover it."""

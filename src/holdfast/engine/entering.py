@@ -93,11 +93,17 @@ def looked_at(tool: ToolsetTool[Any], look: Look) -> ToolsetTool[Any]:
     if (source := getattr(unknown, "source_tool", None)) is not None:
         inner = looked_at(source, look)
         return tool if inner is source else replace(unknown, source_tool=inner)
-    schema = getattr(getattr(unknown, "call_func", None), "__self__", None)
+    call = getattr(unknown, "call_func", None)
+    looking = looking_at(getattr(call, "__self__", None), look)
+    return tool if looking is None else replace(unknown, call_func=looking)
+
+
+def looking_at(schema: Any, look: Look) -> Callable[..., Any] | None:
+    """What calls the plain function of a function's schema with `look` first in its thread; None: it is not one."""
     if getattr(schema, "is_async", True) or not is_dataclass(schema) or isinstance(schema, type):
-        return tool
+        return None
     first = partial(_first_look, look, cast("Any", schema).function)
-    return replace(unknown, call_func=cast("Any", replace(schema, function=first)).call)
+    return cast("Any", replace(schema, function=first)).call
 
 
 def _first_look(look: Look, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
