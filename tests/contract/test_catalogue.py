@@ -15,6 +15,7 @@ WORKER_ONLY = {
     "leave",
     "tick",
     "ensure_partitions",
+    "short_journal",
 }
 BOTH = {"accept_run", "deliver_signal", "decide_approval", "now"}
 API_ONLY = {"declare_halt", "lift_halt"}
@@ -175,7 +176,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
         )
     )
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
-    assert engine == WORKER_ONLY - {"ensure_partitions"} | {"append_rare", "append_obstructed"}
+    assert engine == WORKER_ONLY - {"ensure_partitions", "short_journal"} | {"append_rare", "append_obstructed"}
 
 
 def test_owner_and_engine_never_log_in_and_nobody_is_a_member_of_theirs(rows):

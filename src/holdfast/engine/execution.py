@@ -47,6 +47,7 @@ from holdfast.engine.seam import Seam
 from holdfast.engine.subagents import SubAgents
 from holdfast.store.journal import ApprovalRow, Finish
 from holdfast.store.journal import Park as ParkRow
+from holdfast.store.reader import opened
 
 if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult
@@ -189,7 +190,10 @@ class Execution:
         held = self._recorder.journal if self._recorder is not None else None
         if held is not None:
             await held.flush()
-        recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
+        if held is None and claimed.journal is not None:
+            recorded = opened(claimed.journal, key)
+        else:
+            recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
         replay = Replay.of(_loaded(recorded.events))
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}

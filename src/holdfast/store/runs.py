@@ -84,6 +84,8 @@ class Accepted:
 
     outcome: Literal["accepted", "repeated", "conflict"]
     run: UUID
+    accepted_at: datetime | None = None
+    """By the database's clock. None unless it was accepted by this very call: it may be anywhere by now."""
 
 
 async def accept_run(
@@ -132,7 +134,7 @@ async def accept_run(
         "key": key,
         "request": request,
     }
-    rows = await db.repeat(lambda: db.fetch(tenant, "accept_run", parameters, class_row(Accepted)))
+    rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
     # This very run was there: it was accepted by an attempt whose answer was lost.
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from holdfast.store.errors import is_connection_lost, is_retryable
 from holdfast.store.journal.fate import read_fates
 from holdfast.store.journal.statement import Answer, answers, parameters
-from holdfast.store.journal.wire import Wire
+from holdfast.store.wire import Wire
 
 if TYPE_CHECKING:
     from holdfast.store.connection import Connection
@@ -48,7 +48,7 @@ class Lane:
         """
         await self.disconnect()
         connection = self._connection = await self._db.connect()
-        wire = self._wire = Wire(connection, prepared=self._db.prepared)
+        wire = self._wire = Wire(connection, "append", prepared=self._db.prepared)
         self._writer.down_since = None
         return wire
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.store.journal import arrays
+from holdfast.store import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ create function accept_run(
   p_tenant uuid, p_run uuid, p_task text, p_task_version text, p_session uuid, p_principal text, p_subject text,
   p_parent uuid, p_priority int, p_at timestamptz, p_body text, p_hash bytea, b_digest bytea[], b_body bytea[],
   p_scope text, p_key text, p_request bytea
-) returns table (outcome text, run uuid)
+) returns table (outcome text, run uuid, accepted_at timestamptz)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 #variable_conflict use_column
@@ -21,7 +21,7 @@ begin
     values (p_tenant, p_scope, p_key, p_request, p_run, moment) on conflict do nothing;
     if not found then
       select * into earlier from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key;
-      return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.run;
+      return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.run, null::timestamptz;
       return;
     end if;
   end if;
@@ -33,7 +33,7 @@ begin
   on conflict do nothing;
   if not found then
     if exists (select from events e where e.tenant = p_tenant and e.run = p_run and e.seq = 1 and e.hash = p_hash) then
-      return query select 'repeated', p_run;
+      return query select 'repeated', p_run, null::timestamptz;
       return;
     end if;
     raise exception 'A run with this id exists and was accepted with something else.' using errcode = 'unique_violation';
@@ -47,7 +47,7 @@ begin
     insert into sessions (tenant, id, subject, principal) values (p_tenant, p_session, p_subject, p_principal)
     on conflict do nothing;
   end if;
-  return query select 'accepted', p_run;
+  return query select 'accepted', p_run, moment;
 end $$;
 
 grant execute on function accept_run(uuid, uuid, text, text, uuid, text, text, uuid, int, timestamptz, text, bytea, bytea[],
