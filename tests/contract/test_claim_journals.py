@@ -92,3 +92,10 @@ def test_a_claim_does_not_wait_for_the_disk_and_what_rests_on_it_does(scene):
         assert outcomes(scene.worker, Member(held)) == ["appended"]
         assert scene.worker.execute("show synchronous_commit").fetchone() == ("on",)
     assert scene.worker.execute("show synchronous_commit").fetchone() == ("on",)
+
+
+def test_long_bodies_are_left_to_be_read(scene):
+    [held] = scene.hold()
+    assert outcomes(scene.worker, Member(held, ["x" * 60_000] * 2)) == ["appended"]
+    found = scene.worker.execute("select * from holdfast.short_journal(%s, %s, 3)", [held.tenant, held.run]).fetchall()
+    assert found == []

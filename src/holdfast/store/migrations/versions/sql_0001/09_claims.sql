@@ -122,7 +122,8 @@ begin
     return;
   end if;
   perform set_config('holdfast.tenant', p_tenant::text, true);
-  if (select coalesce(sum(octet_length(b.body)), 0) <= 65536 from blobs b where b.tenant = p_tenant and b.run = p_run) then
+  if (select coalesce(sum(octet_length(e.body)), 0) from events e where e.tenant = p_tenant and e.run = p_run)
+     + (select coalesce(sum(octet_length(b.body)), 0) from blobs b where b.tenant = p_tenant and b.run = p_run) <= 65536 then
     return query
       select e.seqs, e.types, e.ats, e.bodies, e.hashes, b.digests, b.contents
       from (
