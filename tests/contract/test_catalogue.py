@@ -29,7 +29,8 @@ IDENTITY = {
     "log_in",
 }
 PLATFORM = {"find_tenant", "list_tenants", "create_tenant"}
-API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | PLATFORM
+SESSIONS = {"create_session", "delete_session", "invalidate", "lift_invalidation"}
+API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | SESSIONS | PLATFORM
 TENANT_POLICY = "(tenant = (NULLIF(current_setting('holdfast.tenant'::text, true), ''::text))::uuid)"
 
 
@@ -151,6 +152,7 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         "signals",
         "approvals",
         "sessions",
+        "invalidations",
         "subject_keys",
         "halts",
         "live",

@@ -88,6 +88,30 @@ class RunClaimed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """A message of the session that the run was not given as it was, since people had invalidated it."""
+
+    message: str
+    """`<run>/<digest>`."""
+    stand_in: Ref | None = None
+    """What the run was given in its place, where the rest would not have been a conversation without."""
+    invalidation: UUID
+    reason: Ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntered(Event):
+    """The messages of the session entered the run: from here on they are what they were at this moment."""
+
+    type: ClassVar[str] = "history_entered"
+    of: UUID
+    """The earlier run whose messages they are."""
+    withheld: list[Withheld] = field(default_factory=list[Withheld])
+    whole: Messages = field(default_factory=Messages)
+    """All messages before any was withheld; empty where none was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequested(Event):
     """Intent: a request is about to be sent to a model."""
 
@@ -395,6 +419,7 @@ class RunCancelled(Event):
 AnyEvent: TypeAlias = (
     RunAccepted
     | RunClaimed
+    | HistoryEntered
     | ModelRequested
     | ModelResponded
     | ModelFailed
@@ -421,6 +446,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
     for cls in (
         RunAccepted,
         RunClaimed,
+        HistoryEntered,
         ModelRequested,
         ModelResponded,
         ModelFailed,

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from holdfast.domain import events as ev
-from holdfast.domain.errors import HistoryGone, IdempotencyConflict, InvalidInput, NotFound
+from holdfast.domain.errors import HistoryGone, IdempotencyConflict, InvalidInput, SessionDeleted
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.domain.stored import dump
@@ -18,7 +18,7 @@ from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
-from holdfast.service.session_history import check_history
+from holdfast.service.session_history import check_history, joinable, no_session
 from holdfast.service.views import RunView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
@@ -60,16 +60,18 @@ async def start_run(
         InvalidInput: the input does not fit the task, or something cannot be stored.
         TooLarge: the input is larger than the limit.
         IdempotencyConflict: the key was used with another request.
-        NotFound: the session belongs to somebody else.
+        NotFound: the session belongs to somebody else, and the task does not share it with who asks.
+        SessionDeleted: the session was deleted.
         HistoryGone: retention dropped a part of the session.
     """
     who.reach(Scope.RUNS_START)
-    _check_principal(who)
+    check_principal(who)
     registered = services.task(task)
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)
-    joined = None if session is None else await _session(services, who, session)
+    shared = registered.sessions == "shared"
+    joined = None if session is None else await joinable(services, who, session, shared=shared)
     subject = who.principal if joined is None else joined.subject
     key = await services.subject_key(who.tenant, subject)
     sealed = key.seal(content)
@@ -91,25 +93,14 @@ async def start_run(
     if joined is not None:
         try:
             await check_history(services, who, joined, key)
-        except HistoryGone:
+        except (HistoryGone, SessionDeleted):
             # What could not begin any more may have begun long ago: this is a request repeated.
             first = idempotency and await runs.accepted_before(services.db, who.tenant, idempotency)
             if first is None:
                 raise
             return await _answered(services, who, first, accepted)
-    return await _accept(services, who, accepted, sealed, idempotency)
-
-
-async def _session(services: Services, who: Who, session: UUID) -> runs.SessionRow | None:
-    """The conversation, or None where it is new: it is made with the run."""
-    found = await runs.get_session(services.db, who.tenant, session)
-    if found is not None and found.principal != who.principal:
-        raise _no_session()
-    return found
-
-
-def _no_session() -> NotFound:
-    return NotFound("There is no session with this id. Leave it out to start without one, or send a new id.")
+    # What was looked up may be shared; a session that somebody else began meanwhile is not.
+    return await _accept(services, who, accepted, sealed, idempotency, shared=shared and joined is not None)
 
 
 async def _accept(
@@ -118,6 +109,8 @@ async def _accept(
     accepted: ev.RunAccepted,
     sealed: Sealed,
     idempotency: runs.Idempotency | None,
+    *,
+    shared: bool,
 ) -> RunView:
     run, at = services.new_id(), services.now()
     body = dump(accepted)
@@ -128,6 +121,7 @@ async def _accept(
         task=accepted.task,
         task_version=accepted.task_version,
         session=accepted.session,
+        shared=shared,
         principal=accepted.principal,
         subject=accepted.subject,
         priority=accepted.priority,
@@ -144,7 +138,10 @@ async def _accept(
 
 async def _answered(services: Services, who: Who, answer: runs.Accepted, accepted: ev.RunAccepted) -> RunView:
     if answer.outcome == "foreign":
-        raise _no_session()
+        raise no_session()
+    if answer.outcome == "deleted":
+        assert accepted.session is not None
+        raise SessionDeleted.of(accepted.session)
     if answer.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before with a different request, and no run was started. Send the first "
@@ -170,14 +167,16 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
     return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
 
 
-def _check_principal(who: Who) -> None:
-    """A run is for somebody: their rights bound it, and its content is sealed under their key."""
+def check_principal(who: Who) -> None:
+    """Refuse what is for nobody: somebody's rights bound it, and its content is sealed under their key.
+
+    Raises:
+        InvalidInput: who asks is no principal.
+    """
     try:
         UUID(who.principal)
     except ValueError:
-        raise InvalidInput(
-            "Say for whom the run is: `holdfast --principal NAME` names somebody of the tenant."
-        ) from None
+        raise InvalidInput("Say for whom this is: `holdfast --principal NAME` names somebody of the tenant.") from None
 
 
 def _check(priority: int, labels: Mapping[str, str], idempotency_key: str | None) -> None:

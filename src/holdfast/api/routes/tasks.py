@@ -42,7 +42,15 @@ async def get_tasks(services: TheServices, who: Annotated[Who, needs(Scope.TASKS
     responses={
         **answer(202, RunView, "The run is accepted; `Location` is where it is."),
         **answer(200, RunView, "With `wait`: the run has ended."),
-        **problems("unknown-task", "not-found", "idempotency-key-reused", "erased", "session-history-gone", *BODY),
+        **problems(
+            "unknown-task",
+            "not-found",
+            "idempotency-key-reused",
+            "erased",
+            "session-deleted",
+            "session-history-gone",
+            *BODY,
+        ),
     },
 )
 async def post_run(
