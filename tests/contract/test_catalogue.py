@@ -27,8 +27,21 @@ IDENTITY = {
     "end_key",
     "touch_key",
     "log_in",
+    "delete_rows",
+    "tenant_tables",
+    "import_rows",
 }
-PLATFORM = {"find_tenant", "list_tenants", "create_tenant"}
+PLATFORM = {
+    "find_tenant",
+    "list_tenants",
+    "create_tenant",
+    "suspend_tenant",
+    "set_quotas",
+    "doom_tenant",
+    "bury_tenant",
+    "begin_import",
+    "end_import",
+}
 SESSIONS = {"create_session", "delete_session", "invalidate", "lift_invalidation"}
 API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | SESSIONS | PLATFORM
 TENANT_POLICY = "(tenant = (NULLIF(current_setting('holdfast.tenant'::text, true), ''::text))::uuid)"
@@ -122,8 +135,8 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
             for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline", "tenants")
         ),
         *((table, "UPDATE") for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants")),
-        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log")),
-        ("workers", "DELETE"),
+        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", "halts")),
+        *((table, "DELETE") for table in ("workers", "tenants", "halts")),
     }
     assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
 
@@ -142,7 +155,7 @@ def test_a_login_reads_and_writes_only_these(rows, login):
     if login == "holdfast_worker":
         writes |= {("live", "INSERT"), ("live", "DELETE")}
     assert {grant for grant in found if grant[1] != "SELECT"} == writes
-    of_the_api = {"identities", "api_keys", "audit_log"} if login == "holdfast_api" else set()
+    of_the_api = {"identities", "api_keys", "audit_log", "idempotency_keys"} if login == "holdfast_api" else set()
     assert {table for table, privilege in found if privilege == "SELECT"} == of_the_api | {
         "schema_version",
         "tenants",

@@ -92,6 +92,26 @@ CATALOGUE: dict[str, Problem] = {
             "first.",
         ),
         Problem(
+            "tenant-suspended",
+            409,
+            "The tenant is suspended",
+            "The platform has stopped your tenant: nothing new starts, and what ran is kept. Your audit log says why. "
+            "Nothing was stored.",
+        ),
+        Problem(
+            "tenant-active",
+            409,
+            "The tenant is active",
+            "Only a suspended tenant can be deleted. Suspend it, export what is to be kept, then delete it.",
+        ),
+        Problem(
+            "quota-exceeded",
+            409,
+            "Quota exceeded",
+            "Your tenant may have no more of what `detail` names. Nothing was stored. Wait for runs to end, or ask the "
+            "platform for more.",
+        ),
+        Problem(
             "run-finished",
             409,
             "The run has ended",

@@ -129,6 +129,27 @@ class LastAdmin(RequestError):
     status = 409
 
 
+class TenantSuspended(RequestError):
+    """The platform has stopped this tenant."""
+
+    slug = "tenant-suspended"
+    status = 409
+
+
+class TenantActive(RequestError):
+    """Only a suspended tenant can be deleted."""
+
+    slug = "tenant-active"
+    status = 409
+
+
+class QuotaExceeded(RequestError):
+    """The tenant may have no more of this."""
+
+    slug = "quota-exceeded"
+    status = 409
+
+
 class HistoryGone(RequestError):
     """The session goes on from a run whose content retention has dropped."""
 

@@ -10,7 +10,14 @@ from uuid import UUID
 import orjson
 
 from holdfast.domain import events as ev
-from holdfast.domain.errors import HistoryGone, IdempotencyConflict, InvalidInput, SessionDeleted
+from holdfast.domain.errors import (
+    HistoryGone,
+    IdempotencyConflict,
+    InvalidInput,
+    QuotaExceeded,
+    SessionDeleted,
+    TenantSuspended,
+)
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.domain.stored import dump
@@ -142,6 +149,11 @@ async def _answered(services: Services, who: Who, answer: runs.Accepted, accepte
     if answer.outcome == "deleted":
         assert accepted.session is not None
         raise SessionDeleted.of(accepted.session)
+    if answer.outcome == "suspended":
+        raise TenantSuspended("Your tenant is suspended, and no run was started. Its audit log says why.")
+    if answer.outcome in {"too_many_runs", "too_many_bytes"}:
+        what = "runs that have not ended" if answer.outcome == "too_many_runs" else "bytes"
+        raise QuotaExceeded(f"Your tenant has as many {what} as it may have, and no run was started.")
     if answer.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before with a different request, and no run was started. Send the first "

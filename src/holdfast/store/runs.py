@@ -71,10 +71,13 @@ class Idempotency(NamedTuple):
 class Accepted:
     """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request).
 
-    Nothing was stored either where the session is another principal's (`foreign`) or was deleted (`deleted`).
+    With the others nothing was stored: `foreign` (the session is another principal's), `deleted` (the session was), and
+    what the tenant may not.
     """
 
-    outcome: Literal["accepted", "repeated", "conflict", "foreign", "deleted"]
+    outcome: Literal[
+        "accepted", "repeated", "conflict", "foreign", "deleted", "suspended", "too_many_runs", "too_many_bytes"
+    ]
     run: UUID
 
 

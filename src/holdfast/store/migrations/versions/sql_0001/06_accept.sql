@@ -19,11 +19,40 @@ begin
   return found_at is not null;
 end $$;
 
+-- Whether a tenant may have one more run: null, 'too_many_runs' or 'too_many_bytes'. Who asks waits for others that ask, so
+-- that the number is exact. Bytes are measured once a minute: within it a tenant may pass its limit.
+create function over_quota(p_tenant uuid) returns text
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  home tenants;
+  moment timestamptz := holdfast.now();
+begin
+  select * into home from tenants t where t.id = p_tenant for no key update;
+  if home.max_runs is not null and home.max_runs <= (
+      select count(*) from (select from runs r where r.tenant = p_tenant and r.state in ('queued', 'running', 'parked')
+                            limit home.max_runs) as x) then
+    return 'too_many_runs';
+  end if;
+  if home.max_bytes is not null then
+    if home.measured_at is null or home.measured_at < moment - interval '1 minute' then
+      home.bytes := (select coalesce(sum(octet_length(b.body)), 0) from blobs b where b.tenant = p_tenant)
+        + (select coalesce(sum(octet_length(e.body)), 0) from events e where e.tenant = p_tenant);
+      update tenants t set bytes = home.bytes, measured_at = moment where t.id = p_tenant;
+    end if;
+    if home.bytes >= home.max_bytes then
+      return 'too_many_bytes';
+    end if;
+  end if;
+  return null;
+end $$;
+
 -- Accepts a run: its row, its first event, the content that names, and the idempotency key, or nothing at all.
 --
 -- 'accepted'; 'foreign' when the session is another principal's; 'repeated' when this key came before with the same
 -- request, or this very run is there already (a caller that never got its answer asks again); 'conflict' when the key came
--- before with another request; 'deleted' when the session was deleted and the key never came before.
+-- before with another request; 'deleted' when the session was deleted and the key never came before; 'suspended',
+-- 'too_many_runs' or 'too_many_bytes' when the tenant may have no more.
 create function accept_run(
   p_tenant uuid, p_run uuid, p_task text, p_task_version text, p_session uuid, p_principal text, p_subject text,
   p_parent uuid, p_priority int, p_at timestamptz, p_body text, p_hash bytea, b_digest bytea[], b_body bytea[],
@@ -35,6 +64,8 @@ as $$
 declare
   moment timestamptz := holdfast.now();
   earlier idempotency_keys;
+  home tenants;
+  refused text;
 begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
@@ -55,6 +86,17 @@ begin
       return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.run;
       return;
     end if;
+  end if;
+
+  select * into home from tenants t where t.id = p_tenant;
+  refused := case when home.state <> 'active' then 'suspended'
+                  when home.max_runs is not null or home.max_bytes is not null then over_quota(p_tenant) end;
+  if refused is not null then
+    if p_key is not null then  -- the same request may come again when there is room
+      delete from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key;
+    end if;
+    return query select refused, null::uuid;
+    return;
   end if;
 
   insert into runs (tenant, id, task, task_version, session, principal, subject, parent, priority, seq, head,
