@@ -10,16 +10,18 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
+import orjson
 import psycopg
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.engine.lab import Lab
+from tests.engine.lab import Died, Lab, die_at
 
 from holdfast import App, effect
 from holdfast.app import RunScope
 from holdfast.store.hints import Hints
 from holdfast.store.pool import Database
+from holdfast.store.reader import RunReader
 from holdfast.store.vault import Vault
 from support.api_serving import serving
 from support.holder import KEY
@@ -122,6 +124,19 @@ class Talk(Heard):
         """Claim a run as a new worker, and carry it to its end."""
         self.lab.run = UUID(run)
         assert await self.lab.work() == "finished"
+
+    async def die(self, run: str, point: str, nth: int) -> None:
+        """Carry a run as a worker that dies the nth time it passes a point."""
+        self.lab.run = UUID(run)
+        assert isinstance(await self.lab.work(probe=die_at(point, nth)), Died)
+
+    async def content(self, run: str, ref: str) -> Any:
+        """Content of a run of Acme's."""
+        self.lab.run = UUID(run)
+        row = self.lab.row()
+        key = await self.lab.vault.subject(row["tenant"], row["subject"])
+        found = await RunReader(self.lab.worker_db).content_of(row["tenant"], self.lab.run, [ref], key)
+        return orjson.loads(found[ref])
 
     async def audit(self) -> list[dict[str, Any]]:
         """Acme's audit log, newest first."""

@@ -6,8 +6,10 @@ Pure. Messages are named `<run>/<digest>`: the run by which a message came into 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from holdfast.domain import events as ev
 from holdfast.domain.events import AnyEvent, Messages, Withheld
@@ -15,8 +17,10 @@ from holdfast.domain.events import AnyEvent, Messages, Withheld
 TELLING = frozenset({ev.HistoryEntered.type, ev.ModelRequested.type, ev.ModelResponded.type, ev.RunSucceeded.type})
 """The types of events that say something of it."""
 
-Apart: TypeAlias = Mapping[str, list[str]]
-"""Lists that were too long for their event, by the reference that stands there instead."""
+Apart: TypeAlias = Mapping[str, list[Any]]
+"""Lists that were too long for their event, as JSON shapes, by the reference that stands there instead."""
+
+_WITHHELD = TypeAdapter(list[Withheld])
 
 
 def lists_of(event: AnyEvent) -> list[Messages]:
@@ -30,6 +34,17 @@ def lists_of(event: AnyEvent) -> list[Messages]:
             return [found]
         case _:
             return []
+
+
+def apart_of(event: AnyEvent) -> list[str]:
+    """The references that stand for lists of the conversation's in this event."""
+    more = [event.more] if isinstance(event, ev.HistoryEntered) else []
+    return [ref for ref in (*more, *(found.more for found in lists_of(event))) if ref is not None]
+
+
+def withheld(entered: ev.HistoryEntered, apart: Apart) -> list[Withheld]:
+    """The messages that were withheld, wherever they are written."""
+    return entered.withheld if entered.more is None else _WITHHELD.validate_python(apart[entered.more])
 
 
 def conversation(run: UUID, events: Iterable[AnyEvent], apart: Apart) -> list[str]:
@@ -46,9 +61,9 @@ def conversation(run: UUID, events: Iterable[AnyEvent], apart: Apart) -> list[st
             continue
         for delta in lists_of(event):
             refs[delta.keep :] = added(delta, apart)
-    if entered is not None and entered.withheld:
+    if entered is not None and entered.count:
         whole = added(entered.whole, apart)
-        before = given(whole, entered.withheld)
+        before = given(whole, withheld(entered, apart))
         if refs[: len(before)] == before:
             refs = whole + refs[len(before) :]
     return [ref if "/" in ref else f"{run}/{ref}" for ref in refs]
@@ -59,10 +74,10 @@ def added(delta: Messages, apart: Apart) -> list[str]:
     return delta.add if delta.more is None else apart[delta.more]
 
 
-def given(whole: Sequence[str], withheld: Iterable[Withheld]) -> list[str]:
+def given(whole: Sequence[str], gone: Iterable[Withheld]) -> list[str]:
     """What is left of the messages once some are withheld, with what stands in their place."""
-    gone = {one.message: one.stand_in for one in withheld}
-    found = [gone.get(ref, ref) for ref in whole]
+    instead = {one.message: one.stand_in for one in gone}
+    found = [instead.get(ref, ref) for ref in whole]
     return [ref for ref in found if ref is not None]
 
 

@@ -106,7 +106,11 @@ class HistoryEntered(Event):
     type: ClassVar[str] = "history_entered"
     of: UUID
     """The earlier run whose messages they are."""
+    count: int = 0
+    """How many of them were withheld."""
     withheld: list[Withheld] = field(default_factory=list[Withheld])
+    more: Ref | None = None
+    """Where they are too many for an event: content that holds them as a JSON array, instead of `withheld`."""
     whole: Messages = field(default_factory=Messages)
     """All messages before any was withheld; empty where none was."""
 

@@ -13,9 +13,9 @@ from uuid import UUID
 from pydantic_ai.messages import ModelMessage
 
 from holdfast.domain import events as ev
-from holdfast.domain.conversation import given
+from holdfast.domain.conversation import added, apart_of, given, withheld
 from holdfast.domain.errors import HistoryGone
-from holdfast.engine.codec import dump_message, load_message
+from holdfast.engine.codec import dump_json, dump_message, load_message, parse
 from holdfast.engine.withholding import withhold
 from holdfast.store.conversation import read_conversation
 from holdfast.store.reader import ContentMissing
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear
     from holdfast.engine.recorder import Recorder
     from holdfast.store.vault import SubjectKey
+
+WITHHELD_MOST = 100
+"""More than these are written apart from the event: it has a limit."""
 
 
 async def session_history(
@@ -38,8 +41,9 @@ async def session_history(
     if accepted.history_of is None or accepted.session is None or key is None:
         return None
     tenant, entered = recorder.claimed.tenant, recorder.replay.history
-    if entered is not None and entered.withheld:
-        refs = given(recorder.whole(entered.whole).add, entered.withheld)
+    if entered is not None and entered.count:
+        apart = {ref: parse(recorder.content(ref)) for ref in apart_of(entered)}
+        refs = given(added(entered.whole, apart), withheld(entered, apart))
         return await _known(gear, recorder, accepted, refs, key)
     refs = await read_conversation(gear.reader, tenant, accepted.history_of, key)
     if refs is None:
@@ -84,7 +88,7 @@ def _enter(
     """Write down what enters, and what is withheld and why, before anything is made of it."""
     withdrawn = {place for place, ref in enumerate(refs) if ref in reasons}
     left = withhold(messages, withdrawn) if withdrawn else messages
-    withheld = list[ev.Withheld]()
+    gone = list[ev.Withheld]()
     why: InvalidationRow | None = None
     for ref, before, after in zip(refs, messages, left, strict=True):
         # What a tool returned goes with the call: for the reason for which the call went, right before it.
@@ -97,12 +101,18 @@ def _enter(
             recorder.know_message(stand_in, after, dump_message(after))
             recorder.log("").know(after, stand_in)
         reason = recorder.seal(key.open(why.reason_digest, why.reason))
-        withheld.append(ev.Withheld(message=ref, stand_in=stand_in, invalidation=why.id, reason=reason))
-    entered = ev.HistoryEntered(of=of, withheld=withheld)
-    if withheld:
-        entered = ev.HistoryEntered(of=of, withheld=withheld, whole=ev.Messages(add=refs))
-    recorder.hold(entered)
+        gone.append(ev.Withheld(message=ref, stand_in=stand_in, invalidation=why.id, reason=reason))
+    recorder.hold(_entered(recorder, of, refs, gone))
     return [message for message in left if message is not None]
+
+
+def _entered(recorder: Recorder, of: UUID, refs: list[str], gone: list[ev.Withheld]) -> ev.HistoryEntered:
+    if not gone:
+        return ev.HistoryEntered(of=of)
+    whole = ev.Messages(add=refs)
+    if len(gone) <= WITHHELD_MOST:
+        return ev.HistoryEntered(of=of, count=len(gone), withheld=gone, whole=whole)
+    return ev.HistoryEntered(of=of, count=len(gone), more=recorder.seal(dump_json(gone)), whole=whole)
 
 
 def _reasons(rows: Sequence[InvalidationRow]) -> dict[str, InvalidationRow]:

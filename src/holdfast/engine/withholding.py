@@ -97,26 +97,21 @@ def _bridge(
     *,
     to_response: bool,
 ) -> None:
-    """Let what stands at `last` and at `place` take turns, by means of what was left out between them."""
-    between = range(-1 if last is None else last, place)
+    """Let what is given at `last` and next at `place` take turns, by a text where something was left out between."""
     before = None if last is None else found[last]
-    if not to_response and isinstance(before, ModelRequest):
-        answer = next((at for at in reversed(between) if isinstance(messages[at], ModelResponse)), None)
-        if answer is None:
+    between = range(0 if last is None else last + 1, place)
+    if not to_response:
+        answers = [at for at in between if isinstance(messages[at], ModelResponse)]
+        if not answers or not isinstance(before, ModelRequest):
             return
-        found[answer] = _answer(messages[answer])
-    elif not to_response:
+        found[answers[-1]] = _answer(messages[answers[-1]])
+    if last is not None and isinstance(before, ModelRequest):
+        if before is not messages[last] and not _speaks(before):
+            found[last] = _question(messages[last], before)
         return
-    if isinstance(before, ModelRequest) and _speaks(before):
-        return
-    asked = range(between.start, place if to_response else between.start + 1)
-    gap = next((at for at in reversed(asked) if at >= 0 and _was_changed(messages[at], found[at])), None)
-    if gap is not None:
-        found[gap] = _question(messages[gap], found[gap])
-
-
-def _was_changed(original: ModelMessage, now: ModelMessage | None) -> bool:
-    return isinstance(original, ModelRequest) and now is not original
+    asked = [at for at in between if isinstance(messages[at], ModelRequest)]
+    if asked:
+        found[asked[-1]] = _question(messages[asked[-1]], None)
 
 
 def _speaks(message: ModelRequest) -> bool:

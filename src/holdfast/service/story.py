@@ -183,9 +183,9 @@ class Story:
         self._worker = event.worker
 
     def _entered(self, read: ReadEvent, event: ev.HistoryEntered) -> None:
-        if event.withheld:
+        if event.count:
             step = self._begin(read, "change", "began without messages of its session that were invalidated")
-            step.why = f"{len(event.withheld)} of them"
+            step.why = f"{event.count} of them"
             step.end(read.stored.at, "withheld")
 
     def _ended(self, read: ReadEvent, event: ev.RunSucceeded | ev.RunFailed | ev.RunCancelled) -> None:

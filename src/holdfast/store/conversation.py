@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from holdfast.domain.conversation import TELLING, conversation, lists_of
+from holdfast.domain.conversation import TELLING, apart_of, conversation
 from holdfast.domain.stored import load
 
 if TYPE_CHECKING:
@@ -25,6 +25,6 @@ async def read_conversation(reader: RunReader, tenant: UUID, run: UUID, key: Sub
     if not journal:
         return None
     events = [load(stored.type, stored.body) for stored in journal if stored.type in TELLING]
-    long = [found.more for event in events for found in lists_of(event) if found.more is not None]
+    long = [ref for event in events for ref in apart_of(event)]
     plain = await reader.content_of(tenant, run, long, key)
     return conversation(run, events, {ref: orjson.loads(body) for ref, body in plain.items()})
