@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from support.store_scene import AT, TENANT, Aside
 
 SQL = (
-    "select * from holdfast.accept_run(%s, %s, 't', '1', null, 'p', 's', null, 0, %s, '{}', %s, '{}', '{}',"
+    "select outcome, run from holdfast.accept_run(%s, %s, 't', '1', null, 'p', 's', null, 0, %s, '{}', %s, '{}', '{}',"
     " 'p', %s, %s)"
 )
 

@@ -15,6 +15,7 @@ WORKER_ONLY = {
     "leave",
     "tick",
     "ensure_partitions",
+    "short_journal",
 }
 BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
 IDENTITY = {
@@ -211,7 +212,9 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
         )
     )
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
-    assert engine == WORKER_ONLY - {"ensure_partitions"} | {"append_rare", "append_obstructed"} | PLATFORM
+    assert (
+        engine == WORKER_ONLY - {"ensure_partitions", "short_journal"} | {"append_rare", "append_obstructed"} | PLATFORM
+    )
 
 
 def test_owner_and_engine_never_log_in_and_nobody_is_a_member_of_theirs(rows):

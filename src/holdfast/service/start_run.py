@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,13 +21,14 @@ from holdfast.domain.errors import (
 )
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
+from holdfast.domain.state import RunState
 from holdfast.domain.stored import dump
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
 from holdfast.service.session_history import check_history, joinable, no_session
-from holdfast.service.views import RunView
+from holdfast.service.views import RunView, UsageView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
 from holdfast.store.vault import Sealed, SubjectKey
@@ -159,8 +161,30 @@ async def _answered(services: Services, who: Who, answer: runs.Accepted, accepte
             "This idempotency key was used before with a different request, and no run was started. Send the first "
             "request again to get its run, or use a new key for a new run."
         )
+    # One turn of the loop, so that the hint is on its way before the answer is made.
+    await asyncio.sleep(0)
+    if answer.accepted_at is not None:
+        return _accepted_view(answer.run, accepted, answer.accepted_at)
     # The same request has the same labels.
     return row_view(await existing_run(services, who, answer.run, Scope.RUNS_START), labels=accepted.labels)
+
+
+def _accepted_view(run: UUID, accepted: ev.RunAccepted, at: datetime) -> RunView:
+    """The run as it was accepted. To look it up again would cost the database as much as to accept it."""
+    return RunView(
+        id=run,
+        task=accepted.task,
+        task_version=accepted.task_version,
+        state=RunState.QUEUED,
+        session=accepted.session,
+        principal=accepted.principal,
+        priority=accepted.priority,
+        labels=accepted.labels,
+        seq=1,
+        usage=UsageView(steps=0, model_requests=0, tool_calls=0, input_tokens=0, output_tokens=0),
+        created_at=at,
+        updated_at=at,
+    )
 
 
 def _first_hash(tenant: UUID, run: UUID, at: datetime, body: bytes) -> bytes:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from psycopg.rows import class_row
+from psycopg.rows import dict_row
 
+from holdfast.store.hashing import StoredEvent
 from holdfast.store.query import query
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
+
+
+class ShortJournal(NamedTuple):
+    """All that a run recorded, as it came with the claim."""
+
+    events: list[StoredEvent]
+    sealed: list[tuple[bytes, bytes]]
+    """Content by digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,8 @@ class Claimed:
     principal: str
     session: UUID | None
     parent: UUID | None
+    journal: ShortJournal | None = None
+    """None where it is too long to come along: it is to be read."""
 
 
 async def claim_runs(
@@ -64,11 +75,20 @@ async def claim_runs(
     }
 
     async def act() -> list[Claimed]:
-        async with db.connection() as connection, connection.cursor(row_factory=class_row(Claimed)) as cursor:
+        async with db.connection() as connection, connection.cursor(binary=True, row_factory=dict_row) as cursor:
             await cursor.execute(query("claim_runs"), parameters)
-            return await cursor.fetchall()
+            return [_claimed(row) for row in await cursor.fetchall()]
 
     return await db.repeat(act)
+
+
+def _claimed(row: dict[str, Any]) -> Claimed:
+    columns = [row.pop(name) for name in ("seqs", "types", "ats", "bodies", "hashes")]
+    sealed = row.pop("digests"), row.pop("contents")
+    if columns[0] is None:
+        return Claimed(**row)
+    events = [StoredEvent(row["tenant"], row["run"], *event) for event in zip(*columns, strict=True)]
+    return Claimed(**row, journal=ShortJournal(events, list(zip(*sealed, strict=True))))
 
 
 async def release_runs(db: Database, worker: UUID, runs: Sequence[UUID], *, failed: bool = False) -> int:

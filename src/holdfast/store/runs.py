@@ -79,6 +79,8 @@ class Accepted:
         "accepted", "repeated", "conflict", "foreign", "deleted", "suspended", "too_many_runs", "too_many_bytes"
     ]
     run: UUID
+    accepted_at: datetime | None = None
+    """By the database's clock. None unless it was accepted by this very call: it may be anywhere by now."""
 
 
 async def accept_run(
@@ -130,7 +132,7 @@ async def accept_run(
         "request": request,
         "shared": shared,
     }
-    rows = await db.repeat(lambda: db.fetch(tenant, "accept_run", parameters, class_row(Accepted)))
+    rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
     # This very run was there: it was accepted by an attempt whose answer was lost.
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found

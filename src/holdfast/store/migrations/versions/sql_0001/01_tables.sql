@@ -156,10 +156,10 @@ create table runs (
   check ((state = 'parked') = (waiting_on is not null))
 ) with (fillfactor = 70);
 
--- Partial, though it holds every run: no other query may go by it. On a new installation's empty statistics a look-up by
+-- Partial, though they hold every run: no other query may go by it. On a new installation's empty statistics a look-up by
 -- (tenant, id) did, skipping through all runs, and the plan of `append` was kept when there were many.
 create index runs_listed on runs (tenant, created_at desc, id desc) where created_at > '-infinity';
-create index runs_of_principal on runs (tenant, principal, created_at desc, id desc);
+create index runs_of_principal on runs (tenant, principal, created_at desc, id desc) where created_at > '-infinity';
 create index runs_live_of_principal on runs (tenant, principal) where state in ('queued', 'running', 'parked');
 create index runs_of_session on runs (tenant, session, created_at desc, id desc) where session is not null;
 create index runs_queued on runs (task, task_version, tenant, priority desc, queued_at, id) where state = 'queued';

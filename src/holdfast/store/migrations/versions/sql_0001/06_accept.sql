@@ -57,7 +57,7 @@ create function accept_run(
   p_tenant uuid, p_run uuid, p_task text, p_task_version text, p_session uuid, p_principal text, p_subject text,
   p_parent uuid, p_priority int, p_at timestamptz, p_body text, p_hash bytea, b_digest bytea[], b_body bytea[],
   p_scope text, p_key text, p_request bytea, p_shared boolean default false
-) returns table (outcome text, run uuid)
+) returns table (outcome text, run uuid, accepted_at timestamptz)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 #variable_conflict use_column
@@ -70,12 +70,12 @@ begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
   if is_foreign_session(p_tenant, p_session, p_principal, p_subject, p_shared) then
-    return query select 'foreign', null::uuid;
+    return query select 'foreign', null::uuid, null::timestamptz;
     return;
   end if;
   if is_deleted_session(p_tenant, p_session)
     and not exists (select from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key) then
-    return query select 'deleted', null::uuid;
+    return query select 'deleted', null::uuid, null::timestamptz;
     return;
   end if;
   if p_key is not null then
@@ -83,7 +83,7 @@ begin
     values (p_tenant, p_scope, p_key, p_request, p_run, moment) on conflict do nothing;
     if not found then
       select * into earlier from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key;
-      return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.run;
+      return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.run, null::timestamptz;
       return;
     end if;
   end if;
@@ -95,7 +95,7 @@ begin
     if p_key is not null then  -- the same request may come again when there is room
       delete from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key;
     end if;
-    return query select refused, null::uuid;
+    return query select refused, null::uuid, null::timestamptz;
     return;
   end if;
 
@@ -106,7 +106,7 @@ begin
   on conflict do nothing;
   if not found then
     if exists (select from events e where e.tenant = p_tenant and e.run = p_run and e.seq = 1 and e.hash = p_hash) then
-      return query select 'repeated', p_run;
+      return query select 'repeated', p_run, null::timestamptz;
       return;
     end if;
     raise exception 'A run with this id exists and was accepted with something else.' using errcode = 'unique_violation';
@@ -125,7 +125,7 @@ begin
         using errcode = 'serialization_failure';
     end if;
   end if;
-  return query select 'accepted', p_run;
+  return query select 'accepted', p_run, moment;
 end $$;
 
 grant execute on function accept_run(uuid, uuid, text, text, uuid, text, text, uuid, int, timestamptz, text, bytea, bytea[],
