@@ -84,7 +84,7 @@ IN_SESSION = (
 
 
 def test_of_two_principals_that_begin_a_session_at_once_one_has_it(scene):
-    """The other's first try fails as a whole and is repeated; nothing flows from one's conversation to the other's run."""
+    """The other's first try fails as a whole and is repeated; nothing flows from one's conversation to another's."""
     session, runs = uuid4(), {"ann": uuid7(), "ben": uuid7()}
 
     def ask(connection, who):
