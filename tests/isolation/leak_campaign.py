@@ -21,6 +21,7 @@ from leak_world import Plan
 WIRES = 6
 BATCH = 60
 ROUND = 1_000
+ROUNDS = 50
 REFUSED_LESS = 0.95
 """How much less often than by chance somebody asks who is refused whatever they ask for."""
 WEIGHTS = {
@@ -31,6 +32,8 @@ WEIGHTS = {
     "GET /healthz": 0.1,
     "GET /readyz": 0.1,
 }
+CONTENT = ("input", "label", "live", "answer", "args", "result", "output", "error", "key", "mail")
+"""What the cast puts into its runs, keys and principals."""
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _INSTANCE = re.compile(rb'"instance":"[^"]*"')
 _REFUSED = (401, 403, 404)
@@ -50,6 +53,8 @@ class Campaign:
     r: Random
     counts: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
+    shown: Counter[str] = field(default_factory=Counter)
+    """Answers that held this kind of one's own content: proof that there was something to leak."""
     twins: int = 0
     _sources: Any = field(default_factory=lambda: itertools.count(1))
     _refusals: dict[str, Answer] = field(default_factory=dict)
@@ -58,13 +63,14 @@ class Campaign:
         missing = sorted(set(routes) - GENERATORS.keys())
         assert not missing, f"Routes for which tests/isolation/leak_routes.py makes no requests: {', '.join(missing)}"
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            length = max(ROUND, requests // ROUNDS)  # what is compared after each round grows with all of them
             for number in itertools.count():
                 if self.counts.total() >= requests:
                     return
                 acting, other = "ab"[number % 2], "ba"[number % 2]
                 self._register(connection)
                 before = rows_of(connection, self.cast.world.tenants[other])
-                await self._round(acting, min(ROUND, requests - self.counts.total()))
+                await self._round(acting, min(length, requests - self.counts.total()))
                 after = rows_of(connection, self.cast.world.tenants[other])
                 if before != after:
                     changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
@@ -81,22 +87,28 @@ class Campaign:
     async def _round(self, acting: str, requests: int) -> None:
         wires = [Wire(self.port, f"127.0.0.{2 + number}") for number in range(WIRES)]
         asking = [one for one in self.cast.world.keys if one.owner is None or one.owner.tenant in {acting, "p"}]
-        until = self.counts.total() + requests
-        while self.counts.total() < until:
-            plans, alone = [], None
-            while len(plans) < BATCH and alone is None:
-                plan = self._plan(self.r.choice(asking))
-                if plan.expected in {401, 403} and self.r.random() < REFUSED_LESS:
-                    continue
-                if plan.alone:
-                    alone = plan
-                else:
-                    plans.append(plan)
-            await self._together(wires, plans)
-            if alone is not None:
-                await self._one(wires[0], alone)
-        for wire in wires:
-            await wire.close()
+        try:
+            until = self.counts.total() + requests
+            while self.counts.total() < until:
+                await self._batch(wires, asking)
+        finally:
+            for wire in wires:
+                await wire.close()
+
+    async def _batch(self, wires: list[Wire], asking: list[Key]) -> None:
+        """Some requests at once; then, alone, one that changes what others may."""
+        plans: list[Plan] = []
+        while len(plans) < BATCH:
+            plan = self._plan(self.r.choice(asking))
+            if plan.expected in {401, 403} and self.r.random() < REFUSED_LESS:
+                continue
+            plans.append(plan)
+            if plan.alone:
+                break
+        last = plans.pop() if plans[-1].alone else None
+        await self._together(wires, plans)
+        if last is not None:
+            await self._one(wires[0], last)
 
     def _plan(self, who: Key) -> Plan:
         if self.r.random() < 0.02:
@@ -122,13 +134,15 @@ class Campaign:
     async def _one(self, wire: Wire, plan: Plan) -> None:
         if not plan.who.accepted:
             wire = Wire(self.port, self._source())  # who is refused too often from one place has to wait
-        answer = await self._ask(wire, plan, plan.sent)
-        self.judge(plan, answer)
-        if plan.twin is not None:
-            self.twins += 1
-            self.compare(plan, answer, await self._ask(wire, plan, plan.twin))
-        if not plan.who.accepted:
-            await wire.close()
+        try:
+            answer = await self._ask(wire, plan, plan.sent)
+            self.judge(plan, answer)
+            if plan.twin is not None:
+                self.twins += 1
+                self.compare(plan, answer, await self._ask(wire, plan, plan.twin))
+        finally:
+            if not plan.who.accepted:
+                await wire.close()
         if answer.status < 300 and plan.then is not None:
             plan.then(answer)
         self.cast.world.remember(answer)
@@ -159,6 +173,9 @@ class Campaign:
         for id_ in set(_UUID.findall(raw)):
             if not self.cast.world.may_name(plan, id_.decode()):
                 raise Leak(_told(plan, answer, f"it names {id_.decode()}"))
+        own = plan.who.owner
+        if own is not None and own.mark.encode() in raw:
+            self.shown.update(kind for kind in CONTENT if f"{own.mark}{kind}".encode() in raw)
         if answer.status == 401:
             self._alike(plan, answer)
 
@@ -182,7 +199,7 @@ class Campaign:
         lines = [f"  {count:>9,}  {route}" for route, count in sorted(self.counts.items())]
         statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
         total = f"{self.counts.total():,} requests, {self.twins:,} of them compared with what nobody has"
-        return "\n".join([f"\n{total}; {statuses}", *lines])
+        return "\n".join([f"\n{total}; {statuses}", f"of one's own: {dict(self.shown)}", *lines])
 
 
 def _told(plan: Plan, answer: Answer, why: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from holdfast.store.keys import create_key, end_key
 from holdfast.store.pool import Database
 from holdfast.store.principals import create_principal, set_disabled
 from holdfast.store.tenants import create_tenant
-from support.holder import Holder, open_holder
+from support.holder import HeldRun, Holder, open_holder
 
 CAST: dict[str, tuple[str, ...]] = {
     "Ada": ("admin",),
@@ -42,6 +43,8 @@ LOOSE = {"Lou", "Max"}
 STARTERS = ("Ada", "Ann", "Ben", "Mia", "Svc")
 STATES = ("queued", "running", "approval", "in_doubt", "succeeded", "failed", "cancelled")
 NARROW = ("runs:read", "keys:write", "approvals:decide", "runs:start", "principals:write", "sessions:read")
+LEASE_S = 24 * 3600.0
+"""Longer than the longest campaign: its runs stay as they were driven."""
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -69,7 +72,7 @@ class Cast:
         kind = PrincipalKind.SERVICE if name == "Svc" else PrincipalKind.PERSON
         await create_principal(
             self.db, tenant, UUID(person.id), kind=kind, name=name, roles=[Role(role) for role in roles], by="test",
-            email=f"{person.mark}@example.com",
+            email=f"{person.mark}mail@example.com",
         )  # fmt: skip
         self.world.people.append(person)
         self.world.add("principal", person.id, letter, person)
@@ -137,9 +140,9 @@ class Cast:
             return  # it was woken: it stays running
         mark = thing.owner.mark
         await held.claimed()
-        await held.ask_model()
+        asked = await held.ask_model()
         if state == "running":
-            held.live().delta(0, "text", f"{mark}live")
+            await self.speak(held, asked, f"{mark}live")
             return
         await held.respond({"part_kind": "text", "content": f"{mark}answer"})
         if state in {"approval", "in_doubt"}:
@@ -155,6 +158,18 @@ class Cast:
             await held.finish_tool(f"{mark}result")
             await held.succeed(f"{mark}output")
 
+    async def speak(self, held: HeldRun, asked: int, text: str) -> None:
+        """Live text, there for all to read when this returns: no row may come to be while a round is watched."""
+        live = held.live()
+        live.begin(asked, 1)
+        live.delta(0, "text", text)
+        while True:
+            async with self.db.tenant(held.claim.tenant) as connection:
+                sql = "select 1 from holdfast.live where run = %s"
+                if await (await connection.execute(sql, [held.claim.run])).fetchone():
+                    return
+            await asyncio.sleep(0.002)
+
     async def more(self, r: Random, count: int) -> None:
         """Let some of the runs that were started meanwhile go on."""
         for _ in range(count):
@@ -165,7 +180,7 @@ class Cast:
 async def cast_on(api: str, database, r: Random) -> AsyncIterator[Cast]:
     async with (
         Database.open(database.api_url, role="api", max_size=2) as db,
-        open_holder(database.worker_url) as holder,
+        open_holder(database.worker_url, lease_s=LEASE_S) as holder,
     ):
         cast = Cast(api, db, holder, World({}), [str(uuid4()) for _ in STARTERS])
         for letter, name in (("a", "acme"), ("b", "bolt"), ("p", "platform")):

@@ -36,7 +36,7 @@ def tainted(who: Key, text: str) -> str:
 
 def page(w: World, r: Random, **filters: str) -> tuple[str, tuple[str, ...]]:
     """A query of a list: perhaps with somebody's cursor."""
-    given: dict[str, Any] = {"limit": r.choice([1, 2, 5, 20]), **filters}
+    given: dict[str, Any] = {"limit": r.choice([1, 2, 5, 20, r.choice([0, 201, "x", 20])]), **filters}
     if w.cursors and r.random() < 0.4:
         given["cursor"] = r.choice(w.cursors)
     return "?" + urlencode(given), tuple(map(str, given.values()))
