@@ -24,8 +24,8 @@ test: setup  ## everything that must be green before a change lands
 test-long: setup  ## the long campaigns: random kills, 50,000 simulation seeds
 	$(BIN)/python -m pytest -m long -s --timeout 7200 $(ARGS)
 
-test-seam: setup  ## the seam's contract suite on another Pydantic AI: make test-seam PYDANTIC_AI=2.70.0
-	@test -n "$(PYDANTIC_AI)" || { echo "Say which version: make test-seam PYDANTIC_AI=2.70.0"; exit 2; }
+test-seam: setup  ## the seam's contract suite on another Pydantic AI: make test-seam PYDANTIC_AI=2.68.0
+	@test -n "$(PYDANTIC_AI)" || { echo "Say which version: make test-seam PYDANTIC_AI=2.68.0"; exit 2; }
 	$(BIN)/uv venv --quiet --allow-existing .venv-seam
 	$(BIN)/uv pip sync --quiet --python .venv-seam/bin/python --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python .venv-seam/bin/python --no-deps --no-build-isolation --editable .

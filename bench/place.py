@@ -13,10 +13,12 @@ from uuid import UUID
 import psycopg
 
 from holdfast.app import App, Task
-from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Role, rights_of
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear
-from holdfast.service.services import Services, Who
+from holdfast.service.services import Services
 from holdfast.service.start_run import start_run
 from holdfast.settings import Settings
 from holdfast.store.hints import Hints
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from holdfast.store.claims import Claimed
     from holdfast.store.pool import Database
 
-WHO = Who(tenant=DEFAULT_TENANT, principal="bench")
+WHO = Who(DEFAULT_TENANT, str(LOCAL_PRINCIPAL), rights_of([Role.ADMIN]))
 FINISHED_S = 300.0
 
 

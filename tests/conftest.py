@@ -169,6 +169,13 @@ def database(pg_server: Server) -> Iterator[Database]:
 
 
 @pytest.fixture
+def other_database(pg_server: Server) -> Iterator[Database]:
+    """A second installation."""
+    with _made(pg_server, pg_server.template) as made:
+        yield made
+
+
+@pytest.fixture
 def empty_database(pg_server: Server) -> Iterator[Database]:
     with _made(pg_server, "template0") as made:
         yield made

@@ -216,7 +216,13 @@ async def test_openapi_names_every_route_answer_and_problem(client):
         "get /v1/tenants",
         "post /v1/tenants",
         "get /v1/tenants/{name}",
+        "delete /v1/tenants/{name}",
+        "post /v1/tenants/{name}/suspend",
+        "post /v1/tenants/{name}/resume",
+        "put /v1/tenants/{name}/quotas",
         "get /v1/audit",
+        "get /v1/tenant",
+        "post /v1/tenant/export",
         "get /healthz",
         "get /readyz",
     }

@@ -71,3 +71,33 @@ def test_json_lists_the_promises(tmp_path):
     assert (ended.code, told["ok"], told["directory"]) == (0, True, None)
     assert len(told["promises"]) >= 7
     assert all(one["kept"] for one in told["promises"])
+
+
+# The demo of tenants with one thing gone wrong in it: whoever asks sees everybody's.
+ALL_SEE_ALL = """
+from holdfast.cli.demo import attempts
+async def careless(client, method, path, foreign, what, body=None, who=""):
+    answer = await client.request("GET", "/v1/me")
+    return attempts.Promise(what, answer.status_code == 404, "somebody else's")
+attempts._as_absent = careless
+from holdfast.cli import main
+main(["demo", "tenants"])
+"""
+
+
+def test_two_tenants_never_meet(tmp_path):
+    ended = Cli(tmp_path)("demo", "tenants")
+    assert ended.code == 0, ended.out + ended.err
+    assert ended.out.rstrip().endswith("demo: ok")
+    assert len(re.findall(r"^ {5}ok  ", ended.out, re.MULTILINE)) >= 20
+
+
+def test_a_leak_fails_the_demo_of_tenants(tmp_path):
+    ended = spoilt(ALL_SEE_ALL, tmp_path)
+    assert ended.returncode == 1
+    assert "demo: FAILED" in ended.stdout
+
+
+def test_an_unknown_demo_is_a_usage_error(tmp_path):
+    ended = Cli(tmp_path)("demo", "cats")
+    assert (ended.code, "tenants" in ended.err) == (2, True)

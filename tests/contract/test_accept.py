@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from support.store_scene import AT, TENANT, Aside
 
 SQL = (
-    "select * from holdfast.accept_run(%s, %s, 't', '1', null, 'p', 's', null, 0, %s, '{}', %s, '{}', '{}',"
+    "select outcome, run from holdfast.accept_run(%s, %s, 't', '1', null, 'p', 's', null, 0, %s, '{}', %s, '{}', '{}',"
     " 'p', %s, %s)"
 )
 
@@ -84,7 +84,7 @@ IN_SESSION = (
 
 
 def test_of_two_principals_that_begin_a_session_at_once_one_has_it(scene):
-    """The other's first try fails as a whole and is repeated; nothing flows from one's conversation to another's."""
+    """The other's first try fails as a whole, and its second is refused: neither hears of the other's conversation."""
     session, runs = uuid4(), {"ann": uuid7(), "ben": uuid7()}
 
     def ask(connection, who):

@@ -16,6 +16,9 @@ WORKER_ONLY = {
     "leave",
     "tick",
     "ensure_partitions",
+    "short_journal",
+    "acting",
+    "renew_rights",
 }
 BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
 IDENTITY = {
@@ -28,8 +31,21 @@ IDENTITY = {
     "end_key",
     "touch_key",
     "log_in",
+    "delete_rows",
+    "tenant_tables",
+    "import_rows",
 }
-PLATFORM = {"find_tenant", "list_tenants", "create_tenant"}
+PLATFORM = {
+    "find_tenant",
+    "list_tenants",
+    "create_tenant",
+    "suspend_tenant",
+    "set_quotas",
+    "doom_tenant",
+    "bury_tenant",
+    "begin_import",
+    "end_import",
+}
 API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | PLATFORM
 
 
@@ -113,8 +129,8 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
             for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline", "tenants")
         ),
         *((table, "UPDATE") for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants")),
-        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log")),
-        ("workers", "DELETE"),
+        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", "halts")),
+        *((table, "DELETE") for table in ("workers", "tenants", "halts")),
     }
     assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
 
@@ -133,7 +149,7 @@ def test_a_login_reads_and_writes_only_these(rows, login):
     if login == "holdfast_worker":
         writes |= {("live", "INSERT"), ("live", "DELETE")}
     assert {grant for grant in found if grant[1] != "SELECT"} == writes
-    of_the_api = {"identities", "api_keys", "audit_log"} if login == "holdfast_api" else set()
+    of_the_api = {"identities", "api_keys", "audit_log", "idempotency_keys"} if login == "holdfast_api" else set()
     assert {table for table, privilege in found if privilege == "SELECT"} == of_the_api | {
         "schema_version",
         "tenants",
@@ -188,7 +204,12 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
         )
     )
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
-    assert engine == WORKER_ONLY - {"ensure_partitions"} | {"append_rare", "append_obstructed"} | PLATFORM
+    assert (
+        engine
+        == WORKER_ONLY - {"ensure_partitions", "short_journal", "acting", "renew_rights"}
+        | {"append_rare", "append_obstructed"}
+        | PLATFORM
+    )
 
 
 def test_owner_and_engine_never_log_in_and_nobody_is_a_member_of_theirs(rows):

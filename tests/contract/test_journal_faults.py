@@ -10,7 +10,8 @@ from holdfast.domain.errors import AppendRejected, DatabaseUnavailable, RunLost
 from holdfast.domain.events import Messages, ModelRequested, ModelResponded, RunSucceeded, Usage
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import RunState
-from holdfast.store.journal import Finish, arrays
+from holdfast.store import arrays
+from holdfast.store.journal import Finish
 from support.journals import (
     blob_digests,
     hold_run,

@@ -42,7 +42,8 @@ async def accept(db, tenant=TENANT, **more):
         blobs={b"d": b"x"},
         **more,
     )
-    assert said == runs.Accepted("accepted", run)
+    assert (said.outcome, said.run) == ("accepted", run)
+    assert said.accepted_at is not None
     return run
 
 

@@ -80,7 +80,7 @@ async def test_a_person_resolves_an_effect_in_doubt(make_lab, resolution, result
     assert len(ledger) == runs
     if resolution == "done":
         [finished] = await lab.of(ev.ToolFinished)
-        assert finished.resolved_by == "ann"
+        assert finished.resolved_by == WHO.principal
         assert (await lab.content(finished.result))["value"] == "paid earlier"
 
 

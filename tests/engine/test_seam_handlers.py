@@ -72,7 +72,7 @@ async def test_people_are_asked_for_what_the_handler_leaves_undecided(make_lab, 
     assert sorted(ran, key=str) == [(5, {"limit": 100}), (500, None)]
     assert handler.asked == [["small", "large"]], "it was asked again"
     decided = {event.call: event.by for event in await lab.of(ev.ApprovalDecided)}
-    assert decided == {"small": "limit of 100", "large": "ann"}
+    assert decided == {"small": "limit of 100", "large": WHO.principal}
 
 
 @pytest.mark.parametrize("point", ["intent.before", "intent.after", "outcome.before", "model.sending"])

@@ -137,8 +137,8 @@ async def test_a_signal_being_folded_in_as_the_run_ends_is_heard(make_lab):
         recorder = execution._recorder
         real = recorder.fold
 
-        async def fold(events: Any, to: int) -> int:
-            appending = asyncio.ensure_future(real(events, to))
+        async def fold(*args: Any, **more: Any) -> int:
+            appending = asyncio.ensure_future(real(*args, **more))
             gate.set()
             await eventually(lambda: execution._agent is None or execution._agent.done())
             return await asyncio.shield(appending)

@@ -122,7 +122,7 @@ async def test_a_session_of_somebody_else_is_as_absent(services):
     session = uuid4()
     await start_run(services, LOCAL, "support", "one", session=session)
     with pytest.raises(NotFound):
-        await start_run(services, admin(DEFAULT_TENANT, "mallory"), "support", "two", session=session)
+        await start_run(services, admin(DEFAULT_TENANT, str(uuid4())), "support", "two", session=session)
 
 
 @pytest.fixture

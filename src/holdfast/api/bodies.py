@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role, Scope
+from holdfast.service.identity_views import Quotas
 from holdfast.service.manage_keys import OVERLAP_MOST_S, OVERLAP_S
 from holdfast.service.start_run import PRIORITY_MOST
 
@@ -113,3 +114,27 @@ class TenantBody(Body):
 
     name: str = Field(description="Small letters, digits and hyphens.")
     admin: str = Field("admin", description="The name of its first administrator.")
+
+
+class SuspendBody(Body):
+    """Why a tenant is stopped."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "unpaid since May"}]})
+
+    reason: str = Field(description="The tenant reads it in its audit log.")
+
+
+class ExportBody(Body):
+    """Under which key the keys of an export's content are wrapped."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"key": "<32 random bytes in base64>"}]})
+
+    key: str = Field(description="32 bytes in base64 or hex, as `openssl rand -base64 32` makes them. Keep it apart.")
+
+
+class QuotasBody(Quotas):
+    """What a tenant may have at most; null, or left out, is no limit."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"principals": 50, "runs": 1000, "bytes": 10_000_000_000}]}
+    )

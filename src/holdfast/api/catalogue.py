@@ -46,6 +46,12 @@ CATALOGUE: dict[str, Problem] = {
             "what `detail` names. Ask an administrator of your tenant.",
         ),
         Problem(
+            "missing-role",
+            403,
+            "Missing role",
+            "The task is for principals of other roles; `detail` names them. Ask an administrator of your tenant.",
+        ),
+        Problem(
             "too-many-attempts",
             429,
             "Too many attempts",
@@ -90,6 +96,26 @@ CATALOGUE: dict[str, Problem] = {
             "Last administrator",
             "Without this principal nobody could manage the tenant. Nothing was changed. Make another an administrator "
             "first.",
+        ),
+        Problem(
+            "tenant-suspended",
+            409,
+            "The tenant is suspended",
+            "The platform has stopped your tenant: nothing new starts, and what ran is kept. Your audit log says why. "
+            "Nothing was stored.",
+        ),
+        Problem(
+            "tenant-active",
+            409,
+            "The tenant is active",
+            "Only a suspended tenant can be deleted. Suspend it, export what is to be kept, then delete it.",
+        ),
+        Problem(
+            "quota-exceeded",
+            409,
+            "Quota exceeded",
+            "Your tenant may have no more of what `detail` names. Nothing was stored. Wait for runs to end, or ask the "
+            "platform for more.",
         ),
         Problem(
             "run-finished",

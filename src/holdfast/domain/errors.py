@@ -95,6 +95,13 @@ class MissingScope(RequestError):
         )
 
 
+class MissingRole(RequestError):
+    """The task is for other roles."""
+
+    slug = "missing-role"
+    status = 403
+
+
 class UnknownTask(NotFound):
     """No task with that name is registered."""
 
@@ -126,6 +133,27 @@ class LastAdmin(RequestError):
     """Nobody could manage the tenant any more."""
 
     slug = "last-admin"
+    status = 409
+
+
+class TenantSuspended(RequestError):
+    """The platform has stopped this tenant."""
+
+    slug = "tenant-suspended"
+    status = 409
+
+
+class TenantActive(RequestError):
+    """Only a suspended tenant can be deleted."""
+
+    slug = "tenant-active"
+    status = 409
+
+
+class QuotaExceeded(RequestError):
+    """The tenant may have no more of this."""
+
+    slug = "quota-exceeded"
     status = 409
 
 
@@ -190,6 +218,10 @@ class RunCancelling(RunInterrupted):
 
 class RunHalted(RunInterrupted):
     """A halt covers the run: no new intent is committed. Facts still are."""
+
+
+class RightsChanged(RunInterrupted):
+    """The rights of the run's principal have changed since its holder read them: read them anew, then try again."""
 
 
 class SignalsPending(RunInterrupted):

@@ -21,13 +21,29 @@ class Attempt:
     announced: bytes = b""
     """The arguments that the intent names, as bytes."""
     unbegun: bool = False
-    """Whether it is certain that no thread was let into the body."""
+    """Whether it is certain that nothing of the user's was entered, up to the thread of a plain function."""
     counted: bool = False
     """Whether the framework has counted the call: its toolset returned."""
     enqueued: Callable[[], Ref | None] = lambda: None
     """What the call has enqueued for the conversation so far."""
     emitted: list[bytes | None] = field(default_factory=list[bytes | None])
     """What the call has emitted into the event stream so far; None stands for what has no stored form."""
+
+
+class CallNames:
+    """Names of the calls of one scope: their ids, made distinct where a response uses one more than once."""
+
+    def __init__(self) -> None:
+        self._step = 0
+        self._seen: dict[tuple[str, bool], int] = {}
+
+    def name(self, step: int, call: str, *, approved: bool) -> str:
+        """The name of the call that comes now."""
+        # An output call may lie between two calls of one id: two effects, in the order in which they come.
+        if self._step != step:
+            self._step, self._seen = step, {}
+        count = self._seen[call, approved] = self._seen.get((call, approved), 0) + 1
+        return call if count == 1 else f"{call}#{count}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

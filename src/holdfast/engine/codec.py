@@ -17,6 +17,8 @@ from pydantic_ai.durable_exec import JSON_CODEC
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturn
 from pydantic_core import PydanticSerializationError
 
+from holdfast.engine.plain import dump_plain
+
 # Each kind by its own: asked for the union, the serialiser tries what fits, for every message anew.
 _MESSAGES: dict[type[Any], TypeAdapter[Any]] = {cls: TypeAdapter(cls) for cls in (ModelRequest, ModelResponse)}
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
@@ -67,6 +69,10 @@ def canonical(value: Any) -> bytes:
 
 def dump_message(message: ModelMessage) -> bytes:
     """A message as stored."""
+    return dump_plain(message, _dump_message) or _dump_message(message)
+
+
+def _dump_message(message: ModelMessage) -> bytes:
     return _dump(_MESSAGES[type(message)], message)
 
 

@@ -17,11 +17,13 @@ from dataclasses import is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic_ai.toolsets import FunctionToolset
+
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.interrupt import Lost
 
 if TYPE_CHECKING:
-    from pydantic_ai.toolsets import ToolsetTool
+    from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 
     from holdfast.engine.call import ToolCall
 
@@ -46,8 +48,8 @@ class Entering:
             self._announced[call.key] = call
             call.attempt.unbegun = True
 
-    def enter(self, call: ToolCall) -> None:
-        """Look, in the event loop, before what lies in front of the body of `call` is entered.
+    def enter(self, call: ToolCall, toolset: AbstractToolset[Any] | None = None, tool: Any = None) -> None:
+        """Look, in the event loop, before what lies in front of the body of `call` is entered: `toolset`, for a tool.
 
         Raises:
             Lost: the run is not held here any more.
@@ -60,6 +62,8 @@ class Entering:
             if known is not None:
                 self._announced[call.key] = known
             raise
+        if call.attempt.unbegun and not _leads_straight(toolset, tool):
+            call.attempt.unbegun = False
 
     def enter_in_thread(self, call: ToolCall) -> None:
         """Look, in the thread where the body of `call` comes next.
@@ -76,17 +80,30 @@ class Entering:
         call.attempt.unbegun = False
 
 
+def _leads_straight(toolset: AbstractToolset[Any] | None, tool: Any) -> bool:
+    """Whether nothing of the user's lies between a toolset and the function of `tool`: a wrapper may act by itself."""
+    while (source := getattr(tool, "source_toolset", None)) is not None:
+        toolset, tool = source, tool.source_tool
+    return isinstance(toolset, FunctionToolset) and type(toolset).__module__.startswith("pydantic_ai.")
+
+
 def looked_at(tool: ToolsetTool[Any], look: Look) -> ToolsetTool[Any]:
     """`tool`, with `look` as the first thing in the thread where its body is a plain function; else as it is."""
     unknown = cast("Any", tool)
     if (source := getattr(unknown, "source_tool", None)) is not None:
         inner = looked_at(source, look)
         return tool if inner is source else replace(unknown, source_tool=inner)
-    schema = getattr(getattr(unknown, "call_func", None), "__self__", None)
+    call = getattr(unknown, "call_func", None)
+    looking = looking_at(getattr(call, "__self__", None), look)
+    return tool if looking is None else replace(unknown, call_func=looking)
+
+
+def looking_at(schema: Any, look: Look) -> Callable[..., Any] | None:
+    """What calls the plain function of a function's schema with `look` first in its thread; None: it is not one."""
     if getattr(schema, "is_async", True) or not is_dataclass(schema) or isinstance(schema, type):
-        return tool
+        return None
     first = partial(_first_look, look, cast("Any", schema).function)
-    return replace(unknown, call_func=cast("Any", replace(schema, function=first)).call)
+    return cast("Any", replace(schema, function=first)).call
 
 
 def _first_look(look: Look, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

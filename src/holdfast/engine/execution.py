@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic_ai
 import structlog
+from pydantic_ai.models import Model
 
 import holdfast
 from holdfast.app import RunScope, Task
@@ -23,6 +24,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.domain.stored import load
 from holdfast.engine import ending
+from holdfast.engine.acting import Acting
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.deps import dependencies
@@ -37,6 +39,7 @@ from holdfast.engine.interrupt import (
     Fail,
     HandOver,
     Interrupt,
+    LongRoad,
     Lost,
     Park,
     interrupt_in,
@@ -45,15 +48,18 @@ from holdfast.engine.late import never_begun, sealed
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.seam import Seam
+from holdfast.engine.shortroad import ShortRoad, may_go_short
 from holdfast.engine.subagents import SubAgents
 from holdfast.store.journal import ApprovalRow, Finish
 from holdfast.store.journal import Park as ParkRow
+from holdfast.store.reader import opened
 
 if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult
 
     from holdfast.engine.gear import Gear, Lease
     from holdfast.store.claims import Claimed
+    from holdfast.store.live import LiveRun
     from holdfast.store.reader import StoredEvent
     from holdfast.store.vault import SubjectKey
 
@@ -90,6 +96,9 @@ class Execution:
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
         self._stop: Interrupt | None = None
         self._inbox = Inbox(gear.db, claimed)
+        self._acting = Acting(gear.db, claimed, task)
+        self._short = True
+        """Whether the short road may be tried: the first time only."""
 
     # --- what the worker may say -------------------------------------------------------------------------------
 
@@ -145,7 +154,7 @@ class Execution:
             try:
                 return await self._carry()
             except _Again:
-                continue
+                self._short = False
             except (Lost, errors.RunLost):
                 await self._report_late()
                 return Ended.LOST
@@ -165,6 +174,7 @@ class Execution:
         if (older := self._older_library(recorder)) is not None:
             return await self._park(recorder, Park(WaitingOn.CODE, older))
         try:
+            self._acting.check()
             result, output = await self._drive(recorder)
         except Park as park:
             return await self._park(recorder, park)
@@ -172,7 +182,7 @@ class Execution:
             return await self._diverged(recorder, diverged)
         except Fail as failed:
             return await self._failed(recorder, "FailedByPerson", str(failed), "")
-        except Cancelling:
+        except (Cancelling, LongRoad):
             raise _Again from None
         except (HandOver, Lost):
             await self._settle_held(recorder)
@@ -190,12 +200,15 @@ class Execution:
         held = self._recorder.journal if self._recorder is not None else None
         if held is not None:
             await held.flush()
-        recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
+        if held is None and claimed.journal is not None:
+            recorded = opened(claimed.journal, key)
+        else:
+            recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
         replay = Replay.of(_loaded(recorded.events))
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}
         opening: list[ev.AnyEvent] = [] if held is not None else [self._claim_event()]
-        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening, self._lease)
+        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening, self._lease, self._acting)
         recorder.stop = self._stop
         previous, self._recorder = self._recorder, recorder
         if previous is not None:
@@ -263,9 +276,9 @@ class Execution:
             tenant=claimed.tenant,
             run=claimed.run,
             task=task.name,
-            principal=claimed.principal,
             subject=claimed.subject,
             session=claimed.session,
+            acting=self._acting,
         )
         subagents = SubAgents(recorder)
         async with AsyncExitStack() as stack:
@@ -279,25 +292,33 @@ class Execution:
             prompt: Any = task.user_prompt(value)
             turn = 0
             while True:
-                seam = Seam(recorder, subagents, turn, live)
-                result = await task.agent.run(
-                    prompt,
-                    deps=deps,
-                    message_history=history,
-                    usage_limits=task.usage_limits,
-                    run_id=f"{claimed.run}.{turn}" if turn else str(claimed.run),
-                    conversation_id=str(claimed.session or claimed.run),
-                    capabilities=seam.capabilities(),
-                    model=seam.model_of_run(),
-                    infer_name=False,
-                )
-                if left := recorder.replay.left_over(seam.scope):
+                road = self._road(recorder, subagents, turn, live)
+                with road.entered():
+                    result = await task.agent.run(
+                        prompt,
+                        deps=deps,
+                        message_history=history,
+                        usage_limits=task.usage_limits,
+                        run_id=f"{claimed.run}.{turn}" if turn else str(claimed.run),
+                        conversation_id=str(claimed.session or claimed.run),
+                        capabilities=road.capabilities(),
+                        model=road.model_of_run(),
+                        infer_name=False,
+                    )
+                if left := recorder.replay.left_over(road.scope):
                     raise Diverged("the end of the run", {"recorded": left}, {"asked for": []})
                 turn += 1
                 messages = recorder.take_messages(upto=recorder.replay.heard_by(f"t{turn}/"))
                 if not messages:
                     return result
                 prompt, history = "\n\n".join(map(str, messages)), result.all_messages()
+
+    def _road(self, recorder: Recorder, subagents: SubAgents, turn: int, live: LiveRun | None) -> Seam | ShortRoad:
+        model = self._task.agent.model
+        first = not turn and not recorder.replay.holds_work
+        if first and self._short and may_go_short(self._task) and isinstance(model, Model):
+            return ShortRoad(recorder, model, live)
+        return Seam(recorder, subagents, turn, live)
 
     # --- the ends ----------------------------------------------------------------------------------------------
 

@@ -142,6 +142,11 @@ class Flight:
         while self.siblings(step):
             await self._change()
 
+    async def wait_for_group(self, group: tuple[str, int]) -> None:
+        """Wait until no call of this response is under way."""
+        while any(step.group == group and not step.settled for step in self._steps):
+            await self._change()
+
     async def wait_for_family(self, scope: str) -> None:
         """Wait until no call of the inner runs beside that of `scope` is under way."""
         beside = family(scope)

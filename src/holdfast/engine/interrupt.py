@@ -60,6 +60,10 @@ class Fail(Interrupt):
     """A person decided that the run fails."""
 
 
+class LongRoad(Interrupt):
+    """Something came up that only the capabilities can carry: the run goes on with them, from its journal."""
+
+
 class Diverged(Interrupt):
     """The code does not do what the journal says it did."""
 

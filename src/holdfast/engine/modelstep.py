@@ -9,8 +9,19 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolCallPart
-from pydantic_ai.models import Model, ModelRequestContext, ModelRequestParameters, StreamedResponse
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
+    ToolCallPart,
+)
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
 from holdfast.domain import events as ev
@@ -28,8 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from holdfast.store.live import LiveRun
-
-Handler = "Callable[[ModelRequestContext], Awaitable[ModelResponse]]"
 
 
 class ModelStep:
@@ -51,6 +60,10 @@ class ModelStep:
         self._instructed: tuple[str, Ref] | None = None
         self._surfaces: dict[tuple[Any, ...], tuple[Ref, Any]] = {}
 
+    def begin(self, step: int) -> None:
+        """What follows is about this step."""
+        self.step, self.attempt, self.rejected, self.raw = step, 0, None, None
+
     # --- replay ------------------------------------------------------------------------------------------------
 
     def recorded(
@@ -62,7 +75,7 @@ class ModelStep:
             ModelRetry: a hook had rejected the request before there was an answer.
             Diverged: the journal holds work that the code no longer asks for, or another output schema.
         """
-        self.step, self.attempt, self.rejected, self.raw = step, 0, None, None
+        self.begin(step)
         replay = self._recorder.replay
         if left := replay.left_over(self._scope, before_step=step):
             raise Diverged(f"before model request {step}", {"recorded": left}, {"asked for": []})
@@ -149,6 +162,23 @@ class ModelStep:
             self._landed(flying)
         self._recorder.gear.probe("model.answered")
 
+    def show(self, event: Any) -> None:
+        """Let watching clients see text of the request under way, where there is one."""
+        if not self.watched:
+            return
+        assert self.live is not None
+        match event:
+            case PartStartEvent(index=index, part=TextPart(content=text)) if text:
+                self.live.delta(index, "text", text)
+            case PartStartEvent(index=index, part=ThinkingPart(content=text)) if text:
+                self.live.delta(index, "thinking", text)
+            case PartDeltaEvent(index=index, delta=TextPartDelta(content_delta=text)) if text:
+                self.live.delta(index, "text", text)
+            case PartDeltaEvent(index=index, delta=ThinkingPartDelta(content_delta=text)) if text:
+                self.live.delta(index, "thinking", text)
+            case _:
+                pass
+
     def _limited(self, flying: StepInFlight) -> int:
         self._recorder.flight.limit(flying)
         return flying.limited.cancelling() if flying.limited is not None else 0
@@ -232,12 +262,11 @@ class ModelStep:
     async def answered(
         self,
         history: list[ModelMessage],
-        request: ModelRequestContext,
-        handler: Callable[[ModelRequestContext], Awaitable[ModelResponse]],
+        ask: Callable[[], Awaitable[ModelResponse]],
     ) -> ModelResponse:
         """Run the request through the user's hooks and the model, and record what the agent goes on with."""
         try:
-            response = await handler(request)
+            response = await ask()
         except ModelRetry as retry:
             if self.raw is not None:
                 self.record(history, self.raw, retry=retry.message)

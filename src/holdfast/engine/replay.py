@@ -96,6 +96,11 @@ class Replay:
             replay.add(seq, event)
         return replay
 
+    @property
+    def holds_work(self) -> bool:
+        """Whether anything was begun, said or asked for before."""
+        return bool(self.models or self.tools or self.outputs or self.approvals or self.notes or self.messages)
+
     def add(self, seq: int, event: AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm for each kind of event
         """Take in the next event."""
         match event:

@@ -8,7 +8,8 @@ replay.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -16,17 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai.agent import Agent
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
 from pydantic_ai.exceptions import ApprovalRequired, ModelRetry
-from pydantic_ai.messages import (
-    AgentStreamEvent,
-    ModelResponse,
-    PartDeltaEvent,
-    PartStartEvent,
-    TextPart,
-    TextPartDelta,
-    ThinkingPart,
-    ThinkingPartDelta,
-    ToolCallPart,
-)
+from pydantic_ai.messages import AgentStreamEvent, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.output import OutputContext
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolDefinition
@@ -34,7 +25,7 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from holdfast.effects.declare import Effect, enter
 from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_args
-from holdfast.engine.call import Attempt, ToolCall
+from holdfast.engine.call import Attempt, CallNames, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
 from holdfast.engine.emitted import Emitted, hear
 from holdfast.engine.entering import looked_at
@@ -70,8 +61,12 @@ class Seam:
         """Calls under way, by step and call id."""
         self.outputs: dict[tuple[int, str], ToolCall] = {}
         """Answers under way, by step and the id of their call, if any."""
-        self._seen: tuple[int, dict[tuple[str, bool], int]] = (0, {})
-        """How often an id was called in the step under way."""
+        self._names = CallNames()
+
+    @contextmanager
+    def entered(self) -> Generator[None]:
+        """Nothing of the agent's is replaced: the capabilities reach all of it."""
+        yield
 
     def capabilities(self) -> list[AbstractCapability[Any]]:
         """The pair, or both in one where nothing lies between them, to be attached to one run of the agent."""
@@ -93,14 +88,14 @@ class Seam:
         assert ctx.tool_manager is not None
         resolved = (ctx.tool_manager.tools or {}).get(call.tool_name)
         function = function_at(resolved)
-        name = self._name(ctx.run_step, call.tool_call_id, approved=ctx.tool_call_approved)
+        name = self._names.name(ctx.run_step, call.tool_call_id, approved=ctx.tool_call_approved)
         return ToolCall(
             scope=self.scope,
             step=ctx.run_step,
             call=name,
             tool=call.tool_name,
             schema=schema_digest(tool),
-            args=args_bytes(args, call),
+            args=args_bytes(args, lambda: call),
             given=args,
             declaration=declaration_for(self.recorder.task, call.tool_name, function),
             returns=returns_of(function),
@@ -110,21 +105,13 @@ class Seam:
             part=call,
         )
 
-    def _name(self, step: int, call: str, *, approved: bool) -> str:
-        # An output call may lie between two calls of one id: two effects, in the order in which they come.
-        if self._seen[0] != step:
-            self._seen = (step, {})
-        seen = self._seen[1]
-        count = seen[call, approved] = seen.get((call, approved), 0) + 1
-        return call if count == 1 else f"{call}#{count}"
 
-
-def args_bytes(args: dict[str, Any], call: ToolCallPart) -> bytes:
+def args_bytes(args: dict[str, Any], call: Callable[[], ToolCallPart]) -> bytes:
     """The validated arguments as stored; as the model wrote them where a validator made something unstorable."""
     try:
         return dump_args(args)
     except Unserialisable:
-        return dump_json(call.args_as_dict())
+        return dump_json(call().args_as_dict())
 
 
 class Outer(AbstractCapability[Any]):
@@ -154,7 +141,7 @@ class Outer(AbstractCapability[Any]):
         if response is None:
             for message in self._seam.recorder.take_messages():
                 ctx.enqueue(message)
-            return await model.answered(ctx.messages, request_context, handler)
+            return await model.answered(ctx.messages, lambda: handler(request_context))
         # A rejected response goes through the handler: the wrapper model gives it, Inner raises the rejection.
         return response if model.rejected is None else await handler(request_context)
 
@@ -233,24 +220,8 @@ class StreamingOuter(Outer):
     ) -> AsyncIterable[AgentStreamEvent]:
         """Pass every event on; show the deltas of a request that is really under way."""
         async for event in stream:
-            if self._seam.model.watched:
-                self._show(event)
+            self._seam.model.show(event)
             yield event
-
-    def _show(self, event: AgentStreamEvent) -> None:
-        live = self._seam.model.live
-        assert live is not None
-        match event:
-            case PartStartEvent(index=index, part=TextPart(content=text)) if text:
-                live.delta(index, "text", text)
-            case PartStartEvent(index=index, part=ThinkingPart(content=text)) if text:
-                live.delta(index, "thinking", text)
-            case PartDeltaEvent(index=index, delta=TextPartDelta(content_delta=text)) if text:
-                live.delta(index, "text", text)
-            case PartDeltaEvent(index=index, delta=ThinkingPartDelta(content_delta=text)) if text:
-                live.delta(index, "thinking", text)
-            case _:
-                pass
 
 
 class Inner(AbstractCapability[Any]):
@@ -289,7 +260,7 @@ class Inner(AbstractCapability[Any]):
         unchanged = seam.alone and args is found.given
         if seam.alone:  # else a capability may wrap the toolset, and do itself what it was asked to pass on
             seam.recorder.entering.announce(found)
-        await perform_intent(seam.recorder, found, found.args if unchanged else args_bytes(args, call))
+        await perform_intent(seam.recorder, found, found.args if unchanged else args_bytes(args, lambda: call))
         return args
 
 
@@ -309,11 +280,12 @@ def has_own_capabilities(agent: AbstractAgent[Any, Any]) -> bool:
     """Whether the agent has capabilities beyond those the framework gives to every agent. Yes, where in doubt."""
     if type(agent) is not Agent:
         return True
-    return any(type(own) not in _infrastructure() for own in agent.root_capability.capabilities)
+    return any(type(own) not in infrastructure() for own in agent.root_capability.capabilities)
 
 
 @cache
-def _infrastructure() -> frozenset[type]:
+def infrastructure() -> frozenset[type]:
+    """The capabilities that the framework gives to every agent."""
     return frozenset(type(own) for own in Agent().root_capability.capabilities)
 
 
@@ -357,7 +329,7 @@ class GuardedToolset(WrapperToolset[Any]):
                 "before_tool_execute hook, which runs before the intent, not in a toolset wrapper."
             )
         entering = self.seam.recorder.entering
-        entering.enter(call)
+        entering.enter(call, self.wrapped, tool)
         in_thread = partial(entering.enter_in_thread, call)
         result = await self.wrapped.call_tool(name, tool_args, ctx, looked_at(tool, in_thread))
         call.attempt.counted = True

@@ -108,7 +108,7 @@ class SubToolset(WrapperToolset[Any]):
         async def perform() -> Any:
             recorder.entering.announce(call)
             await perform_intent(recorder, call, dump_args(tool_args))
-            recorder.entering.enter(call)
+            recorder.entering.enter(call, self.wrapped, tool)
             in_thread = partial(recorder.entering.enter_in_thread, call)
             return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, in_thread))
 

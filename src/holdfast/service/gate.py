@@ -124,7 +124,8 @@ class Gate:
             roles = claims.roles
             if roles is not None and tenant != PLATFORM_TENANT:
                 roles -= {Role.PLATFORM}
-            await identities.log_in(self.db, tenant, self.new_id(), claims, roles)
+            if not await identities.log_in(self.db, tenant, self.new_id(), claims, roles):
+                raise _Refused("too-many-principals", tenant)
             found = await identities.find_identity(self.db, tenant, claims.issuer, claims.subject)
             assert found is not None, "who has just logged in is there"
         if found.disabled:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Reach, Role, Scope
 from holdfast.service.views import View
@@ -14,13 +16,36 @@ ReachName = Literal["own", "tenant"]
 """How far a scope reaches: their own sessions and runs, or all of the tenant's."""
 
 
+class Quotas(View):
+    """What a tenant may have at most; null is no limit."""
+
+    principals: int | None = Field(None, ge=0)
+    runs: int | None = Field(None, ge=0)
+    """Runs that have not ended."""
+    bytes: int | None = Field(None, ge=0)
+    """Content and events, measured once a minute."""
+
+
 class TenantView(View):
     """One tenant."""
 
     id: UUID
     name: str
-    state: Literal["active", "suspended"]
+    state: Literal["active", "suspended", "deleting"]
     created_at: datetime
+    quotas: Quotas
+
+
+class DeletedTenantView(View):
+    """What is left of a tenant: the evidence of its deletion."""
+
+    id: UUID
+    name: str
+    runs: int
+    heads_sha256: str
+    """SHA-256 over id, sequence (8 bytes, big-endian) and head of every run, in the order of their ids."""
+    rows: dict[str, int]
+    """How many rows of each table were deleted."""
 
 
 class TenantPage(View):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from uuid import UUID
 
-from holdfast.domain.errors import InvalidInput, LastAdmin, NameTaken, NotFound
+from holdfast.domain.errors import InvalidInput, LastAdmin, NameTaken, NotFound, QuotaExceeded
 from holdfast.domain.ids import PLATFORM_TENANT
 from holdfast.domain.principal import PrincipalKind, Who
 from holdfast.domain.rights import Role, Scope
@@ -49,6 +49,8 @@ async def invite_principal(
     outcome = await principals.create_principal(
         services.db, who.tenant, id_, kind=kind, name=name.strip(), roles=wanted, by=who.principal, email=email
     )
+    if outcome == "too_many":
+        raise QuotaExceeded("Your tenant has as many principals as it may have, and none was made.")
     if outcome == "taken":
         raise NameTaken(
             f"There is a principal '{name.strip()}' in this tenant. Choose another name, or grant that one a role."

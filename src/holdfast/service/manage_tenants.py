@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
-from holdfast.domain.errors import InvalidInput, NameTaken, NotFound
+from holdfast.domain.errors import InvalidInput, NameTaken, NotFound, TenantActive
+from holdfast.domain.ids import PLATFORM_TENANT
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, Scope, rights_of
-from holdfast.service.identity_views import NewTenantView, TenantPage, TenantView
+from holdfast.service.content import check_text
+from holdfast.service.identity_views import DeletedTenantView, NewTenantView, Quotas, TenantPage, TenantView
 from holdfast.service.manage_keys import create_key
 from holdfast.service.manage_principals import invite_principal
 from holdfast.service.services import Services
@@ -31,9 +34,9 @@ async def create_tenant(services: Services, who: Who, name: str, *, admin: str =
     if not _NAME.fullmatch(name):
         raise InvalidInput("A tenant's name has 1 to 63 small letters, digits and hyphens, and begins with a letter.")
     id_ = services.new_id()
-    if await tenants.create_tenant(services.db, id_, name=name, by=_platform(who)) == "taken":
+    if await tenants.create_tenant(services.db, id_, name=name, by=platform_actor(who)) == "taken":
         raise NameTaken(f"There is a tenant '{name}'. Choose another name.")
-    founder = Who(id_, _platform(who), rights_of([Role.ADMIN]))
+    founder = Who(id_, platform_actor(who), rights_of([Role.ADMIN]))
     person = await invite_principal(services, founder, admin, roles=[Role.ADMIN])
     key = await create_key(services, founder, principal=person.id, name="first")
     view = await get_tenant(services, who, name)
@@ -47,10 +50,17 @@ async def get_tenant(services: Services, who: Who, name: str) -> TenantView:
         NotFound: there is none.
     """
     who.reach(Scope.TENANTS_READ)
-    id_ = await tenants.find_tenant(services.db, name)
-    found = await tenants.get_tenant(services.db, id_) if id_ is not None else None
+    found = await tenants.get_tenant(services.db, await _existing(services, name))
     if found is None:
-        raise NotFound(f"There is no tenant '{name[:63]}'. `GET /v1/tenants` or `holdfast tenants ls` lists them.")
+        raise _no_tenant(name)
+    return _view(found)
+
+
+async def get_own_tenant(services: Services, who: Who) -> TenantView:
+    """The tenant of whoever asks."""
+    who.reach(Scope.TENANT_READ)
+    found = await tenants.get_tenant(services.db, who.tenant)
+    assert found is not None, "who asks has a tenant"
     return _view(found)
 
 
@@ -62,10 +72,89 @@ async def list_tenants(services: Services, who: Who, *, after: str | None = None
     return TenantPage(items=[_view(row) for row in page], next=page[-1].name if len(rows) > limit else None)
 
 
-def _platform(who: Who) -> str:
+async def suspend_tenant(services: Services, who: Who, name: str, *, reason: str) -> TenantView:
+    """Stop a tenant: it starts nothing new, what is queued parks now, what runs at its next effect.
+
+    Raises:
+        NotFound: there is none, or it is being deleted.
+        InvalidInput: no reason is given, or it is the platform's own.
+    """
+    if not check_text(reason, what="reason").strip():
+        raise InvalidInput("Say why: the tenant reads it in its audit log.")
+    return await _set_suspended(services, who, name, suspended=True, reason=reason)
+
+
+async def resume_tenant(services: Services, who: Who, name: str) -> TenantView:
+    """Let a suspended tenant go on, and what was parked with it.
+
+    Raises:
+        NotFound: there is none, or it is being deleted.
+    """
+    return await _set_suspended(services, who, name, suspended=False, reason="")
+
+
+async def set_quotas(services: Services, who: Who, name: str, quotas: Quotas) -> TenantView:
+    """Say what a tenant may have at most. What it has already stays.
+
+    Raises:
+        NotFound: there is none.
+    """
+    who.reach(Scope.TENANTS_WRITE)
+    id_ = await _existing(services, name)
+    most = {"principals": quotas.principals, "runs": quotas.runs, "bytes_": quotas.bytes}
+    await tenants.set_quotas(services.db, id_, **most, by=platform_actor(who))
+    return await get_tenant(services, who, name)
+
+
+async def delete_tenant(services: Services, who: Who, name: str) -> DeletedTenantView:
+    """Delete a suspended tenant for good: every row it has, the keys of its content among them.
+
+    Interrupted, it goes on when asked again. What stays is a note in the platform's log: how many rows of which table,
+    and a digest of where all journals ended, by which an export can be shown to have been complete.
+
+    Raises:
+        NotFound: there is none.
+        TenantActive: it has to be suspended first.
+    """
+    who.reach(Scope.TENANTS_WRITE)
+    id_ = await _existing(services, name)
+    runs, heads = await tenants.digest_of_heads(services.db, id_)
+    if await tenants.doom_tenant(services.db, id_, by=platform_actor(who)) == "active":
+        raise TenantActive(f"Tenant '{name}' is active. Suspend it first, and export what is to be kept.")
+    rows = await tenants.delete_rows(services.db, id_)
+    evidence = DeletedTenantView(id=id_, name=name, runs=runs, heads_sha256=heads, rows=rows)
+    await tenants.bury_tenant(services.db, id_, by=platform_actor(who), evidence=evidence.model_dump_json())
+    return evidence
+
+
+async def _set_suspended(services: Services, who: Who, name: str, *, suspended: bool, reason: str) -> TenantView:
+    who.reach(Scope.TENANTS_WRITE)
+    id_ = await _existing(services, name)
+    if id_ == PLATFORM_TENANT:
+        raise InvalidInput("The platform's own tenant cannot be suspended: nobody could let it go on.")
+    change = await tenants.suspend_tenant(services.db, id_, suspended=suspended, reason=reason, by=platform_actor(who))
+    if change == "absent":
+        raise _no_tenant(name)
+    services.hints.notify("q")
+    return await get_tenant(services, who, name)
+
+
+async def _existing(services: Services, name: str) -> UUID:
+    id_ = await tenants.find_tenant(services.db, name)
+    if id_ is None:
+        raise _no_tenant(name)
+    return id_
+
+
+def _no_tenant(name: str) -> NotFound:
+    return NotFound(f"There is no tenant '{name[:63]}'. `GET /v1/tenants` or `holdfast tenants ls` lists them.")
+
+
+def platform_actor(who: Who) -> str:
     """How a tenant's log calls somebody of the platform."""
     return f"platform:{who.principal}"
 
 
 def _view(row: tenants.TenantRow) -> TenantView:
-    return TenantView(id=row.id, name=row.name, state=row.state, created_at=row.created_at)
+    quotas = Quotas(principals=row.max_principals, runs=row.max_runs, bytes=row.max_bytes)
+    return TenantView(id=row.id, name=row.name, state=row.state, created_at=row.created_at, quotas=quotas)

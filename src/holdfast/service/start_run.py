@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,16 +11,25 @@ from uuid import UUID
 import orjson
 
 from holdfast.domain import events as ev
-from holdfast.domain.errors import HistoryGone, IdempotencyConflict, InvalidInput, NotFound
+from holdfast.domain.errors import (
+    HistoryGone,
+    IdempotencyConflict,
+    InvalidInput,
+    MissingRole,
+    NotFound,
+    QuotaExceeded,
+    TenantSuspended,
+)
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
+from holdfast.domain.state import RunState
 from holdfast.domain.stored import dump
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
 from holdfast.service.session_history import check_history
-from holdfast.service.views import RunView
+from holdfast.service.views import RunView, UsageView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
 from holdfast.store.vault import Sealed, SubjectKey
@@ -66,6 +76,11 @@ async def start_run(
     who.reach(Scope.RUNS_START)
     _check_principal(who)
     registered = services.task(task)
+    if registered.roles and not registered.roles & who.roles:
+        raise MissingRole(
+            f"Task '{task}' is for {' and '.join(sorted(registered.roles))}, and you have no such role. Ask an "
+            "administrator."
+        )
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)
@@ -145,13 +160,40 @@ async def _accept(
 async def _answered(services: Services, who: Who, answer: runs.Accepted, accepted: ev.RunAccepted) -> RunView:
     if answer.outcome == "foreign":
         raise _no_session()
+    if answer.outcome == "suspended":
+        raise TenantSuspended("Your tenant is suspended, and no run was started. Its audit log says why.")
+    if answer.outcome in {"too_many_runs", "too_many_bytes"}:
+        what = "runs that have not ended" if answer.outcome == "too_many_runs" else "bytes"
+        raise QuotaExceeded(f"Your tenant has as many {what} as it may have, and no run was started.")
     if answer.outcome == "conflict":
         raise IdempotencyConflict(
             "This idempotency key was used before with a different request, and no run was started. Send the first "
             "request again to get its run, or use a new key for a new run."
         )
+    # One turn of the loop, so that the hint is on its way before the answer is made.
+    await asyncio.sleep(0)
+    if answer.accepted_at is not None:
+        return _accepted_view(answer.run, accepted, answer.accepted_at)
     # The same request has the same labels.
     return row_view(await existing_run(services, who, answer.run, Scope.RUNS_START), labels=accepted.labels)
+
+
+def _accepted_view(run: UUID, accepted: ev.RunAccepted, at: datetime) -> RunView:
+    """The run as it was accepted. To look it up again would cost the database as much as to accept it."""
+    return RunView(
+        id=run,
+        task=accepted.task,
+        task_version=accepted.task_version,
+        state=RunState.QUEUED,
+        session=accepted.session,
+        principal=accepted.principal,
+        priority=accepted.priority,
+        labels=accepted.labels,
+        seq=1,
+        usage=UsageView(steps=0, model_requests=0, tool_calls=0, input_tokens=0, output_tokens=0),
+        created_at=at,
+        updated_at=at,
+    )
 
 
 def _first_hash(tenant: UUID, run: UUID, at: datetime, body: bytes) -> bytes:

@@ -18,18 +18,18 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from psycopg import sql
 
-from holdfast.store.query import query
+from holdfast.store import arrays
+from holdfast.store.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from uuid import UUID
 
-    from psycopg import AsyncConnection
-
+    from holdfast.store.connection import Connection
     from holdfast.store.pool import Database
 
 CHANNEL = "holdfast"
@@ -164,8 +164,8 @@ class Hints:
 
     async def _keep(
         self,
-        connect: Callable[[], Awaitable[AsyncConnection[Any]]],
-        use: Callable[[AsyncConnection[Any]], Awaitable[None]],
+        connect: Callable[[], Awaitable[Connection]],
+        use: Callable[[Connection], Awaitable[None]],
     ) -> None:
         pause_s = _BACKOFF_FIRST_S
         while True:
@@ -179,21 +179,29 @@ class Hints:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _BACKOFF_MOST_S)
 
-    async def _send(self, connection: AsyncConnection[Any]) -> None:
+    async def _send(self, connection: Connection) -> None:
+        wire = Wire(connection, "notify", prepared=self._db.prepared)
+        try:
+            await self._send_by(wire, connection.silence_s)
+        finally:
+            wire.close()
+
+    async def _send_by(self, wire: Wire, silence_s: float) -> None:
         while True:
             await self._something.wait()
             self._something.clear()
             payloads = list(self._pending)
             self._pending.clear()
             try:
-                await connection.execute(query("notify"), {"channel": CHANNEL, "payloads": payloads})
+                async with asyncio.timeout(silence_s):
+                    await wire.execute([CHANNEL.encode(), arrays.text([payload.encode() for payload in payloads])])
             except BaseException:
                 self._pending = dict.fromkeys(payloads) | self._pending
                 self._something.set()
                 raise
             await asyncio.sleep(self._coalesce_s)
 
-    async def _hear(self, connection: AsyncConnection[Any]) -> None:
+    async def _hear(self, connection: Connection) -> None:
         await connection.execute(_LISTEN)
         self.listening.set()
         self._wake_all()

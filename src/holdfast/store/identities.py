@@ -52,8 +52,10 @@ async def find_identity(db: Database, tenant: UUID, issuer: str, subject: str) -
     return rows[0] if rows else None
 
 
-async def log_in(db: Database, tenant: UUID, new: UUID, claims: Claims, roles: frozenset[Role] | None) -> None:
+async def log_in(db: Database, tenant: UUID, new: UUID, claims: Claims, roles: frozenset[Role] | None) -> bool:
     """Take in what a token says: a principal `new` at the first, changes of name and roles at later ones.
+
+    False: the tenant may have no more principals.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits.
@@ -69,4 +71,4 @@ async def log_in(db: Database, tenant: UUID, new: UUID, claims: Claims, roles: f
         "roles": None if roles is None else sorted(role.value for role in roles),
         "issued_at": claims.issued_at,
     }
-    await db.repeat(lambda: db.fetch(tenant, "log_in", parameters))
+    return await db.value("log_in", parameters, tenant=tenant)

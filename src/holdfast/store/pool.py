@@ -187,9 +187,20 @@ class Database:
 
         BEGIN and the setting travel as one message, so the scope costs no round trip of its own.
         """
+        async with self._transaction("begin_tenant", tenant) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self, tenant: UUID) -> AsyncGenerator[Connection, None]:
+        """As `tenant`, for reading only, and all of it as it was at one moment."""
+        async with self._transaction("begin_snapshot", tenant) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str, tenant: UUID) -> AsyncGenerator[Connection, None]:
         async with self.connection() as connection:
             try:
-                await connection.execute(query("begin_tenant") % str(tenant).encode())
+                await connection.execute(query(begin) % str(tenant).encode())
                 yield connection
             except BaseException:
                 if not connection.closed:

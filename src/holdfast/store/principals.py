@@ -60,8 +60,11 @@ async def create_principal(
     roles: Iterable[Role],
     by: str,
     email: str | None = None,
-) -> Literal["created", "taken"]:
-    """Create a principal; `taken` when another of the tenant has its name. All of these raise as `Database.repeat`."""
+) -> Literal["created", "taken", "too_many"]:
+    """Create a principal; `taken` when another of the tenant has its name, `too_many` when it may have no more.
+
+    All of these raise as `Database.repeat`.
+    """
     parameters = {
         "tenant": tenant,
         "principal": principal,

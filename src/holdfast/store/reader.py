@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
+    from holdfast.store.claims import ShortJournal
     from holdfast.store.pool import Database
     from holdfast.store.vault import SubjectKey
 
@@ -38,6 +39,15 @@ class Recorded(NamedTuple):
     events: list[StoredEvent]
     content: dict[Ref, bytes]
     """Plain bytes of all content the run stored itself. That of earlier runs is found by `content_of`."""
+
+
+def opened(journal: ShortJournal, key: SubjectKey) -> Recorded:
+    """What came with a claim, its content opened with the subject's key.
+
+    Raises:
+        ContentDamaged: a piece of content does not open.
+    """
+    return Recorded(journal.events, {Ref(digest.hex()): key.open(digest, body) for digest, body in journal.sealed})
 
 
 class RunReader:

@@ -80,13 +80,15 @@ class Idempotency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request); `foreign`.
+    """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request).
 
-    `foreign`: the session is another principal's, and nothing was stored.
+    With the others nothing was stored: `foreign` (the session is another principal's), and what the tenant may not.
     """
 
-    outcome: Literal["accepted", "repeated", "conflict", "foreign"]
+    outcome: Literal["accepted", "repeated", "conflict", "foreign", "suspended", "too_many_runs", "too_many_bytes"]
     run: UUID
+    accepted_at: datetime | None = None
+    """By the database's clock. None unless it was accepted by this very call: it may be anywhere by now."""
 
 
 async def accept_run(
@@ -135,7 +137,7 @@ async def accept_run(
         "key": key,
         "request": request,
     }
-    rows = await db.repeat(lambda: db.fetch(tenant, "accept_run", parameters, class_row(Accepted)))
+    rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
     # This very run was there: it was accepted by an attempt whose answer was lost.
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found

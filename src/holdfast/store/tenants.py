@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +17,22 @@ if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
 
+TenantState = Literal["active", "suspended", "deleting"]
+_HEADS = 10_000
+_BATCH = 5_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantRow:
     """One tenant."""
 
     id: UUID
     name: str
-    state: Literal["active", "suspended"]
+    state: TenantState
     created_at: datetime
+    max_principals: int | None
+    max_runs: int | None
+    max_bytes: int | None
 
 
 async def create_tenant(db: Database, tenant: UUID, *, name: str, by: str) -> Literal["created", "taken"]:
@@ -54,3 +63,56 @@ async def get_tenant(db: Database, tenant: UUID) -> TenantRow | None:
 async def find_tenant(db: Database, name: str) -> UUID | None:
     """The tenant of this name, or None."""
     return await db.value("find_tenant", {"name": name}, tenant=PLATFORM_TENANT)
+
+
+async def suspend_tenant(
+    db: Database, tenant: UUID, *, suspended: bool, reason: str, by: str
+) -> Literal["changed", "unchanged", "absent"]:
+    """Suspend a tenant, or let it go on."""
+    parameters = {"tenant": tenant, "suspended": suspended, "reason": reason, "by": by}
+    return await db.value("suspend_tenant", parameters, tenant=PLATFORM_TENANT)
+
+
+async def set_quotas(
+    db: Database, tenant: UUID, *, principals: int | None, runs: int | None, bytes_: int | None, by: str
+) -> bool:
+    """Set what a tenant may have at most; None is no limit. False: there is no such tenant."""
+    parameters = {"tenant": tenant, "principals": principals, "runs": runs, "bytes": bytes_, "by": by}
+    return await db.value("set_quotas", parameters, tenant=PLATFORM_TENANT)
+
+
+async def doom_tenant(db: Database, tenant: UUID, *, by: str) -> Literal["deleting", "active", "absent"]:
+    """Begin to delete a suspended tenant; `active`: it has to be suspended first."""
+    return await db.value("doom_tenant", {"tenant": tenant, "by": by}, tenant=PLATFORM_TENANT)
+
+
+async def digest_of_heads(db: Database, tenant: UUID) -> tuple[int, str]:
+    """How many runs a tenant has, and the SHA-256 over where their journals end: id, sequence and head, by id."""
+    count, digest, after = 0, hashlib.sha256(), None
+    while True:
+        parameters = {"tenant": tenant, "after": after, "limit": _HEADS}
+        rows = await db.repeat(lambda given=parameters: db.fetch(tenant, "run_heads", given))
+        for after, seq, head in rows:
+            digest.update(after.bytes + seq.to_bytes(8, "big") + head)
+        count += len(rows)
+        if len(rows) < _HEADS:
+            return count, digest.hexdigest()
+
+
+async def delete_rows(db: Database, tenant: UUID) -> dict[str, int]:
+    """Delete all rows of a tenant that is being deleted, in batches. Answers how many there were, by table."""
+    total: dict[str, int] = {}
+    while True:
+        parameters = {"tenant": tenant, "limit": _BATCH}
+        rows = await db.repeat(lambda given=parameters: db.fetch(tenant, "delete_rows", given))
+        for name, deleted in rows:
+            total[name] = total.get(name, 0) + deleted
+        if not any(deleted for _, deleted in rows):
+            return {name: count for name, count in total.items() if count}
+
+
+async def bury_tenant(db: Database, tenant: UUID, *, by: str, evidence: str) -> None:
+    """End a deletion: the tenant's row goes, the evidence (JSON) comes into the platform's log."""
+    await db.repeat(
+        lambda: db.fetch(PLATFORM_TENANT, "bury_tenant", {"tenant": tenant, "by": by, "evidence": evidence})
+    )

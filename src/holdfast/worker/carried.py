@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from holdfast.domain.errors import DatabaseUnavailable, KeyUnavailable
@@ -75,7 +76,9 @@ class Carried:
     ) -> None:
         self._app, self._slots = app, slots
         self._execute, self._give_back, self._freed = execute, give_back, freed
-        # By run and epoch: a run given up here may be claimed again before its old execution has ended.
+        # Numbered: a run given up here may be claimed again before its old execution has ended, and, where a crash of
+        # the server took back the claim, at the same epoch.
+        self._numbers = count(1)
         self._executions: dict[tuple[UUID, int], Carrying] = {}
         self._jobs: dict[tuple[UUID, int], asyncio.Task[None]] = {}
         self._of_task: Counter[str] = Counter()
@@ -101,8 +104,8 @@ class Carried:
     def start(self, claimed: Claimed) -> None:
         """Carry a run that was just claimed."""
         self._of_task[claimed.task] += 1
-        job = asyncio.create_task(self._carry(claimed), name=f"run {claimed.run}")
-        self._jobs[claimed.run, claimed.epoch] = job
+        key = claimed.run, next(self._numbers)
+        self._jobs[key] = asyncio.create_task(self._carry(claimed, key), name=f"run {claimed.run}")
         self._hold()
 
     def notice(self, run: UUID) -> bool:
@@ -135,12 +138,12 @@ class Carried:
         while self._jobs:
             await asyncio.wait(self._jobs.values())
 
-    async def _carry(self, claimed: Claimed) -> None:
+    async def _carry(self, claimed: Claimed, key: tuple[UUID, int]) -> None:
         try:
-            await self._execution(claimed)
+            await self._execution(claimed, key)
         finally:
-            self._executions.pop((claimed.run, claimed.epoch), None)
-            del self._jobs[claimed.run, claimed.epoch]
+            self._executions.pop(key, None)
+            del self._jobs[key]
             self._of_task[claimed.task] -= 1
             self._hold()
             self._freed()
@@ -148,13 +151,13 @@ class Carried:
     def _hold(self) -> None:
         self.holding = tuple({run for run, _ in self._jobs})
 
-    async def _execution(self, claimed: Claimed) -> None:
+    async def _execution(self, claimed: Claimed, key: tuple[UUID, int]) -> None:
         fields = {"run": str(claimed.run), "task": claimed.task, "epoch": claimed.epoch}
         self._log.debug(LogEvent.RUN_CLAIMED, **fields, claims=claimed.claims)
         began = time.monotonic()
         try:
             execution = self._execute(self._app[claimed.task], claimed)
-            self._executions[claimed.run, claimed.epoch] = execution
+            self._executions[key] = execution
             ended = await execution.run()
         except KeyUnavailable as error:
             # This process has the wrong wrapping key, another may have the right one. Holding the slot for a

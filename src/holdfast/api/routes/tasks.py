@@ -21,6 +21,16 @@ from holdfast.service.wait_for_run import wait_for_run
 
 WAIT_MOST_S = 60
 router = APIRouter(tags=["tasks"])
+_REFUSED = (
+    "unknown-task",
+    "missing-role",
+    "not-found",
+    "idempotency-key-reused",
+    "tenant-suspended",
+    "quota-exceeded",
+    "erased",
+    "session-history-gone",
+)
 _TASKS = TypeAdapter(list[TaskView])
 
 
@@ -42,7 +52,15 @@ async def get_tasks(services: TheServices, who: Annotated[Who, needs(Scope.TASKS
     responses={
         **answer(202, RunView, "The run is accepted; `Location` is where it is."),
         **answer(200, RunView, "With `wait`: the run has ended."),
-        **problems("unknown-task", "not-found", "idempotency-key-reused", "erased", "session-history-gone", *BODY),
+        **problems(
+            "unknown-task",
+            "missing-role",
+            "not-found",
+            "idempotency-key-reused",
+            "erased",
+            "session-history-gone",
+            *BODY,
+        ),
     },
 )
 async def post_run(

@@ -1,4 +1,4 @@
-"""Tenants, for those who manage the platform; and a tenant's own audit log."""
+"""Tenants, for those who manage the platform."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from holdfast.api.bodies import TenantBody
+from holdfast.api.bodies import QuotasBody, SuspendBody, TenantBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.requests import TheServices, needs, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_tenants as use
-from holdfast.service.identity_views import AuditPage, NewTenantView, TenantPage, TenantView
-from holdfast.service.read_audit_log import PAGE, PAGE_MOST, read_audit_log
+from holdfast.service.identity_views import DeletedTenantView, NewTenantView, TenantPage, TenantView
 
 router = APIRouter(tags=["tenants"])
 
@@ -64,16 +63,51 @@ async def get_tenant(name: str, services: TheServices, who: Annotated[Who, needs
     return reply(await use.get_tenant(services, who, name))
 
 
-@router.get(
-    "/v1/audit",
-    summary="Read the audit log",
-    responses={**answer(200, AuditPage, "Entries, newest first."), **problems("invalid-cursor", "invalid-request")},
+@router.post(
+    "/v1/tenants/{name}/suspend",
+    summary="Suspend a tenant",
+    openapi_extra=body(SuspendBody),
+    responses={**answer(200, TenantView, "The tenant, suspended."), **problems("not-found", *BODY)},
 )
-async def get_audit_log(
-    services: TheServices,
-    who: Annotated[Who, needs(Scope.AUDIT_READ)],
-    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
+async def post_suspend(
+    request: Request, name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]
 ) -> Response:
-    """What was done to your tenant's people, roles and keys, by whom, and which credentials were refused."""
-    return reply(await read_audit_log(services, who, cursor=cursor or None, limit=limit))
+    """It starts nothing new; what is queued parks now, what runs at its next effect."""
+    given = await read_body(request, SuspendBody)
+    return reply(await use.suspend_tenant(services, who, name, reason=given.reason))
+
+
+@router.post(
+    "/v1/tenants/{name}/resume",
+    summary="Resume a tenant",
+    responses={**answer(200, TenantView, "The tenant, active."), **problems("not-found", "invalid-input")},
+)
+async def post_resume(name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]) -> Response:
+    """It goes on, and what was parked with it."""
+    return reply(await use.resume_tenant(services, who, name))
+
+
+@router.put(
+    "/v1/tenants/{name}/quotas",
+    summary="Set a tenant's quotas",
+    openapi_extra=body(QuotasBody),
+    responses={**answer(200, TenantView, "The tenant with its quotas."), **problems("not-found", *BODY)},
+)
+async def put_quotas(
+    request: Request, name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]
+) -> Response:
+    """What it may have at most. What it has already stays."""
+    return reply(await use.set_quotas(services, who, name, await read_body(request, QuotasBody)))
+
+
+@router.delete(
+    "/v1/tenants/{name}",
+    summary="Delete a tenant",
+    responses={
+        **answer(200, DeletedTenantView, "The evidence, which is in the platform's audit log too."),
+        **problems("not-found", "tenant-active"),
+    },
+)
+async def delete_tenant(name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]) -> Response:
+    """Every row of it, for good. It has to be suspended. Interrupted, ask again and it goes on."""
+    return reply(await use.delete_tenant(services, who, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 from uuid import UUID
 
@@ -20,6 +21,7 @@ _Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The princ
 _Role: TypeAlias = Annotated[
     str, typer.Argument(metavar="ROLE", help="user, approver, operator, auditor, admin; of the platform: platform.")
 ]
+_Tenant: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The tenant's name.")]
 _Key: TypeAlias = Annotated[UUID, typer.Argument(metavar="ID", help="As `holdfast keys ls` shows it.")]
 
 
@@ -57,6 +59,98 @@ def tenants_create(
     from holdfast.cli.settings import load_settings
 
     act(load_settings(data_dir=data_dir, database_url=database_url), name, admin=admin, as_json=json)
+
+
+@_tenants.command("suspend")
+def tenants_suspend(
+    name: _Tenant,
+    reason: Annotated[str, typer.Option("--reason", help="The tenant reads it in its audit log.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Stop it: nothing new starts; what is queued parks now, what runs at its next effect."""
+    from holdfast.cli.identity.tenants import suspend_tenant as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), name, reason=reason, as_json=json)
+
+
+@_tenants.command("resume")
+def tenants_resume(
+    name: _Tenant, data_dir: DataDir = None, database_url: DatabaseUrl = None, json: Json = False
+) -> None:
+    """Let a suspended tenant go on, and what was parked with it."""
+    from holdfast.cli.identity.tenants import resume_tenant as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), name, as_json=json)
+
+
+@_tenants.command("quotas")
+def tenants_quotas(
+    name: _Tenant,
+    principals: Annotated[int | None, typer.Option("--principals", min=0)] = None,
+    runs: Annotated[int | None, typer.Option("--runs", min=0, help="That have not ended.")] = None,
+    bytes_: Annotated[int | None, typer.Option("--bytes", min=0, help="Of content and events.")] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Say what it may have at most. What is left out has no limit."""
+    from holdfast.cli.identity.tenants import set_quotas as act
+    from holdfast.cli.settings import load_settings
+    from holdfast.service.identity_views import Quotas
+
+    quotas = Quotas(principals=principals, runs=runs, bytes=bytes_)
+    act(load_settings(data_dir=data_dir, database_url=database_url), name, quotas, as_json=json)
+
+
+@_tenants.command("export")
+def tenants_export(
+    name: _Tenant,
+    out_file: Annotated[Path, typer.Option("--out", help="The file to write, as JSON Lines.")],
+    key_file: Annotated[Path, typer.Option("--key-file", help="Where to write the key of its content. Keep it apart.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write everything it has to a file, as of this moment."""
+    from holdfast.cli.identity.tenants import export_tenant as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), name, out_file=out_file, key_file=key_file)
+
+
+@_tenants.command("import")
+def tenants_import(
+    in_file: Annotated[Path, typer.Argument(metavar="FILE", help="As `tenants export` wrote it.")],
+    key_file: Annotated[Path, typer.Option("--key-file", help="The key of its content.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Bring a tenant in under its own id and name, suspended until `tenants resume`."""
+    from holdfast.cli.identity.tenants import import_tenant as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), in_file, key_file=key_file, as_json=json)
+
+
+@_tenants.command("delete")
+def tenants_delete(
+    name: _Tenant,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Delete a suspended tenant for good, with the keys of its content. Prints the evidence."""
+    from holdfast.cli.identity.tenants import delete_tenant as act
+    from holdfast.cli.settings import load_settings
+
+    if not yes:
+        typer.confirm(f"Delete tenant {name} and all it has, for good?", abort=True, err=True)
+    act(load_settings(data_dir=data_dir, database_url=database_url), name, as_json=json)
 
 
 @_audit.command("ls")

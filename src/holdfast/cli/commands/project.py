@@ -17,12 +17,17 @@ def add_to(program: typer.Typer) -> None:
 
 
 def demo(
+    what: Annotated[str, typer.Argument(metavar="[bank|tenants]", help="What to see.", show_default=False)] = "bank",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's database and logs, and say where.")] = False,
     json: Json = False,
 ) -> None:
-    """See a run survive: its worker is killed in the middle of a payment, and the payment is made once."""
-    from holdfast.cli.demo.play import play
-
+    """See a run survive the death of its worker in the middle of a payment; or two tenants that never meet."""
+    if what == "bank":
+        from holdfast.cli.demo.play import play
+    elif what == "tenants":
+        from holdfast.cli.demo.tenants import play
+    else:
+        raise typer.BadParameter("There are: bank, tenants.", param_hint="WHAT")
     raise typer.Exit(play(keep=keep, as_json=json))
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import time
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.cli.demo.bank import Bank
 from holdfast.cli.demo.promises import Promise, check_promises
+from holdfast.cli.demo.show import Teller, show
 from holdfast.cli.demo.stage import LEASE_S, DemoFailed, Stage
 from holdfast.cli.exits import ExitCode
-from holdfast.cli.screen import out, plain, print_json
+from holdfast.cli.screen import plain
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.observe.logs import set_up_logs
 from holdfast.service.decide_approval import decide_approval
 from holdfast.service.get_run import get_run
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
+from holdfast.service.names import name_of
 from holdfast.service.start_run import start_run
 from holdfast.service.wait_for_run import wait_for_run
 from holdfast.wiring import Installation, load_app
@@ -34,62 +32,12 @@ _PATIENCE_S = 60.0
 
 
 def play(*, keep: bool, as_json: bool) -> ExitCode:
-    """Play the demo in a directory of its own, print what happened, and say whether all was as promised."""
-    directory = Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
-    directory.chmod(0o755)  # as root, PostgreSQL runs as another user, who has to come through here
-    teller = _Teller(quiet=as_json)
-    promises: list[Promise] = []
-    failure = ""
-    try:
-        promises = asyncio.run(_Play(Stage(directory), teller).play())
-        failure = "\n".join(f"Not as promised: {one.promise}. Found: {one.found}." for one in promises if not one.kept)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the demo did not show what it promises
-        failure = str(error) if isinstance(error, DemoFailed) else f"{type(error).__name__}: {error}"
-    if not keep and not failure:
-        shutil.rmtree(directory, ignore_errors=True)
-    if as_json:
-        print_json(
-            {
-                "ok": not failure,
-                "failure": failure or None,
-                "seconds": round(teller.elapsed_s, 1),
-                "directory": str(directory) if directory.exists() else None,
-                "promises": [asdict(one) for one in promises],
-            }
-        )
-    else:
-        teller.end(promises, failure, directory)
-    return ExitCode.FAILED if failure else ExitCode.OK
-
-
-class _Teller:
-    def __init__(self, *, quiet: bool) -> None:
-        self._began = time.monotonic()
-        self._out = out()
-        self._out.quiet = quiet
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._began
-
-    def say(self, text: str, style: str = "") -> None:
-        """A line of the story, with the seconds since its beginning."""
-        self._out.print(f"{self.elapsed_s:5.1f} s  {text}", markup=False, style=style or None)
-
-    def end(self, promises: list[Promise], failure: str, directory: Path) -> None:
-        """What was promised and what was found, and the last line."""
-        self._out.print()
-        for one in promises:
-            self._out.print(f"{'ok' if one.kept else 'NOT':>7}  {one.promise} ({one.found})", markup=False)
-        if failure:
-            self._out.print(f"\n{failure}\nDatabase, ledger and logs are in {directory}.", markup=False, style="red")
-        elif directory.exists():
-            self._out.print(f"\nDatabase, ledger and logs are in {directory}.", markup=False)
-        self._out.print("\ndemo: FAILED" if failure else "\ndemo: ok", style="bold")
+    """Kill a worker in the middle of a payment, and show that nothing is lost and nothing done twice."""
+    return show(lambda stage, teller: _Play(stage, teller).play(), keep=keep, as_json=as_json)
 
 
 class _Play:
-    def __init__(self, stage: Stage, teller: _Teller) -> None:
+    def __init__(self, stage: Stage, teller: Teller) -> None:
         self._stage, self._say = stage, teller.say
 
     async def play(self) -> list[Promise]:
@@ -158,7 +106,8 @@ class _Play:
             "480.00 is above what the agent may pay by itself: the run waits for a person, as rows, in no worker."
         )
         decided = await decide_approval(services, services.caller, waiting[0].id, "approved", digest=waiting[0].digest)
-        self._say(f"{decided.decided_by} approves exactly this: {decided.tool} {plain(decided.args.value)}.")
+        by = await name_of(services, services.caller.tenant, decided.decided_by or "")
+        self._say(f"{by} approves exactly this: {decided.tool} {plain(decided.args.value)}.")
 
     async def _parked(self, services: Services, run: UUID) -> None:
         deadline = time.monotonic() + _PATIENCE_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,9 +59,9 @@ class Stage:
         os.environ["HOLDFAST_DATA_DIR"] = str(self.directory / "data")
         os.environ["HOLDFAST_LEASE_S"] = str(LEASE_S)
 
-    def start_model(self) -> None:
+    def start_model(self, script_file: str = "script.yaml") -> None:
         """Start the model provider."""
-        script = Path(__file__).with_name("script.yaml")
+        script = Path(__file__).with_name(script_file)
         self._start("model", "holdfast.testing.model_server", str(script), "--ready-file", str(self._model_url))
 
     async def know_model(self) -> None:
@@ -69,10 +70,22 @@ class Stage:
         os.environ["OPENAI_BASE_URL"] = self._model_url.read_text().strip()
         os.environ["OPENAI_API_KEY"] = "none-needed"
 
-    def start_worker(self, name: str) -> int:
+    def start_worker(self, name: str, app: str | None = None) -> int:
         """Start a worker; its process id."""
-        self._start(name, "holdfast.cli", "worker", _APP)
+        self._start(name, "holdfast.cli", "worker", app or _APP)
         return self._processes[name].pid
+
+    async def start_api(self, app: str) -> str:
+        """Start an API; its address, once it listens."""
+        self._start("api", "holdfast.cli", "serve", app, "--port", "0")
+        found: list[str] = []
+
+        def listens() -> bool:
+            found[:] = re.findall(r'"url": ?"(http://[^"]+)"', self._log("api").read_text(errors="replace"))
+            return bool(found)
+
+        await self.until(listens, "the API listens", "api")
+        return found[0]
 
     def kill(self, name: str) -> None:
         """End it by SIGKILL: the process gets no chance to do or say anything."""

@@ -1,4 +1,4 @@
-"""`holdfast tenants ls` and `create`, and `audit ls`."""
+"""`holdfast tenants ...`, and `audit ls`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ from typing import TYPE_CHECKING
 
 from holdfast.cli.screen import clock, err, out, plain, print_json, table
 from holdfast.cli.services import with_services
+from holdfast.domain.errors import UserError
 from holdfast.service import manage_tenants as use
+from holdfast.service.export_tenant import export_tenant as exporting
+from holdfast.service.import_tenant import import_tenant as importing
 from holdfast.service.names import names_of
 from holdfast.service.read_audit_log import read_audit_log
+from holdfast.store.vault import WrappingKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
-    from holdfast.service.identity_views import AuditPage, NewTenantView, TenantPage
+    from holdfast.service.identity_views import (
+        AuditPage,
+        DeletedTenantView,
+        NewTenantView,
+        Quotas,
+        TenantPage,
+        TenantView,
+    )
     from holdfast.service.services import Services
     from holdfast.settings import Settings
 
@@ -53,6 +65,91 @@ def create_tenant(settings: Settings, name: str, *, admin: str, as_json: bool) -
     note = f"tenant {made.name}, with {made.admin.name} as its administrator, whose key is shown this once:"
     err().print(note, markup=False)
     out().print(made.key.secret, markup=False)
+
+
+def suspend_tenant(settings: Settings, name: str, *, reason: str, as_json: bool) -> None:
+    """Stop a tenant."""
+    _act(settings, lambda services: use.suspend_tenant(services, services.caller, name, reason=reason), as_json=as_json)
+
+
+def resume_tenant(settings: Settings, name: str, *, as_json: bool) -> None:
+    """Let a suspended tenant go on."""
+    _act(settings, lambda services: use.resume_tenant(services, services.caller, name), as_json=as_json)
+
+
+def set_quotas(settings: Settings, name: str, quotas: Quotas, *, as_json: bool) -> None:
+    """Say what a tenant may have at most."""
+    _act(settings, lambda services: use.set_quotas(services, services.caller, name, quotas), as_json=as_json)
+
+
+def delete_tenant(settings: Settings, name: str, *, as_json: bool) -> None:
+    """Delete a suspended tenant for good, and print the evidence."""
+
+    async def act(services: Services) -> DeletedTenantView:
+        return await use.delete_tenant(services, services.caller, name)
+
+    gone = with_services(of_platform(settings), act)
+    if as_json:
+        print_json(gone)
+        return
+    out().print(f"tenant {gone.name}, {gone.id}: deleted, with {gone.runs} runs", markup=False)
+    out().print(f"SHA-256 of where their journals ended: {gone.heads_sha256}", markup=False)
+    for table_, count in gone.rows.items():
+        out().print(f"  {count} rows of {table_}", markup=False)
+
+
+def export_tenant(settings: Settings, name: str, *, out_file: Path, key_file: Path) -> None:
+    """Write everything of a tenant to a file, and the key of its content, made anew, to another.
+
+    Raises:
+        UserError: a file is there already, or cannot be written.
+    """
+    key = WrappingKey.generate()
+    try:
+        key.save(key_file)
+        target = out_file.open("xb")
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be written: {error.strerror}. Nothing was exported.") from error
+
+    async def act(services: Services) -> None:
+        with target:
+            async for line in exporting(services, services.caller, key):
+                target.write(line)
+
+    with_services(settings.model_copy(update={"tenant": name}), act)
+    err().print(f"{name} is in {out_file}. Its content opens with {key_file} only: keep it apart.", markup=False)
+
+
+def import_tenant(settings: Settings, in_file: Path, *, key_file: Path, as_json: bool) -> None:
+    """Bring a tenant in from a file. It is suspended until `tenants resume`.
+
+    Raises:
+        NameTaken: there is a tenant of its id or name.
+        InvalidInput: the file is no export, or incomplete.
+        UserError: a file cannot be read.
+    """
+    key = WrappingKey.from_file(key_file)
+
+    async def act(services: Services) -> TenantView:
+        try:
+            with in_file.open("rb") as lines:
+                return await importing(services, services.caller, lines, key)
+        except OSError as error:
+            raise UserError(f"{in_file} cannot be read: {error.strerror}.") from error
+
+    _print(with_services(of_platform(settings), act), as_json=as_json)
+
+
+def _act(settings: Settings, act: Callable[[Services], Awaitable[TenantView]], *, as_json: bool) -> None:
+    _print(with_services(of_platform(settings), act), as_json=as_json)
+
+
+def _print(view: TenantView, *, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+        return
+    quotas = ", ".join(f"at most {most} {what}" for what, most in view.quotas if most is not None)
+    out().print(f"tenant {view.name}: {view.state}{f', {quotas}' if quotas else ''}", markup=False)
 
 
 def list_audit_log(settings: Settings, *, limit: int, after: str | None, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from holdfast.store.errors import is_connection_lost, is_retryable
 from holdfast.store.journal.fate import read_fates
 from holdfast.store.journal.statement import Answer, answers, parameters
-from holdfast.store.journal.wire import Wire
+from holdfast.store.wire import Wire
 
 if TYPE_CHECKING:
     from holdfast.store.connection import Connection
@@ -48,7 +48,7 @@ class Lane:
         """
         await self.disconnect()
         connection = self._connection = await self._db.connect()
-        wire = self._wire = Wire(connection, prepared=self._db.prepared)
+        wire = self._wire = Wire(connection, "append", prepared=self._db.prepared)
         self._writer.down_since = None
         return wire
 
@@ -111,12 +111,16 @@ class Lane:
 
     async def _settle(self, batch: list[Member], answers: list[Answer]) -> None:
         doubtful: list[Member] = []
-        for answer in answers:
-            member = batch[answer.idx - 1]
-            if member.lost_at is not None and answer.outcome == "fenced":
+        said = {answer.idx: answer for answer in answers}
+        for number, member in enumerate(batch, 1):
+            answer = said.get(number)
+            if answer is not None and answer.outcome == "fenced" and member.lost_at is not None:
                 doubtful.append(member)
+                continue
+            member.is_open = False
+            if answer is None:
+                member.journal.appended(member)
             else:
-                member.is_open = False
                 member.journal.answered(member, answer)
         if doubtful:
             await self._recover(doubtful, None)

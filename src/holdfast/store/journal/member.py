@@ -97,6 +97,7 @@ class Member:
         "hashes",
         "head",
         "is_open",
+        "is_plain",
         "items",
         "journal",
         "lost_at",
@@ -119,25 +120,28 @@ class Member:
         self.seq: int = journal.seq
         self.head: bytes = journal.head
         self.folded_seq: int = journal.folded_seq
-        self.entries: list[Entry] = []
+        self.entries: list[Entry] = items[0].entries if len(items) == 1 else [e for item in items for e in item.entries]
+        self.is_plain = True
+        """None of its items has approvals or a next state."""
         self.flags = 0
         self.counters = NOTHING_COUNTED
         for item in items:
-            self.entries += item.entries
             if item.rewound:
                 self.flags |= REWOUND
             self.folded_seq = max(self.folded_seq, item.fold_to)
+            self.is_plain = self.is_plain and item.is_plain
         self.hashes = self._chain()
         self.new_seq: int = self.seq + len(self.hashes)
         self.new_head: bytes = self.hashes[-1]
 
     def _chain(self) -> list[bytes]:
-        prefix, seq, head, hashes = self.journal.prefix, self.seq, self.head, list[bytes]()
+        prefix, seq, head, hashes, counters = self.journal.prefix, self.seq, self.head, list[bytes](), NOTHING_COUNTED
         for shape, at_us, body, counts in self.entries:
             seq += 1
             head = chained_hash(prefix, seq, shape.hashed, at_us, body, head)
             hashes.append(head)
             self.flags |= shape.flag
             if counts is not None:
-                self.counters = Counters(*map(int.__add__, self.counters, counts))
+                counters = counts if counters is NOTHING_COUNTED else Counters(*map(int.__add__, counters, counts))
+        self.counters = counters
         return hashes

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from holdfast.domain.errors import (
     AppendRejected,
     DatabaseUnavailable,
+    RightsChanged,
     RunCancelling,
     RunHalted,
     RunInterrupted,
@@ -69,7 +70,6 @@ class RunJournal:
         self._busy_s = _BUSY_FIRST_S
         self._idle = True
         self._due = False
-        self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
 
     def seal(self, plain: bytes) -> Ref:
@@ -112,7 +112,7 @@ class RunJournal:
 
         Raises:
             RunLost: fenced. Nothing was committed and nothing will be.
-            RunHalted, RunCancelling: the intents among the events were refused; the facts are committed.
+            RunHalted, RunCancelling, RightsChanged: the intents among the events were refused; the facts are committed.
             SignalsPending: the run may not park or finish yet; nothing of this call was committed.
             AppendRejected: an event cannot be stored, or the database refused this run's rows.
             TooLarge: an event is too long.
@@ -134,7 +134,7 @@ class RunJournal:
         approvals: Iterable[TaskRow] = (),
         fold_to: int | None = None,
     ) -> None:
-        """Queue facts for this run's next append, or for a commit of their own within the writer's `hold_s`.
+        """Queue facts for this run's next append, or for a commit of their own when that does not come soon.
 
         What goes wrong with them is raised by the next `append` or `flush`.
         """
@@ -144,8 +144,8 @@ class RunJournal:
             raise ValueError("An intent cannot be held: it is to be committed before what it announces. Append it.")
         self._writer.bill(item.size)
         self._pending.append(item)
-        if self._timer is None and not self._due:
-            self._timer = asyncio.get_running_loop().call_later(self._writer.hold_s, self._hold_is_over)
+        if not self._due:
+            self._writer.holds(self)
 
     async def flush(self) -> None:
         """Return once all that was held or appended before is committed.
@@ -165,24 +165,33 @@ class RunJournal:
         """The next member, or None when there is nothing to send after all."""
         if self._flying is not None:
             return self._flying
-        self._stop_timer()
-        items, size = list[Item](), 0
-        for _ in range(self._take_only or len(self._pending)):
+        self._writer.holds_no_more(self)
+        pending, items, size, has_entries = self._pending, list[Item](), 0, False
+        for _ in range(self._take_only or len(pending)):
             if items and size >= max_bytes:
                 break
-            items.append(self._pending.popleft())
-            size += items[-1].size
-            if items[-1].next is not None:
+            item = pending.popleft()
+            items.append(item)
+            size += item.size
+            has_entries = has_entries or bool(item.entries)
+            if item.next is not None:
                 break
         self._take_only = 0
-        self._due = bool(self._pending)
-        if not any(item.entries for item in items):
+        self._due = bool(pending)
+        if not has_entries:
             self._commit(items, self.seq)
             self._rest()
             return None
         blobs, self._staged = self._staged, []
         self._flying = Member(self, items, blobs, size)
         return self._flying
+
+    def appended(self, member: Member) -> None:
+        """The member that flew is committed, and the inbox holds nothing that it has not folded in."""
+        self.inbox_seq = max(self.inbox_seq, member.folded_seq)
+        self.cancelling = False
+        self._flying = None
+        self._appended(member)
 
     def answered(self, member: Member, answer: Answer) -> None:
         """Act on what the database said of the member that flew."""
@@ -204,6 +213,11 @@ class RunJournal:
                 self._without_intents(
                     member,
                     RunCancelling(self.run, f"Run {self.run} is being cancelled: nothing new is started."),
+                )
+            case "stale":
+                self._without_intents(
+                    member,
+                    RightsChanged(self.run, f"The rights behind run {self.run} have changed: look at them first."),
                 )
             case "signalled":
                 self._without_end(member)
@@ -246,7 +260,7 @@ class RunJournal:
 
     def make_due(self) -> None:
         """Send what is held now."""
-        self._stop_timer()
+        self._writer.holds_no_more(self)
         self._due = bool(self._pending)
         if self._idle and self._due:
             self._stir()
@@ -303,8 +317,8 @@ class RunJournal:
             return
         self._idle = True
         self._writer.rested()
-        if self._pending and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._writer.hold_s, self._hold_is_over)
+        if self._pending:
+            self._writer.holds(self)
 
     def _commit(self, items: Iterable[Item], seq: int) -> None:
         for item in items:
@@ -316,7 +330,7 @@ class RunJournal:
         waiting = [*(self._flying.items if self._flying else ()), *self._pending]
         self._pending.clear()
         self._flying = None
-        self._stop_timer()
+        self._writer.holds_no_more(self)
         self._fail(waiting, error)
         self._rest()
 
@@ -374,12 +388,3 @@ class RunJournal:
         if failure is not None:
             raise failure
         self._writer.refuse_if_closed(self.run)
-
-    def _hold_is_over(self) -> None:
-        self._timer = None
-        self.make_due()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from holdfast.store.journal import arrays
+from holdfast.store import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ def parameters(members: Sequence[Member]) -> list[bytes | None]:
         arrays.hashes([member.new_head for member in members]),
         arrays.bigints([member.folded_seq for member in members]),
         arrays.ints([member.flags for member in members]),
-        arrays.bigints([count for member in members for count in member.counters]),
+        arrays.bigints(list(chain.from_iterable([member.counters for member in members]))),
         *_events(members),
         *_blobs(members),
         _rare(members),
@@ -47,7 +48,7 @@ def parameters(members: Sequence[Member]) -> list[bytes | None]:
 
 
 def answers(rows: PGresult) -> list[Answer]:
-    """The rows that `append.sql` answers with, one for each member."""
+    """The rows that `append.sql` answers with: none for a member that was appended and has nothing new in its inbox."""
     value = rows.get_value
     return [_answer(*(value(number, column) for column in range(_COLUMNS))) for number in range(rows.ntuples)]
 
@@ -71,10 +72,10 @@ def _events(members: Sequence[Member]) -> tuple[bytes, ...]:
         owners += [number] * len(entries)
         seqs += range(member.seq + 1, member.new_seq + 1)
         hashes += member.hashes
-        for entry in entries:
-            types.append(entry.shape.name)
-            ats.append(entry.at_us)
-            bodies.append(entry.body)
+        for shape, at_us, body, _ in entries:
+            types.append(shape.name)
+            ats.append(at_us)
+            bodies.append(body)
     return (
         arrays.ints(owners),
         arrays.bigints(seqs),
@@ -99,9 +100,9 @@ def _rare(members: Sequence[Member]) -> bytes | None:
     # Each row was encoded when it was queued; only the member's number is put in front here.
     next_, approvals = list[bytes](), list[bytes]()
     for number, member in enumerate(members, 1):
+        if member.is_plain:
+            continue
         for item in member.items:
-            if item.is_plain:
-                continue
             front = b'{"m":%d,' % number
             approvals += [front + row[1:] for row in item.approvals]
             if item.next is not None:

@@ -4,7 +4,8 @@ Runs with something due stand in one queue. A few lanes, each a connection of it
 is there when they come free: alone a run commits at once, under load batches form by themselves. Where many
 runs are carried, a lane first lets the event loop go round for as long as each round brings company: a loop with
 nothing else to do goes round in microseconds, a busy one has other runs to carry meanwhile, and each statement
-spared is CPU for them. The queue is bounded in bytes, and `append` waits for room: that is the back-pressure.
+spared is CPU for them. No lane takes more than its share of very many: the database works on one lane's batch while
+this process makes the next. The queue is bounded in bytes, and `append` waits for room: that is the back-pressure.
 """
 
 from __future__ import annotations
@@ -32,8 +33,15 @@ if TYPE_CHECKING:
 
 _FEW_RUNS = 4
 """With no more than these open, nobody waits for company."""
+_TURNS_TO_APPEND = 16
+"""In so many rounds of the loop a run comes from what it holds to its next append, if nothing keeps it."""
+_HELD_MOST_S = 0.25
+"""However busy the loop, held facts wait no longer for that."""
 _EMPTY_ROUNDS = 3
 """So many rounds of the loop without company say that it is not busy, or with something else."""
+_WORTH_A_BATCH = 24
+"""So many members go together, though another lane could take some: below it, starting a statement costs more than
+working side by side spares."""
 
 
 def _now_us() -> int:
@@ -43,10 +51,10 @@ def _now_us() -> int:
 class JournalWriter:
     """Appends to the journals of all runs that this process holds. One event loop, one writer.
 
-    `max_batch` members and about `max_bytes` make a batch; `queue_bytes` may wait in all; `hold_s` is how
-    long held facts wait for company, `linger_s` how long a batch does at most while the loop is busy; `deadline_s`
-    is how long an unreachable database is waited for. `clock` gives microseconds since the Unix epoch. `probe` is told
-    the crash points `append.before_send` and `append.after_commit`.
+    `max_batch` members and about `max_bytes` make a batch; `queue_bytes` may wait in all; `hold_s` is how long held
+    facts wait for their run's next append, longer while the loop is busy; `linger_s` how long a batch then waits for
+    company at most; `deadline_s` is how long an unreachable database is waited for. `clock` gives microseconds since
+    the Unix epoch. `probe` is told the crash points `append.before_send` and `append.after_commit`.
     """
 
     def __init__(
@@ -76,6 +84,11 @@ class JournalWriter:
         self._ready: deque[RunJournal] = deque()
         self._sleeping: deque[asyncio.Future[None]] = deque()
         self._waking = False
+        self._held: dict[RunJournal, float] = {}
+        """Runs that hold facts back, and since when: the oldest first. One timer serves them all."""
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._turn_s = 0.0
+        """How long the loop takes to go round, by what was seen lately."""
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._drained: asyncio.Future[None] | None = None
         self._closed = False
@@ -118,6 +131,8 @@ class JournalWriter:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for journal in list(self._journals):
             journal.lose(RunLost(journal.run, f"The journal writer was closed: run {journal.run} is let go."))
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for lane in self._lanes:
             await lane.disconnect()
 
@@ -152,6 +167,36 @@ class JournalWriter:
         """This run has something due and nothing flying."""
         self._ready.append(journal)
         self._wake()
+
+    def holds(self, journal: RunJournal) -> None:
+        """This run holds facts that are to be committed with its next append, or soon."""
+        if journal not in self._held:
+            loop = asyncio.get_running_loop()
+            self._held[journal] = loop.time()
+            if self._sweeping is None:
+                self._sweeping = loop.call_later(self.hold_s, self._sweep)
+
+    def holds_no_more(self, journal: RunJournal) -> None:
+        """What it held is due, or gone."""
+        self._held.pop(journal, None)
+
+    def _sweep(self) -> None:
+        """Commit what was held long enough."""
+        self._sweeping = None
+        loop, hold_s = asyncio.get_running_loop(), self._patience_s()
+        over = loop.time() - hold_s
+        for journal in [journal for journal, since in self._held.items() if since <= over]:
+            journal.make_due()
+        if self._held:
+            left_s = next(iter(self._held.values())) - over
+            self._sweeping = loop.call_later(max(left_s, 0.001), self._sweep)
+
+    def _patience_s(self) -> float:
+        # A loop that carries many runs takes tens of milliseconds to go round. What a run holds would be committed by
+        # itself before the run has had the turns that bring it to its next append: twice the commits.
+        if len(self._journals) <= _FEW_RUNS:
+            return self.hold_s
+        return max(self.hold_s, min(_TURNS_TO_APPEND * self._turn_s, _HELD_MOST_S))
 
     def rested(self) -> None:
         """A run went from having something due to idle."""
@@ -222,13 +267,17 @@ class JournalWriter:
             due = len(self._ready)
             if due >= self._max_batch or 2 * due >= len(self._journals):
                 return
+            began = clock()
             await asyncio.sleep(0)
+            self._turn_s += (clock() - began - self._turn_s) / 8
             empty = empty + 1 if len(self._ready) == due else 0
 
     def _gather(self) -> list[Member]:
         batch: list[Member] = []
         size = 0
-        while self._ready and len(batch) < self._max_batch and size < self._max_bytes:
+        share = -(-len(self._journals) // len(self._lanes))
+        most = min(self._max_batch, max(share, _WORTH_A_BATCH))
+        while self._ready and len(batch) < most and size < self._max_bytes:
             member = self._ready.popleft().take(self._max_bytes - size)
             if member is not None:
                 batch.append(member)

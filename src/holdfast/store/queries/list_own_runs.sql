@@ -5,6 +5,7 @@ select tenant, id, task, task_version, state, waiting_on, wake_at, session, prin
 from holdfast.runs
 where tenant = %(tenant)s
   and principal = %(only)s
+  and created_at > '-infinity'  -- always so; it says which index is meant
   and (%(task)s::text is null or task = %(task)s)
   and (%(state)s::text is null or state = %(state)s)
   and (%(session)s::uuid is null or session = %(session)s)

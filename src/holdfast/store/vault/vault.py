@@ -81,6 +81,23 @@ class Vault:
                 "can be read."
             )
 
+    def handed_over(self, tenant: UUID, subject: str, wrapped: bytes, kek: str, to: WrappingKey) -> bytes:
+        """A subject's key as stored here, wrapped under another key instead.
+
+        Raises:
+            KeyUnavailable: it was wrapped under another wrapping key than this process has.
+        """
+        return to.wrap(tenant, subject, self._wrapping_key.unwrap(tenant, subject, wrapped, kek))
+
+    def taken_over(self, tenant: UUID, subject: str, wrapped: bytes, of: WrappingKey) -> tuple[bytes, str]:
+        """A subject's key that was wrapped under `of`, as it is stored here: wrapped, and under which key.
+
+        Raises:
+            KeyUnavailable: it was not, or was changed.
+        """
+        secret = of.unwrap(tenant, subject, wrapped, of.id)
+        return self._wrapping_key.wrap(tenant, subject, secret), self._wrapping_key.id
+
     def forget(self, tenant: UUID, subject: str) -> None:
         """Drop a key from memory, as after it was destroyed."""
         self._keys.pop((tenant, subject), None)

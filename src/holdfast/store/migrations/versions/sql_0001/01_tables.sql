@@ -39,8 +39,13 @@
 create table tenants (
   id uuid primary key,
   name text not null unique check (name ~ '^[a-z][a-z0-9-]{0,62}$'),
-  state text not null default 'active' check (state in ('active', 'suspended')),
-  created_at timestamptz not null default clock_timestamp()
+  state text not null default 'active' check (state in ('active', 'suspended', 'deleting', 'importing')),
+  created_at timestamptz not null default clock_timestamp(),
+  max_principals int check (max_principals >= 0),  -- null: no limit
+  max_runs int check (max_runs >= 0),  -- that have not ended
+  max_bytes bigint check (max_bytes >= 0),  -- of content and events
+  bytes bigint not null default 0,  -- as last measured, where there is a limit
+  measured_at timestamptz
 );
 
 create table principals (
@@ -132,7 +137,7 @@ create table runs (
   claims smallint not null default 0,
   rewound boolean not null default false,
   unserved boolean not null default false,  -- parked by `tick` because no live worker has its version
-  stale boolean not null default false,  -- its principal's rights have changed since the run's holder read them
+  stale boolean not null default false,  -- what holds it back, or its principal's rights, changed since its holder looked
   steps bigint not null default 0,
   model_requests bigint not null default 0,
   tool_calls bigint not null default 0,
@@ -148,15 +153,16 @@ create table runs (
   check ((state = 'parked') = (waiting_on is not null))
 ) with (fillfactor = 70);
 
--- Partial, though it holds every run: no other query may go by it. On a new installation's empty statistics a look-up by
+-- Partial, though they hold every run: no other query may go by it. On a new installation's empty statistics a look-up by
 -- (tenant, id) did, skipping through all runs, and the plan of `append` was kept when there were many.
 create index runs_listed on runs (tenant, created_at desc, id desc) where created_at > '-infinity';
-create index runs_of_principal on runs (tenant, principal, created_at desc, id desc);
+create index runs_of_principal on runs (tenant, principal, created_at desc, id desc) where created_at > '-infinity';
 create index runs_live_of_principal on runs (tenant, principal) where state in ('queued', 'running', 'parked');
 create index runs_queued on runs (task, task_version, tenant, priority desc, queued_at, id) where state = 'queued';
 create index runs_held on runs (worker, tenant, id) where state = 'running';
 create index runs_running on runs (tenant) where state = 'running';
 create index runs_waking on runs (wake_at) where state = 'parked' and wake_at is not null;
+create index runs_freed on runs (tenant, id) where state = 'parked' and stale and waiting_on in ('halt', 'rights');
 create index runs_unserved on runs (task, task_version) where unserved;
 
 create table events (

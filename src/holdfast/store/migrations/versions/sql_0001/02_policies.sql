@@ -36,15 +36,16 @@ grant select, update on runs to holdfast_engine;
 grant insert on events, blobs to holdfast_engine;
 grant select, insert, update on approvals to holdfast_engine;
 grant select, update on sessions to holdfast_engine;
-grant select on halts, clock to holdfast_engine;
+grant select, insert, delete on halts to holdfast_engine;
+grant select on clock to holdfast_engine;
 grant select, insert, update, delete on workers to holdfast_engine;
 grant select, update on timeline to holdfast_engine;
-grant select, insert, update on tenants to holdfast_engine;
+grant select, insert, update, delete on tenants to holdfast_engine;
 grant insert on audit_log to holdfast_engine;
 
 grant select on schema_version, tenants, runs, events, blobs, signals, approvals, sessions, subject_keys,
   halts, live, principals, memberships to holdfast_worker, holdfast_api;
-grant select on identities, api_keys, audit_log to holdfast_api;
+grant select on identities, api_keys, audit_log, idempotency_keys to holdfast_api;
 grant insert on sessions, subject_keys to holdfast_worker, holdfast_api;
 grant insert, delete on live to holdfast_worker;
 

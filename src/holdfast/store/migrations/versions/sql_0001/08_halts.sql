@@ -16,6 +16,23 @@ begin
   return found;
 end $$;
 
+-- Lets the runs of a tenant go on that a halt held back, as far as no other does. One that is about to park for it is
+-- marked: `tick` takes it up again.
+create function free_halted(p_tenant uuid) returns void
+language sql volatile set search_path = holdfast, pg_temp
+as $$
+  with held as (
+    select r.tenant, r.id from runs r
+    where r.tenant = p_tenant and (r.state = 'running' or (r.state = 'parked' and r.waiting_on = 'halt'))
+    order by r.tenant, r.id for no key update
+  )
+  update runs r set stale = true, updated_at = holdfast.now(),
+    state = case when r.state = 'parked' then 'queued' else r.state end,
+    waiting_on = null,
+    queued_at = case when r.state = 'parked' then holdfast.now() else r.queued_at end
+  from held where r.tenant = held.tenant and r.id = held.id
+$$;
+
 create function lift_halt(p_tenant uuid, p_scope text, p_key text) returns boolean
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
@@ -23,7 +40,11 @@ begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
   delete from halts h where h.tenant = p_tenant and h.scope = p_scope and h.key = p_key;
-  return found;
+  if not found then
+    return false;
+  end if;
+  perform free_halted(p_tenant);
+  return true;
 end $$;
 
 grant execute on function declare_halt(uuid, text, text, text, text), lift_halt(uuid, text, text) to holdfast_api;

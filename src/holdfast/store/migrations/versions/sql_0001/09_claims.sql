@@ -48,6 +48,8 @@ $$;
 
 -- Gives queued runs to a worker: at most p_want in all and p_free[i] of p_tasks[i] at p_versions[i]. Nothing for a
 -- worker whose lease has expired. What another is claiming at this moment is skipped, not waited for.
+-- The disk is not waited for. Nothing rests on a claim until the first append under it, and that commit is on disk only
+-- with everything before it: after a crash of the server a claim that nothing was appended under may never have been.
 create function claim_runs(p_worker uuid, p_want int, p_tasks text[], p_versions text[], p_free int[])
 returns table (tenant uuid, id uuid, task text, task_version text, epoch bigint, seq bigint, head bytea, inbox_seq bigint,
   folded_seq bigint, cancelling boolean, claims smallint, rewound boolean, subject text, principal text, session uuid,
@@ -63,6 +65,7 @@ begin
   if not is_alive(p_worker, moment) then
     return;
   end if;
+  perform set_config('synchronous_commit', 'off', true);
   for candidate in select * from claimable(p_want, p_tasks, p_versions) loop
     exit when p_want <= 0;
     continue when p_free[candidate.offer] <= 0;
@@ -71,7 +74,7 @@ begin
     continue when not found;
     return query
       update runs r set state = 'running', worker = p_worker, epoch = r.epoch + 1,
-        claims = least(r.claims + 1, 32767), started_at = coalesce(r.started_at, moment), updated_at = moment
+        claims = least(r.claims + 1, 32767), stale = false, started_at = coalesce(r.started_at, moment), updated_at = moment
       where r.tenant = candidate.tenant and r.id = candidate.id
       returning r.tenant, r.id, r.task, r.task_version, r.epoch, r.seq, r.head, r.inbox_seq, r.folded_seq, r.cancelling,
         r.claims, r.rewound, r.subject, r.principal, r.session, r.parent;
@@ -106,3 +109,66 @@ end $$;
 
 grant execute on function claim_runs(uuid, int, text[], text[], int[]), release_runs(uuid, uuid[], boolean) to holdfast_worker;
 set local role holdfast_owner;
+
+-- All that a run recorded, in one row, where that is little; no row where it is more. For whoever has just claimed it: a
+-- new run is begun without coming back for its input. It reads as its caller, in the run's tenant, like any other reader.
+create function short_journal(p_tenant uuid, p_run uuid, p_seq bigint)
+returns table (seqs bigint[], types text[], ats timestamptz[], bodies bytea[], hashes bytea[], digests bytea[], contents bytea[])
+language plpgsql volatile set search_path = holdfast, pg_temp
+  set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
+as $$
+begin
+  if p_seq > 16 then
+    return;
+  end if;
+  perform set_config('holdfast.tenant', p_tenant::text, true);
+  if (select coalesce(sum(octet_length(e.body)), 0) from events e where e.tenant = p_tenant and e.run = p_run)
+     + (select coalesce(sum(octet_length(b.body)), 0) from blobs b where b.tenant = p_tenant and b.run = p_run) <= 65536 then
+    return query
+      select e.seqs, e.types, e.ats, e.bodies, e.hashes, b.digests, b.contents
+      from (
+        select array_agg(j.seq) as seqs, array_agg(j.type) as types, array_agg(j.at) as ats,
+          array_agg(convert_to(j.body, 'UTF8')) as bodies, array_agg(j.hash) as hashes
+        from (select * from events where tenant = p_tenant and run = p_run order by seq) j
+      ) e, (
+        select coalesce(array_agg(c.digest), '{}') as digests, coalesce(array_agg(c.body), '{}') as contents
+        from blobs c where c.tenant = p_tenant and c.run = p_run
+      ) b;
+  end if;
+  perform set_config('holdfast.tenant', '', true);
+end $$;
+
+grant execute on function short_journal(uuid, uuid, bigint) to holdfast_worker;
+
+-- Whom a run is for, as they stand now: no row where there is nobody of that id. It reads as its caller, in the run's
+-- tenant. Read after the run's row was locked and `stale` taken from it, it misses no change that `stale` told of.
+create function acting(p_tenant uuid, p_principal text) returns table (kind text, name text, disabled boolean, roles text[])
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+begin
+  perform set_config('holdfast.tenant', p_tenant::text, true);
+  return query
+    select p.kind, p.name, p.disabled_at is not null,
+      array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id)
+    from principals p
+    where p.tenant = p_tenant
+      and p.id = case when p_principal ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_principal::uuid end;
+end $$;
+
+-- For the holder of a run whose rights have changed: who it is for, as they stand now, and whether it is still held.
+create function renew_rights(p_tenant uuid, p_run uuid, p_worker uuid, p_epoch bigint)
+returns table (kind text, name text, disabled boolean, roles text[])
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  whose text;
+begin
+  perform must_be_tenant(p_tenant);
+  update runs r set stale = false
+  where r.tenant = p_tenant and r.id = p_run and r.state = 'running' and r.worker = p_worker and r.epoch = p_epoch
+  returning r.principal into whose;
+  return query select a.kind, a.name, a.disabled, a.roles from acting(p_tenant, whose) a;
+end $$;
+
+grant execute on function acting(uuid, text), renew_rights(uuid, uuid, uuid, bigint) to holdfast_worker;

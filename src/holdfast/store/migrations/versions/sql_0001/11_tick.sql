@@ -60,6 +60,23 @@ begin
   return woken;
 end $$;
 
+-- Takes up again what parked at the very moment in which that which held it back went away.
+create function tick_freed(moment timestamptz, p_limit int) returns int
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  freed int;
+begin
+  with free as (
+    select r.tenant, r.id from runs r where r.state = 'parked' and r.stale and r.waiting_on in ('halt', 'rights')
+    order by r.tenant, r.id limit p_limit for no key update skip locked
+  )
+  update runs r set state = 'queued', waiting_on = null, queued_at = moment, updated_at = moment
+  from free where r.tenant = free.tenant and r.id = free.id;
+  get diagnostics freed = row_count;
+  return freed;
+end $$;
+
 -- What live workers serve.
 create function served(moment timestamptz) returns table (task text, version text)
 language sql stable set search_path = holdfast, pg_temp
@@ -137,7 +154,7 @@ declare
 begin
   rewound := tick_history(moment);
   select t.rescued, t.quarantined into rescued, quarantined from tick_rescue(moment, p_limit) t;
-  woken := tick_wake(moment, p_limit);
+  woken := tick_wake(moment, p_limit) + tick_freed(moment, p_limit);
   select t.parked, t.unparked into parked, unparked from tick_code(moment, p_limit) t;
   begin
     perform ensure_partitions(2);

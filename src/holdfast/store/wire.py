@@ -1,4 +1,4 @@
-"""The one prepared statement of a lane, sent without what psycopg does for any statement.
+"""The one prepared statement of a connection, sent without what psycopg does for any statement.
 
 A cursor adapts parameters, looks for a plan, builds a generator and puts the socket under watch anew for each
 execution: 160 µs of CPU for the 21 parameters of an append, where all of a step may cost 190. Here the parameters are
@@ -24,17 +24,18 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from psycopg.pq.abc import PGconn, PGresult
 
-_PREPARED = b"holdfast_append"
+_PREPARED = b"holdfast"
 
 
 class Wire:
-    """Sends `append.sql` on one connection, one execution at a time. Belongs to the running event loop.
+    """Sends one named query on one connection, one execution at a time. Belongs to the running event loop.
 
     The connection may be used by psycopg's own means in between, inside `aside`.
     """
 
-    def __init__(self, connection: AsyncConnection[Any], *, prepared: bool) -> None:
+    def __init__(self, connection: AsyncConnection[Any], statement: str, *, prepared: bool) -> None:
         self._pgconn: PGconn = connection.pgconn
+        self._statement = query(statement)
         self._loop = asyncio.get_running_loop()
         # A descriptor of our own: when the connection ends, libpq closes its own, whose number is soon another's.
         self._socket = os.dup(connection.fileno())
@@ -71,14 +72,14 @@ class Wire:
             psycopg.Error: as the server said, or the connection was lost: it may have been executed.
         """
         if not self._is_prepared:
-            self._pgconn.send_prepare(_PREPARED, query("append"))
+            self._pgconn.send_prepare(_PREPARED, self._statement)
             await self._answer()
             self._is_prepared = True
         formats = [Format.BINARY] * len(parameters)
         if self._prepares:
             self._pgconn.send_query_prepared(_PREPARED, parameters, formats, Format.BINARY)
         else:
-            self._pgconn.send_query_params(query("append"), parameters, None, formats, Format.BINARY)
+            self._pgconn.send_query_params(self._statement, parameters, None, formats, Format.BINARY)
         return await self._answer()
 
     async def _answer(self) -> PGresult:

@@ -49,7 +49,7 @@ as $$
       where m.tenant = p_tenant and m.role = 'admin' and m.principal <> p_principal and p.disabled_at is null)
 $$;
 
--- 'created'; 'repeated' when this very principal is there already; 'taken' when the name is somebody else's.
+-- 'created'; 'repeated' when this very principal is there already; 'taken' when the name is somebody else's; 'too_many'.
 create function create_principal(
   p_tenant uuid, p_id uuid, p_kind text, p_name text, p_email text, p_roles text[], p_by text
 ) returns text
@@ -59,6 +59,10 @@ begin
   perform begin_change(p_tenant);
   if exists (select from principals p where p.tenant = p_tenant and p.id = p_id) then
     return 'repeated';
+  end if;
+  if (select count(*) from principals p where p.tenant = p_tenant)
+      >= (select t.max_principals from tenants t where t.id = p_tenant) then
+    return 'too_many';
   end if;
   insert into principals (tenant, id, kind, name, email, created_at, created_by)
   values (p_tenant, p_id, p_kind, p_name, p_email, holdfast.now(), p_by) on conflict do nothing;
@@ -137,11 +141,12 @@ end $$;
 
 -- Takes in what a token says of somebody. Their principal is made at the first one, p_new; a later token than the last
 -- changes name and roles, an earlier one nothing, so that no token brings back what a newer one took. p_roles is null where
--- the issuer says nothing of roles. A name that another has is told apart by the identity's digest.
+-- the issuer says nothing of roles. A name that another has is told apart by the identity's digest. False: the tenant may
+-- have no more principals.
 create function log_in(
   p_tenant uuid, p_new uuid, p_issuer text, p_subject text, p_kind text, p_name text, p_email text, p_roles text[],
   p_issued_at timestamptz
-) returns void
+) returns boolean
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 declare
@@ -157,14 +162,17 @@ begin
   if not found then
     made := create_principal(p_tenant, p_new, p_kind, p_name, p_email, coalesce(p_roles, '{}'), actor);
     if made = 'taken' then
-      perform create_principal(p_tenant, p_new, p_kind, shown, p_email, coalesce(p_roles, '{}'), actor);
+      made := create_principal(p_tenant, p_new, p_kind, shown, p_email, coalesce(p_roles, '{}'), actor);
+    end if;
+    if made = 'too_many' then
+      return false;
     end if;
     insert into identities (tenant, issuer, subject, principal, created_at, issued_at)
     values (p_tenant, p_issuer, p_subject, p_new, holdfast.now(), p_issued_at);
-    return;
+    return true;
   end if;
   if known.issued_at >= p_issued_at then
-    return;
+    return true;
   end if;
   update identities i set issued_at = p_issued_at
   where i.tenant = p_tenant and i.issuer = p_issuer and i.subject = p_subject;
@@ -174,7 +182,7 @@ begin
                 else p_name end
   where p.tenant = p_tenant and p.id = known.principal;
   if p_roles is null then
-    return;
+    return true;
   end if;
   with old as (
     delete from memberships m where m.tenant = p_tenant and m.principal = known.principal and m.role <> all (p_roles)
@@ -192,6 +200,7 @@ begin
       json_build_object('granted', come, 'revoked', gone)::text);
     perform rights_changed(p_tenant, known.principal);
   end if;
+  return true;
 end $$;
 
 -- 'created'; 'repeated'; 'absent' when there is no such principal.
@@ -272,12 +281,12 @@ language sql stable security definer set search_path = holdfast, pg_temp
 as $$ select t.id from tenants t where t.name = p_name $$;
 
 create function list_tenants(p_id uuid, p_after text, p_limit int)
-returns table (id uuid, name text, state text, created_at timestamptz)
+returns table (id uuid, name text, state text, created_at timestamptz, max_principals int, max_runs int, max_bytes bigint)
 language plpgsql stable security definer set search_path = holdfast, pg_temp
 as $$
 begin
   perform must_be_tenant('00000000-0000-7000-8000-000000000000');
-  return query select t.id, t.name, t.state, t.created_at from tenants t
+  return query select t.id, t.name, t.state, t.created_at, t.max_principals, t.max_runs, t.max_bytes from tenants t
     where (p_id is null or t.id = p_id) and (p_after is null or t.name > p_after) order by t.name limit p_limit;
 end $$;
 
@@ -309,4 +318,4 @@ end $$;
 
 grant execute on function find_tenant(text), list_tenants(uuid, text, int), create_tenant(uuid, text, text) to holdfast_api;
 set local role holdfast_owner;
-grant execute on function must_be_tenant(uuid) to holdfast_engine;
+grant execute on function must_be_tenant(uuid), free_halted(uuid) to holdfast_engine;

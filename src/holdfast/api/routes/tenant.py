@@ -1,0 +1,72 @@
+"""What a tenant can do about itself: look, read its audit log, take everything with it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from holdfast.api.bodies import ExportBody
+from holdfast.api.body import read_body
+from holdfast.api.describe import BODY, answer, body, problems
+from holdfast.api.requests import TheServices, needs, reply
+from holdfast.domain.errors import InvalidInput, KeyUnavailable
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
+from holdfast.service.export_tenant import export_tenant
+from holdfast.service.identity_views import AuditPage, TenantView
+from holdfast.service.manage_tenants import get_own_tenant
+from holdfast.service.read_audit_log import PAGE, PAGE_MOST, read_audit_log
+from holdfast.store.vault import WrappingKey
+
+router = APIRouter(tags=["tenant"])
+
+
+@router.get(
+    "/v1/tenant",
+    summary="Get your tenant",
+    responses={**answer(200, TenantView, "Your tenant, with what it may have at most."), **problems()},
+)
+async def get_tenant(services: TheServices, who: Annotated[Who, needs(Scope.TENANT_READ)]) -> Response:
+    """Its name, state and quotas."""
+    return reply(await get_own_tenant(services, who))
+
+
+@router.post(
+    "/v1/tenant/export",
+    summary="Export your tenant",
+    openapi_extra=body(ExportBody),
+    responses={
+        200: {
+            "description": "Everything, as JSON Lines. The last line is `end`; without it the export is incomplete.",
+            "content": {"application/jsonl": {"schema": {"type": "string"}}},
+        },
+        **problems(*BODY),
+    },
+)
+async def post_export(
+    request: Request, services: TheServices, who: Annotated[Who, needs(Scope.TENANT_WRITE)]
+) -> Response:
+    """Every row your tenant has, of one moment. Content stays sealed, under keys that only the key you send opens."""
+    given = await read_body(request, ExportBody)
+    try:
+        key = WrappingKey.from_text(given.key, source="the request")
+    except KeyUnavailable:
+        raise InvalidInput("`key` is not 32 bytes of base64 or hex. Make it with `openssl rand -base64 32`.") from None
+    return StreamingResponse(export_tenant(services, who, key), media_type="application/jsonl")
+
+
+@router.get(
+    "/v1/audit",
+    summary="Read the audit log",
+    responses={**answer(200, AuditPage, "Entries, newest first."), **problems("invalid-cursor", "invalid-request")},
+)
+async def get_audit_log(
+    services: TheServices,
+    who: Annotated[Who, needs(Scope.AUDIT_READ)],
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
+) -> Response:
+    """What was done to your tenant's people, roles and keys, by whom, and which credentials were refused."""
+    return reply(await read_audit_log(services, who, cursor=cursor or None, limit=limit))

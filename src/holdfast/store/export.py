@@ -1,0 +1,70 @@
+"""All rows of a tenant, out of one database and into another.
+
+Rows travel as PostgreSQL writes them in JSON, every column of every table that the catalogue says is a tenant's: a
+table that a later release adds is exported without being named here. Live text is not: it is on its way to readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+import orjson
+from psycopg import sql
+
+from holdfast.domain.ids import PLATFORM_TENANT
+from holdfast.store.query import query
+
+if TYPE_CHECKING:
+    from holdfast.store.pool import Database
+
+_PASSING = frozenset({"live"})
+_FETCH = 500
+
+
+async def export_rows(db: Database, tenant: UUID) -> AsyncGenerator[tuple[str, str], None]:
+    """Table and row (JSON), of one moment; the tenant's own row first, as of table `tenants`.
+
+    Raises:
+        psycopg.Error: the database went away meanwhile; what came so far is of no use.
+    """
+    async with db.snapshot(tenant) as connection:
+        found = await (await connection.execute(query("tenant_row"), {"tenant": tenant})).fetchone()
+        if found is None:
+            return
+        yield "tenants", found[0]
+        tables = [row[0] for row in await (await connection.execute(query("tenant_tables"))).fetchall()]
+        for table in tables:
+            if table in _PASSING:
+                continue
+            async with connection.cursor(name=f"export_{table}") as cursor:
+                cursor.itersize = _FETCH
+                select = sql.SQL("select row_to_json(t)::text from holdfast.{} t where t.tenant = %s")
+                await cursor.execute(select.format(sql.Identifier(table)), [tenant])
+                async for row in cursor:
+                    yield table, row[0]
+
+
+async def begin_import(
+    db: Database, tenant: UUID, *, name: str, created_at: datetime, by: str
+) -> Literal["importing", "taken"]:
+    """Make a tenant that nobody gets into yet; `taken` when one has this id or name. All of these raise as `repeat`."""
+    parameters = {"tenant": tenant, "name": name, "created_at": created_at, "by": by}
+    return await db.value("begin_import", parameters, tenant=PLATFORM_TENANT)
+
+
+async def import_rows(db: Database, tenant: UUID, table: str, rows: Sequence[object]) -> int:
+    """Insert rows as `export_rows` gave them. Not repeated: whether they were inserted is not known then.
+
+    Raises:
+        psycopg.Error: they are not rows of this table and this tenant, or are there already.
+    """
+    parameters = {"tenant": tenant, "table": table, "rows": orjson.dumps(rows).decode()}
+    return (await db.fetch(tenant, "import_rows", parameters))[0][0]
+
+
+async def end_import(db: Database, tenant: UUID, *, by: str) -> None:
+    """End an import: the tenant is there, suspended."""
+    await db.value("end_import", {"tenant": tenant, "by": by}, tenant=PLATFORM_TENANT)

@@ -1,0 +1,174 @@
+-- The life of a tenant: suspended, let go on, bounded, deleted, brought in from elsewhere. The caller is in the platform's
+-- tenant, but for the functions at the end, which touch rows: those stay inside the tenant they are about.
+set local role holdfast_engine;
+
+-- Suspends a tenant or lets it go on. Suspended, it accepts nothing, and what it runs parks: what is queued at once, what
+-- is running at its next intent. Outcomes: 'changed'; 'unchanged'; 'absent', as for one that is being deleted.
+create function suspend_tenant(p_tenant uuid, p_suspended boolean, p_reason text, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  moment timestamptz := holdfast.now();
+begin
+  perform must_be_platform();
+  perform pg_advisory_xact_lock(4857);  -- the halt lock
+  if not exists (select from tenants t where t.id = p_tenant and t.state in ('active', 'suspended')) then
+    return 'absent';
+  end if;
+  update tenants t set state = case when p_suspended then 'suspended' else 'active' end
+  where t.id = p_tenant and (t.state = 'suspended') <> p_suspended;
+  if not found then
+    return 'unchanged';
+  end if;
+  perform note_both(p_tenant, p_by, case when p_suspended then 'tenant.suspended' else 'tenant.resumed' end,
+    json_build_object('reason', p_reason)::text);
+  if p_suspended then
+    insert into halts (tenant, scope, key, reason, by, at)
+    values (p_tenant, 'tenant', 'suspended', p_reason, p_by, moment) on conflict do nothing;
+    with waiting as (
+      select r.tenant, r.id from runs r where r.tenant = p_tenant and r.state = 'queued'
+      order by r.tenant, r.id for no key update
+    )
+    update runs r set state = 'parked', waiting_on = 'halt', updated_at = moment
+    from waiting w where r.tenant = w.tenant and r.id = w.id;
+  else
+    delete from halts h where h.tenant = p_tenant and h.scope = 'tenant' and h.key = 'suspended';
+    perform free_halted(p_tenant);
+  end if;
+  return 'changed';
+end $$;
+
+-- Sets what a tenant may have at most; null is no limit. False: there is no such tenant.
+create function set_quotas(p_tenant uuid, p_principals int, p_runs int, p_bytes bigint, p_by text) returns boolean
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  update tenants t set max_principals = p_principals, max_runs = p_runs, max_bytes = p_bytes where t.id = p_tenant;
+  if not found then
+    return false;
+  end if;
+  perform note_both(p_tenant, p_by, 'tenant.quotas', json_build_object(
+    'principals', p_principals, 'runs', p_runs, 'bytes', p_bytes)::text);
+  return true;
+end $$;
+
+-- Begins to delete a suspended tenant: from here on there is no way back. 'deleting'; 'absent'; 'active'.
+create function doom_tenant(p_tenant uuid, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  update tenants t set state = 'deleting' where t.id = p_tenant and t.state in ('suspended', 'importing');
+  if found then
+    perform note_both(p_tenant, p_by, 'tenant.deleting', '{}');
+    return 'deleting';
+  end if;
+  return coalesce((select t.state from tenants t where t.id = p_tenant), 'absent');
+end $$;
+
+-- Ends the deletion of a tenant that has no row left: what is left of it is this note in the platform's log.
+create function bury_tenant(p_tenant uuid, p_by text, p_evidence text) returns void
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  if exists (select from runs r where r.tenant = p_tenant) then
+    raise exception 'The tenant still has runs.' using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  delete from tenants t where t.id = p_tenant and t.state = 'deleting';
+  if found then
+    insert into audit_log (tenant, at, id, actor, action, target, details)
+    values ('00000000-0000-7000-8000-000000000000', clock_timestamp(), gen_random_uuid(), p_by, 'tenant.deleted',
+            p_tenant::text, p_evidence);
+  end if;
+end $$;
+
+-- Begins to bring a tenant in from an export: it is there, and nobody gets in. 'importing'; 'taken' when a tenant has this
+-- id or name.
+create function begin_import(p_tenant uuid, p_name text, p_created_at timestamptz, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  insert into tenants (id, name, state, created_at) values (p_tenant, p_name, 'importing', p_created_at)
+  on conflict do nothing;
+  if not found then
+    return 'taken';
+  end if;
+  perform note_both(p_tenant, p_by, 'tenant.importing', '{}');
+  return 'importing';
+end $$;
+
+-- Ends it: the tenant is there, suspended, since what it is a copy of may be running elsewhere.
+create function end_import(p_tenant uuid, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_platform();
+  update tenants t set state = 'active' where t.id = p_tenant and t.state = 'importing';
+  if not found then
+    return 'absent';
+  end if;
+  return suspend_tenant(p_tenant, true, 'imported', p_by);
+end $$;
+
+grant execute on function suspend_tenant(uuid, boolean, text, text), set_quotas(uuid, int, int, bigint, text),
+  doom_tenant(uuid, text), bury_tenant(uuid, text, text), begin_import(uuid, text, timestamptz, text),
+  end_import(uuid, text) to holdfast_api;
+set local role holdfast_owner;
+
+-- The tables whose rows are a tenant's, from the catalogue, so that none is forgotten. Partitions go by their parents.
+create function tenant_tables() returns setof text
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'
+  where c.relnamespace = 'holdfast'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+  order by c.relname
+$$;
+
+-- Inserts rows of a tenant that is being imported, as `row_to_json` wrote them. Answers how many.
+create function import_rows(p_tenant uuid, p_table text, p_rows jsonb) returns bigint
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  many bigint;
+begin
+  perform must_be_durable();
+  perform must_be_tenant(p_tenant);
+  if not exists (select from tenants t where t.id = p_tenant and t.state = 'importing') then
+    raise exception 'This tenant is not being imported.' using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  if p_table not in (select t from tenant_tables() t) then
+    raise exception 'There is no table "%" of tenants.', p_table using errcode = 'undefined_table';
+  end if;
+  execute format('insert into %1$I select (jsonb_populate_record(null::%1$I, r)).* from jsonb_array_elements($1) r', p_table)
+    using p_rows;
+  get diagnostics many = row_count;
+  return many;
+end $$;
+
+-- Deletes rows of a tenant that is being deleted, a batch of each table, its own scope set. Answers how many of which.
+create function delete_rows(p_tenant uuid, p_limit int) returns table (name text, deleted bigint)
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  target text;
+  many bigint;
+begin
+  perform must_be_durable();
+  perform must_be_tenant(p_tenant);
+  if not exists (select from tenants t where t.id = p_tenant and t.state = 'deleting') then
+    raise exception 'This tenant is not being deleted.' using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  for target in select t from tenant_tables() t loop
+    execute format('with gone as (delete from %1$I where tenant = $1 and ctid = any (array(
+      select ctid from %1$I where tenant = $1 limit $2)) returning 1) select count(*) from gone', target)
+      into many using p_tenant, p_limit;
+    name := target;
+    deleted := many;
+    return next;
+  end loop;
+end $$;
+
+grant execute on function tenant_tables(), import_rows(uuid, text, jsonb), delete_rows(uuid, int) to holdfast_api;

@@ -1,0 +1,2 @@
+-- The tables whose rows are a tenant's.
+select holdfast.tenant_tables()

@@ -1,0 +1,133 @@
+"""Everything of a tenant, out of one installation and into an empty other: complete, and readable there only."""
+
+import base64
+import os
+
+import httpx2
+import orjson
+import psycopg
+import pytest
+
+from holdfast.domain.errors import InvalidInput, KeyUnavailable, NameTaken
+from holdfast.domain.ids import PLATFORM_TENANT
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Role, rights_of
+from holdfast.service.get_run import get_run
+from holdfast.service.import_tenant import import_tenant
+from holdfast.service.manage_tenants import resume_tenant
+from holdfast.service.services import Services
+from holdfast.store.hints import Hints
+from holdfast.store.pool import Database
+from holdfast.store.reader import RunReader
+from holdfast.store.vault import Vault, WrappingKey
+from support.credentials import admin
+from support.parties import gathered
+
+PLATFORM = Who(PLATFORM_TENANT, "pat", rights_of([Role.PLATFORM]))
+EXPORT_KEY = base64.b64encode(os.urandom(32)).decode()
+
+
+@pytest.fixture
+async def exported(api, database, holder):
+    """The lines of a tenant with runs in several states, and a client of it."""
+    async with gathered(api, database.api_url) as parties:
+        acme, _ = await parties.tenant("acme"), await parties.tenant("bolt")
+        _, ann = await parties.person(acme, "Ann", "user")
+        for given in ("one", "two", "three"):
+            body = {"input": f"secret {given} \u2028 \U0001f600", "labels": {"k": "v"}}
+            await ann.post("/v1/tasks/support/runs", json=body, headers={"Idempotency-Key": given})
+        await (await holder.claim()).succeed({"answer": 42})
+        waiting = await holder.claim()
+        await waiting.claimed()
+        await waiting.ask_person({"order": 7})
+        answer = await acme.post("/v1/tenant/export", json={"key": EXPORT_KEY})
+        assert answer.status_code == 200, answer.text
+        yield answer.content.splitlines(keepends=True), acme
+
+
+@pytest.fixture
+async def elsewhere(other_database):
+    """An empty installation with a wrapping key of its own."""
+    async with Database.open(other_database.api_url, role="api") as db, Hints(db) as hints:
+        yield Services(db=db, vault=Vault(db, WrappingKey.generate()), reader=RunReader(db), hints=hints)
+
+
+def key() -> WrappingKey:
+    return WrappingKey.from_text(EXPORT_KEY, source="test")
+
+
+async def test_it_is_complete_and_can_be_read_there(exported, elsewhere, database, other_database):
+    lines, _ = exported
+    view = await import_tenant(elsewhere, PLATFORM, lines, key())
+    assert (view.name, view.state) == ("acme", "suspended")
+    tenant = str(view.id)
+    here, there = rows_of(database.admin_url, tenant), rows_of(other_database.admin_url, tenant)
+    assert here.keys() | {"halts"} == there.keys(), "it is suspended there"
+    for table in here.keys() - {"subject_keys", "audit_log"}:
+        changed = ("state", "waiting_on", "updated_at", "worker")
+        assert without(here[table], *changed) == without(there[table], *changed), table
+    assert {row["subject"] for row in here["subject_keys"]} == {row["subject"] for row in there["subject_keys"]}
+    assert all(entry in there["audit_log"] for entry in here["audit_log"])
+    assert [row["state"] for row in sorted(there["runs"], key=lambda row: row["id"])] == [
+        "succeeded",
+        "parked",
+        "parked",
+    ]
+
+    [done] = [row["id"] for row in there["runs"] if row["state"] == "succeeded"]
+    output = (await get_run(elsewhere, admin(view.id), done)).output
+    assert output is not None
+    assert output.value == {"answer": 42}
+    assert (await resume_tenant(elsewhere, PLATFORM, "acme")).state == "active"
+
+
+async def test_without_its_key_it_tells_nothing_and_damaged_it_is_refused(exported, elsewhere):
+    lines, _ = exported
+    assert b"secret" not in b"".join(lines)
+    with pytest.raises(InvalidInput, match="export key"):
+        await import_tenant(elsewhere, PLATFORM, lines, WrappingKey.generate())
+    with pytest.raises(InvalidInput, match="no export"):
+        await import_tenant(elsewhere, PLATFORM, lines[1:], key())
+    with pytest.raises(InvalidInput, match="incomplete"):
+        await import_tenant(elsewhere, PLATFORM, [*lines[:-2], lines[-1]], key())
+    with pytest.raises(NameTaken):
+        await import_tenant(elsewhere, PLATFORM, lines, key())
+
+
+async def test_a_subjects_key_that_was_changed_is_refused(exported, elsewhere):
+    lines, _ = exported
+    at, row = next(
+        (n, found) for n, line in enumerate(lines) if (found := orjson.loads(line)).get("table") == "subject_keys"
+    )
+    row["row"]["subject"] = "somebody else"
+    with pytest.raises(KeyUnavailable):
+        await import_tenant(elsewhere, PLATFORM, [*lines[:at], orjson.dumps(row) + b"\n", *lines[at + 1 :]], key())
+
+
+async def test_who_may_not_export_gets_nothing_and_a_bad_key_is_said(exported, api):
+    _, acme = exported
+    bad = await acme.post("/v1/tenant/export", json={"key": "short"})
+    assert (bad.status_code, bad.json()["type"]) == (422, "/problems/invalid-input")
+    narrow = (await acme.post("/v1/keys", json={"scopes": ["tenant:read"]})).json()["secret"]
+    async with httpx2.AsyncClient(base_url=api, headers={"Authorization": f"Bearer {narrow}"}) as client:
+        assert (await client.get("/v1/tenant")).json()["name"] == "acme"
+        assert (await client.post("/v1/tenant/export", json={"key": EXPORT_KEY})).status_code == 403
+
+
+def rows_of(admin_url, tenant):
+    """Every row of a tenant by table, read past all policies."""
+    found = {}
+    with psycopg.connect(admin_url, row_factory=psycopg.rows.dict_row) as connection:
+        tables = connection.execute(
+            "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'"
+            " where c.relnamespace = 'holdfast'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"
+        ).fetchall()
+        for table in (row["relname"] for row in tables):
+            rows = connection.execute(f"select * from holdfast.{table} where tenant = %s", [tenant]).fetchall()
+            if rows:
+                found[table] = sorted(rows, key=str)
+    return found
+
+
+def without(rows, *columns):
+    return sorted(({name: value for name, value in row.items() if name not in columns} for row in rows), key=str)
