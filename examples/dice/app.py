@@ -47,7 +47,7 @@ def player_name(ctx: RunContext[str]) -> str:
 
 def player(scope: RunScope) -> str:
     """Who plays: whoever asked for the run."""
-    return scope.principal.capitalize()
+    return scope.principal.name.capitalize()
 
 
 app = App("dice")

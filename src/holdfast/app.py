@@ -7,15 +7,17 @@ factory of its dependencies, the recovery classes of its tools, its version.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
 from holdfast.domain.errors import InvalidInput, UnknownTask, UserError
+from holdfast.domain.principal import Principal
 from holdfast.domain.recovery import Recovery
+from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
 
 if TYPE_CHECKING:
@@ -28,16 +30,30 @@ Sessions: TypeAlias = Literal["own", "shared"]
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
 
+class Acting(Protocol):
+    """Whoever knows whom a run is for."""
+
+    @property
+    def principal(self) -> Principal:
+        """As they stand now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunScope:
-    """What a dependency factory is told about the run it builds for."""
+    """What a dependency factory is told about the run it builds for. Keep it, to ask who is behind a tool call."""
 
     tenant: UUID
     run: UUID
     task: str
-    principal: str
     subject: str
     session: UUID | None = None
+    acting: Acting
+
+    @property
+    def principal(self) -> Principal:
+        """Whom the run is for, with the roles they have now: each tool call sees those it was announced with."""
+        return self.acting.principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +74,8 @@ class Task:
     model_timeout_s: float = 600.0
     tool_timeout_s: float = 300.0
     slots: int | None = None
+    roles: frozenset[Role] = frozenset()
+    """Whom it is for: whoever has one of these. Empty: whoever may start runs."""
     input_adapter: TypeAdapter[Any]
 
     def read_input(self, raw: Any) -> Any:
@@ -125,6 +143,7 @@ class App:
         model_timeout_s: float = 600.0,
         tool_timeout_s: float = 300.0,
         slots: int | None = None,
+        roles: Iterable[Role | str] = (),
     ) -> Task:
         """Register a task.
 
@@ -147,6 +166,8 @@ class App:
             model_timeout_s: seconds after which a model request is given up.
             tool_timeout_s: seconds after which a tool call is given up.
             slots: the most runs of this task that one worker executes at once. Default: the worker's own bound.
+            roles: whom it is for: principals that have one of these roles. A run whose principal loses them stops at
+                its next effect. Default: whoever may start runs.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described or a tool's result not be stored.
@@ -187,6 +208,7 @@ class App:
             model_timeout_s=model_timeout_s,
             tool_timeout_s=tool_timeout_s,
             slots=slots,
+            roles=_roles(name, roles),
             input_adapter=adapter,
         )
         check_tools(task)
@@ -200,6 +222,13 @@ def _check_name(what: str, name: str) -> None:
             f"'{name}' cannot name a {what}: begin with a lower-case letter, go on with lower-case letters, digits, "
             "'_', '-' or '.', 63 characters at most."
         )
+
+
+def _roles(task: str, roles: Iterable[Role | str]) -> frozenset[Role]:
+    try:
+        return frozenset(map(Role, (roles,) if isinstance(roles, str) else roles))
+    except ValueError as error:
+        raise UserError(f"Task '{task}': {error}. Roles are: {', '.join(Role)}.") from None
 
 
 def _declaration(task: str, tool: str, given: Recovery | str | Declaration) -> Declaration:

@@ -16,6 +16,8 @@ WORKER_ONLY = {
     "tick",
     "ensure_partitions",
     "short_journal",
+    "acting",
+    "renew_rights",
 }
 BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
 IDENTITY = {
@@ -213,7 +215,10 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
     )
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
     assert (
-        engine == WORKER_ONLY - {"ensure_partitions", "short_journal"} | {"append_rare", "append_obstructed"} | PLATFORM
+        engine
+        == WORKER_ONLY - {"ensure_partitions", "short_journal", "acting", "renew_rights"}
+        | {"append_rare", "append_obstructed"}
+        | PLATFORM
     )
 
 

@@ -15,6 +15,7 @@ import psycopg
 from holdfast.app import App
 from holdfast.domain import events as ev
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
+from holdfast.domain.principal import Who
 from holdfast.domain.stored import load
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear, no_probe
@@ -85,8 +86,8 @@ class Lab:
             app=self.app,
         )
 
-    async def start(self, task: str = "task", input: Any = "hi", **more: Any) -> UUID:
-        view = await start_run(self.services, WHO, task, input, **more)
+    async def start(self, task: str = "task", input: Any = "hi", who: Who = WHO, **more: Any) -> UUID:
+        view = await start_run(self.services, who, task, input, **more)
         self.run = view.id
         return view.id
 

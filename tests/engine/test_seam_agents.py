@@ -297,7 +297,7 @@ async def test_dependencies_are_built_anew_and_closed(make_lab):
     async def deps(scope: RunScope) -> Any:
         built.append(scope)
         try:
-            yield {"who": scope.principal}
+            yield {"who": scope.principal.name}
         finally:
             closed.append(1)
 
@@ -306,7 +306,7 @@ async def test_dependencies_are_built_anew_and_closed(make_lab):
     assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
     assert await lab.work() == "finished"
     await lab.expect("succeeded")
-    assert [scope.principal for scope in built] == [WHO.principal] * 2
+    assert [str(scope.principal.id) for scope in built] == [WHO.principal] * 2
     assert len(closed) == 2
 
 

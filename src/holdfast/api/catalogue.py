@@ -46,6 +46,12 @@ CATALOGUE: dict[str, Problem] = {
             "what `detail` names. Ask an administrator of your tenant.",
         ),
         Problem(
+            "missing-role",
+            403,
+            "Missing role",
+            "The task is for principals of other roles; `detail` names them. Ask an administrator of your tenant.",
+        ),
+        Problem(
             "too-many-attempts",
             429,
             "Too many attempts",

@@ -95,6 +95,13 @@ class MissingScope(RequestError):
         )
 
 
+class MissingRole(RequestError):
+    """The task is for other roles."""
+
+    slug = "missing-role"
+    status = 403
+
+
 class UnknownTask(NotFound):
     """No task with that name is registered."""
 
@@ -223,6 +230,10 @@ class RunCancelling(RunInterrupted):
 
 class RunHalted(RunInterrupted):
     """A halt covers the run: no new intent is committed. Facts still are."""
+
+
+class RightsChanged(RunInterrupted):
+    """The rights of the run's principal have changed since its holder read them: read them anew, then try again."""
 
 
 class SignalsPending(RunInterrupted):

@@ -46,12 +46,13 @@ class Who:
     rights: Rights
     narrowed: bool = False
     """Whether the credential may less than its principal."""
+    roles: frozenset[Role] = frozenset()
 
     @classmethod
     def of(cls, principal: Principal, scopes: Iterable[Scope] | None = None) -> Self:
         """This principal, by a credential that is narrowed to `scopes`, or is not."""
-        held = () if principal.disabled else principal.roles
-        return cls(principal.tenant, str(principal.id), rights_of(held, scopes), scopes is not None)
+        held = frozenset[Role]() if principal.disabled else principal.roles
+        return cls(principal.tenant, str(principal.id), rights_of(held, scopes), scopes is not None, held)
 
     def reach(self, scope: Scope) -> Reach:
         """How far this scope reaches.

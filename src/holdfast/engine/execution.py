@@ -24,6 +24,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.domain.stored import load
 from holdfast.engine import ending
+from holdfast.engine.acting import Acting
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.deps import dependencies
@@ -95,6 +96,7 @@ class Execution:
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
         self._stop: Interrupt | None = None
         self._inbox = Inbox(gear.db, claimed)
+        self._acting = Acting(gear.db, claimed, task)
         self._short = True
         """Whether the short road may be tried: the first time only."""
 
@@ -172,6 +174,7 @@ class Execution:
         if (older := self._older_library(recorder)) is not None:
             return await self._park(recorder, Park(WaitingOn.CODE, older))
         try:
+            self._acting.check()
             result, output = await self._drive(recorder)
         except Park as park:
             return await self._park(recorder, park)
@@ -205,7 +208,7 @@ class Execution:
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}
         opening: list[ev.AnyEvent] = [] if held is not None else [self._claim_event()]
-        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening, self._lease)
+        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening, self._lease, self._acting)
         recorder.stop = self._stop
         previous, self._recorder = self._recorder, recorder
         if previous is not None:
@@ -273,9 +276,9 @@ class Execution:
             tenant=claimed.tenant,
             run=claimed.run,
             task=task.name,
-            principal=claimed.principal,
             subject=claimed.subject,
             session=claimed.session,
+            acting=self._acting,
         )
         subagents = SubAgents(recorder)
         async with AsyncExitStack() as stack:

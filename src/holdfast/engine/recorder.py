@@ -25,6 +25,7 @@ from holdfast.engine.replay import Replay
 
 if TYPE_CHECKING:
     from holdfast.app import Task
+    from holdfast.engine.acting import Acting
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
     from holdfast.store.claims import Claimed
@@ -45,8 +46,10 @@ class Recorder:
         content: Mapping[str, bytes],
         opening: Sequence[ev.AnyEvent],
         lease: Lease,
+        acting: Acting,
     ) -> None:
         self.task = task
+        self.acting = acting
         self.claimed = claimed
         self.gear = gear
         self.journal = journal
@@ -173,12 +176,24 @@ class Recorder:
         try:
             self._may_start(intent)
             self.gear.probe("intent.before")
-            seq = await self._append(intent)
+            while True:
+                try:
+                    seq = await self._append(intent)
+                    break
+                except errors.RightsChanged:
+                    await self._look_again(intent)
         except Interrupt as interrupt:
             self.interrupted_by(interrupt)
             raise
         self.gear.probe("intent.after")
         return seq
+
+    async def _look_again(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
+        try:
+            await self.acting.renew()
+        except errors.OperatorError as error:
+            raise self._stopped_by(error) from error
+        self._may_start(intent)
 
     def look(self) -> None:
         """The last thing before anything of the user's is entered or sent: is the run still held here?

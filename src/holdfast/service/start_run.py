@@ -15,6 +15,7 @@ from holdfast.domain.errors import (
     HistoryGone,
     IdempotencyConflict,
     InvalidInput,
+    MissingRole,
     QuotaExceeded,
     SessionDeleted,
     TenantSuspended,
@@ -76,6 +77,11 @@ async def start_run(
     who.reach(Scope.RUNS_START)
     check_principal(who)
     registered = services.task(task)
+    if registered.roles and not registered.roles & who.roles:
+        raise MissingRole(
+            f"Task '{task}' is for {' and '.join(sorted(registered.roles))}, and you have no such role. Ask an "
+            "administrator."
+        )
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)

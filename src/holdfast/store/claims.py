@@ -9,11 +9,16 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
+from holdfast.domain.principal import Principal, PrincipalKind
+from holdfast.domain.rights import Role
 from holdfast.store.hashing import StoredEvent
 from holdfast.store.query import query
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
+
+
+_ACTING = ("kind", "name", "disabled", "roles")
 
 
 class ShortJournal(NamedTuple):
@@ -51,6 +56,8 @@ class Claimed:
     principal: str
     session: UUID | None
     parent: UUID | None
+    acting: Principal | None = None
+    """Whom it is for, as they stood at the claim. None where there is nobody of that id."""
     journal: ShortJournal | None = None
     """None where it is too long to come along: it is to be read."""
 
@@ -85,10 +92,37 @@ async def claim_runs(
 def _claimed(row: dict[str, Any]) -> Claimed:
     columns = [row.pop(name) for name in ("seqs", "types", "ats", "bodies", "hashes")]
     sealed = row.pop("digests"), row.pop("contents")
+    row["acting"] = _acting(row["tenant"], row["principal"], *(row.pop(name) for name in _ACTING))
     if columns[0] is None:
         return Claimed(**row)
     events = [StoredEvent(row["tenant"], row["run"], *event) for event in zip(*columns, strict=True)]
     return Claimed(**row, journal=ShortJournal(events, list(zip(*sealed, strict=True))))
+
+
+def _acting(
+    tenant: UUID, principal: str, kind: str | None, name: str, disabled: bool, roles: list[str]
+) -> Principal | None:
+    if kind is None:
+        return None
+    return Principal(
+        tenant=tenant,
+        id=UUID(principal),
+        kind=PrincipalKind(kind),
+        name=name,
+        roles=frozenset(map(Role, roles)),
+        disabled=disabled,
+    )
+
+
+async def renew_rights(db: Database, claimed: Claimed) -> Principal | None:
+    """Whom a run is for, as they stand now; None where there is nobody, or the run is not held by this claim any more.
+
+    Raises:
+        DatabaseUnavailable: the database was away for as long as `db` waits.
+    """
+    named = {"tenant": claimed.tenant, "run": claimed.run, "worker": claimed.worker, "epoch": claimed.epoch}
+    rows = await db.repeat(lambda: db.fetch(claimed.tenant, "renew_rights", named))
+    return _acting(claimed.tenant, claimed.principal, *rows[0]) if rows else None
 
 
 async def release_runs(db: Database, worker: UUID, runs: Sequence[UUID], *, failed: bool = False) -> int:

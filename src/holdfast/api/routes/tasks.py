@@ -21,6 +21,16 @@ from holdfast.service.wait_for_run import wait_for_run
 
 WAIT_MOST_S = 60
 router = APIRouter(tags=["tasks"])
+_REFUSED = (
+    "unknown-task",
+    "missing-role",
+    "not-found",
+    "idempotency-key-reused",
+    "tenant-suspended",
+    "quota-exceeded",
+    "erased",
+    "session-history-gone",
+)
 _TASKS = TypeAdapter(list[TaskView])
 
 
@@ -44,6 +54,7 @@ async def get_tasks(services: TheServices, who: Annotated[Who, needs(Scope.TASKS
         **answer(200, RunView, "With `wait`: the run has ended."),
         **problems(
             "unknown-task",
+            "missing-role",
             "not-found",
             "idempotency-key-reused",
             "erased",

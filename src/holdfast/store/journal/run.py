@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from holdfast.domain.errors import (
     AppendRejected,
     DatabaseUnavailable,
+    RightsChanged,
     RunCancelling,
     RunHalted,
     RunInterrupted,
@@ -111,7 +112,7 @@ class RunJournal:
 
         Raises:
             RunLost: fenced. Nothing was committed and nothing will be.
-            RunHalted, RunCancelling: the intents among the events were refused; the facts are committed.
+            RunHalted, RunCancelling, RightsChanged: the intents among the events were refused; the facts are committed.
             SignalsPending: the run may not park or finish yet; nothing of this call was committed.
             AppendRejected: an event cannot be stored, or the database refused this run's rows.
             TooLarge: an event is too long.
@@ -212,6 +213,11 @@ class RunJournal:
                 self._without_intents(
                     member,
                     RunCancelling(self.run, f"Run {self.run} is being cancelled: nothing new is started."),
+                )
+            case "stale":
+                self._without_intents(
+                    member,
+                    RightsChanged(self.run, f"The rights behind run {self.run} have changed: look at them first."),
                 )
             case "signalled":
                 self._without_end(member)

@@ -127,6 +127,7 @@ begin
           or r.head <> m_head[m] then 'fenced'
         when m_flags[m] & 1 = 1 and exists (select from halts) and is_halted(r.tenant, r.id, r.task) then 'halted'
         when m_flags[m] & 1 = 1 and r.cancelling then 'cancelled'
+        when m_flags[m] & 1 = 1 and r.stale then 'stale'
         when next_state[m] is not null and r.inbox_seq <> m_folded[m] then 'signalled'
         else 'appended'
       end as said

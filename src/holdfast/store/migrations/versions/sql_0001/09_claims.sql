@@ -74,7 +74,7 @@ begin
     continue when not found;
     return query
       update runs r set state = 'running', worker = p_worker, epoch = r.epoch + 1,
-        claims = least(r.claims + 1, 32767), started_at = coalesce(r.started_at, moment), updated_at = moment
+        claims = least(r.claims + 1, 32767), stale = false, started_at = coalesce(r.started_at, moment), updated_at = moment
       where r.tenant = candidate.tenant and r.id = candidate.id
       returning r.tenant, r.id, r.task, r.task_version, r.epoch, r.seq, r.head, r.inbox_seq, r.folded_seq, r.cancelling,
         r.claims, r.rewound, r.subject, r.principal, r.session, r.parent;
@@ -139,3 +139,36 @@ begin
 end $$;
 
 grant execute on function short_journal(uuid, uuid, bigint) to holdfast_worker;
+
+-- Whom a run is for, as they stand now: no row where there is nobody of that id. It reads as its caller, in the run's
+-- tenant. Read after the run's row was locked and `stale` taken from it, it misses no change that `stale` told of.
+create function acting(p_tenant uuid, p_principal text) returns table (kind text, name text, disabled boolean, roles text[])
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+begin
+  perform set_config('holdfast.tenant', p_tenant::text, true);
+  return query
+    select p.kind, p.name, p.disabled_at is not null,
+      array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id)
+    from principals p
+    where p.tenant = p_tenant
+      and p.id = case when p_principal ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_principal::uuid end;
+end $$;
+
+-- For the holder of a run whose rights have changed: who it is for, as they stand now, and whether it is still held.
+create function renew_rights(p_tenant uuid, p_run uuid, p_worker uuid, p_epoch bigint)
+returns table (kind text, name text, disabled boolean, roles text[])
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  whose text;
+begin
+  perform must_be_tenant(p_tenant);
+  update runs r set stale = false
+  where r.tenant = p_tenant and r.id = p_run and r.state = 'running' and r.worker = p_worker and r.epoch = p_epoch
+  returning r.principal into whose;
+  return query select a.kind, a.name, a.disabled, a.roles from acting(p_tenant, whose) a;
+end $$;
+
+grant execute on function acting(uuid, text), renew_rights(uuid, uuid, uuid, bigint) to holdfast_worker;
