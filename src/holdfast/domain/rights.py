@@ -103,3 +103,8 @@ def rights_of(roles: Iterable[Role], scopes: Iterable[Scope] | None = None) -> R
         return found
     allowed = frozenset(scopes)
     return {scope: reach for scope, reach in found.items() if scope in allowed}
+
+
+def may_join_others(rights: Rights) -> bool:
+    """Whether they may go on with sessions of others, where a task shares: those who may read and write each anyway."""
+    return all(rights.get(scope) is Reach.TENANT for scope in (Scope.SESSIONS_READ, Scope.SESSIONS_WRITE))
