@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -16,6 +17,7 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.gate import Gate
 from holdfast.service.services import Services
+from holdfast.service.standing import Standing
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -47,10 +49,17 @@ async def who_asks(
     source = request.client.host if request.client else "unknown"
     credential = bearer.credentials if bearer is not None else _cookie(request)
     who = await gate.admit(credential, source=source)
+    request.state.credential = credential
     for scope in needed.scopes:
         if scope != ANY:
             who.reach(Scope(scope))
     return who
+
+
+def standing_of(request: Request, who: Who) -> Standing:
+    """The one who asks, for a route whose answer goes on for a while."""
+    gate: Gate = request.app.state.gate
+    return Standing(who, partial(gate.again, request.state.credential))
 
 
 def _cookie(request: Request) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.responses import StreamingResponse
 
-from holdfast.domain.errors import OperatorError
+from holdfast.domain.errors import OperatorError, RequestError
 from holdfast.service.views import DeltaView, EventView, StreamItem, VoidView
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ async def _lines(run: UUID, items: AsyncGenerator[StreamItem, None], heartbeat_s
         # The answer has begun; ending it makes the client come back with the place it has reached.
         _log.warning("event_stream_interrupted", run=str(run), error=str(error))
         yield b": interrupted; connect again\n\n"
+    except RequestError:
+        # The reader may not see the run any more. Connecting again tells them what a new request is told.
+        yield b": ended; connect again\n\n"
 
 
 async def _with_heartbeats(

@@ -15,6 +15,7 @@ from holdfast.service.event_view import ReadEvent
 from holdfast.service.existing import existing_run
 from holdfast.service.hearing import POLL_S, Hearing
 from holdfast.service.services import Services
+from holdfast.service.standing import Standing
 from holdfast.service.stream import Stream
 from holdfast.service.views import StreamItem
 from holdfast.store.live import live_context, read_live
@@ -40,6 +41,11 @@ class Watch:
     def hear(self) -> Hearing:
         """Hints of what this reader is after."""
         return Hearing(self._services, self._run, live=self._deltas)
+
+    async def check(self, standing: Standing) -> None:
+        """Look whether the reader still may. Raises as `follow`."""
+        if await standing.changed():
+            await existing_run(self._services, standing.who, self._run)
 
     async def recall(self) -> None:
         """Learn which responses are open where the reader stands."""
@@ -107,7 +113,7 @@ async def watch_events(
     """
     watch = await open_watch(services, who, run, after, deltas=deltas)
     if watch is not None:
-        async for item in follow(watch, poll_s=poll_s):
+        async for item in follow(watch, Standing(who), poll_s=poll_s):
             yield item
 
 
@@ -128,13 +134,19 @@ async def open_watch(services: Services, who: Who, run: UUID, after: str, *, del
     return Watch(services, who.tenant, run, contents, Stream(cursor), deltas=deltas)
 
 
-async def follow(watch: Watch, *, poll_s: float = POLL_S) -> AsyncGenerator[StreamItem, None]:
-    """The items from where `watch` stands, as they come, until the run's last event."""
+async def follow(watch: Watch, standing: Standing, *, poll_s: float = POLL_S) -> AsyncGenerator[StreamItem, None]:
+    """The items from where `watch` stands, as they come, until the run's last event.
+
+    Raises:
+        NotFound, MissingScope, Unauthenticated: they may not see the run any more. Noticed within a second or two.
+    """
     with watch.hear() as hearing:
         await watch.recall()
         while not watch.ended:
+            await watch.check(standing)
             items = await watch.look()
             for item in items:
+                await watch.check(standing)  # a slow reader may take a page for long
                 yield item
             if not items:
                 await hearing.wait(poll_s)

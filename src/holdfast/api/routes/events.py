@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from holdfast.api.describe import problems
-from holdfast.api.requests import TheServices, needs, read_id, reply
+from holdfast.api.requests import TheServices, needs, read_id, reply, standing_of
 from holdfast.api.sse import stream_response
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
@@ -56,6 +56,7 @@ async def get_events(
 
     Connect again with the last id received, to any replica, and the stream goes on exactly there. Text that was
     shown of an attempt that was given up is declared void by `attempt_void` with the attempt's `seq` and `attempt`.
+    The stream ends before the run does when the credential ends or the right to read the run is lost.
     """
     id_, place = read_id(run), last_event_id or after or ""
     if _wants_pages(accept):
@@ -63,7 +64,7 @@ async def get_events(
     watch = await open_watch(services, who, id_, place, deltas=deltas)
     if watch is None:
         return Response(status_code=204)
-    return stream_response(id_, follow(watch), request.app.state.heartbeat_s)
+    return stream_response(id_, follow(watch, standing_of(request, who)), request.app.state.heartbeat_s)
 
 
 def _wants_pages(accept: str) -> bool:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from holdfast.api.bodies import StartRunBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, needs, reply
+from holdfast.api.requests import TheServices, needs, reply, standing_of
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.list_tasks import list_tasks
@@ -29,6 +29,7 @@ _REFUSED = (
     "tenant-suspended",
     "quota-exceeded",
     "erased",
+    "session-deleted",
     "session-history-gone",
 )
 _TASKS = TypeAdapter(list[TaskView])
@@ -52,16 +53,7 @@ async def get_tasks(services: TheServices, who: Annotated[Who, needs(Scope.TASKS
     responses={
         **answer(202, RunView, "The run is accepted; `Location` is where it is."),
         **answer(200, RunView, "With `wait`: the run has ended."),
-        **problems(
-            "unknown-task",
-            "missing-role",
-            "not-found",
-            "idempotency-key-reused",
-            "erased",
-            "session-deleted",
-            "session-history-gone",
-            *BODY,
-        ),
+        **problems(*_REFUSED, *BODY),
     },
 )
 async def post_run(
@@ -91,5 +83,5 @@ async def post_run(
     )
     location = {"Location": f"/v1/runs/{run.id}"}
     if wait > 0:
-        run = await wait_for_run(services, who, run.id, timeout_s=wait, scope=Scope.RUNS_START)
+        run = await wait_for_run(services, standing_of(request, who), run.id, timeout_s=wait, scope=Scope.RUNS_START)
     return reply(run, 200 if wait > 0 and run.state.is_final else 202, location)

@@ -1,0 +1,141 @@
+"""What there is: keys of everybody, and things by kind; and how a request draws from them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from leak_model import Key, Person, Thing, mark_of, sees, verdict
+from leak_wire import Answer, Sent
+
+KINDS = ("run", "approval", "key", "principal", "session")
+NONSENSE = ("not-an-id", "0", "%00", "null", "00000000-0000-0000-0000-000000000000")
+
+
+@dataclass
+class Plan:
+    """One request, and what has to come of it."""
+
+    route: str
+    who: Key
+    sent: Sent
+    expected: int
+    said: tuple[str, ...] = ()
+    """Texts that the request holds and the answer may echo."""
+    twin: Sent | None = None
+    """The same for what exists for nobody: the answers have to be the same, but for the id."""
+    ids: tuple[str, str] = ("", "")
+    """The id asked for and the absent one."""
+    reach: str = "tenant"
+    """How far the scope reaches: 'own' lets nothing of others appear."""
+    then: Any = None
+    """Called with an answer that says it was done."""
+    alone: bool = False
+    """Whether it changes what others may."""
+
+
+@dataclass
+class World:
+    """Everything the campaign knows of."""
+
+    tenants: dict[str, str]
+    """Id by letter."""
+    people: list[Person] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
+    things: dict[str, dict[str, list[Thing]]] = field(
+        default_factory=lambda: {kind: defaultdict(list) for kind in KINDS}
+    )
+    owners: dict[str, Thing] = field(default_factory=dict)
+    """Things by id, but for ids that both tenants chose."""
+    cursors: list[str] = field(default_factory=list)
+
+    def add(self, kind: str, id_: str, tenant: str, owner: Person | None = None, **more: str) -> Thing:
+        known = self.owners.get(id_)
+        if known is not None and known.tenant == tenant:
+            return known
+        thing = Thing(kind, id_, tenant, owner, more)
+        self.things[kind][tenant].append(thing)
+        if kind != "session":
+            self.owners[id_] = thing
+        return thing
+
+    def person(self, tenant: str, id_: str) -> Person | None:
+        return next((one for one in self.people if one.id == id_ and one.tenant == tenant), None)
+
+    def absent(self, r: Random) -> str:
+        """An id that nothing has."""
+        return str(UUID(int=r.getrandbits(128), version=4))
+
+    def draw(self, r: Random, kind: str, who: Key) -> Thing | None:
+        """Own, another principal's, another tenant's, or None for an id that nothing has."""
+        own = who.owner.tenant if who.owner else r.choice("ab")
+        luck = r.random()
+        if luck < 0.12:
+            return None
+        tenant = own if luck < 0.62 and self.things[kind][own] else r.choice([one for one in "ab" if one != own])
+        pool = self.things[kind][tenant]
+        if luck < 0.35 and (mine := [one for one in pool[-400:] if one.owner is who.owner]):
+            return r.choice(mine)
+        return r.choice(pool)
+
+    def on(
+        self, r: Random, who: Key, route: str, scope: str, kind: str, *, thing: Thing | str | None = "", **more: Any
+    ) -> Plan:
+        """A request for one thing, named in the path."""
+        found = self.draw(r, kind, who) if isinstance(thing, str) else thing
+        method, _, template = route.partition(" ")
+        absent = self.absent(r)
+        id_ = r.choice([absent, *NONSENSE]) if found is None else found.id
+        keywords = {name: more.pop(name) for name in ("headers", "body", "live") if name in more}
+        query = more.pop("query", "")
+
+        def sent(id_: str) -> Sent:
+            return Sent(method, template.replace("{id}", id_) + query, **keywords)
+
+        hidden = found is not None and not sees(who, scope, found)
+        return Plan(
+            route,
+            who,
+            sent(id_),
+            verdict(who, scope, found),
+            said=(id_, *more.pop("said", ())),
+            twin=sent(absent) if hidden else None,
+            ids=(id_, absent),
+            reach=who.rights.get(scope, "own"),
+            **more,
+        )
+
+    def to(self, who: Key, route: str, scope: str | None, target: str, **more: Any) -> Plan:
+        """A request that names no one thing."""
+        keywords = {name: more.pop(name) for name in ("headers", "body", "live") if name in more}
+        expected = more.pop("expected", None) or verdict(who, scope)
+        reach = "own" if scope is None else who.rights.get(scope, "own")
+        return Plan(route, who, Sent(route.split(maxsplit=1)[0], target, **keywords), expected, reach=reach, **more)
+
+    def foreign_marks(self, plan: Plan) -> list[bytes]:
+        """What may not be in an answer to whoever asks."""
+        owner = plan.who.owner
+        marks = [mark_of(letter) for letter in self.tenants if owner is None or letter != owner.tenant]
+        if owner is None or owner.tenant != "p":
+            others = [id_ for letter, id_ in self.tenants.items() if owner is None or letter != owner.tenant]
+            marks += [*others, *(id_.replace("-", "") for id_ in others)]
+        if owner is not None and plan.reach == "own":
+            marks += [one.mark for one in self.people if one.tenant == owner.tenant and one is not owner]
+        return [mark.encode() for mark in marks]
+
+    def may_name(self, plan: Plan, id_: str) -> bool:
+        """Whether an answer may name this id. Who decided and who invited whom may be named within a tenant."""
+        thing, owner = self.owners.get(id_), plan.who.owner
+        if thing is None:
+            return True
+        if owner is None or thing.tenant != owner.tenant:
+            return False
+        return plan.reach == "tenant" or thing.kind == "principal" or thing.owner is owner
+
+    def remember(self, answer: Answer) -> None:
+        """Keep a cursor for anybody to try."""
+        if answer.status == 200 and b'"next":"' in answer.body and len(self.cursors) < 500:
+            self.cursors.append(answer.json()["next"])

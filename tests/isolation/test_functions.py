@@ -1,0 +1,172 @@
+"""Every function a login may execute: with another tenant's ids, with another tenant, and with none, it does nothing.
+
+The functions come from the catalogue: one without a case here fails the suite.
+"""
+
+import json
+from dataclasses import replace
+from uuid import uuid4
+
+import psycopg
+import pytest
+from leak_rows import rows_of
+from two_tenants import LOGINS, SESSION, Two
+
+from support.store_scene import AT, SUCCEED, Member, append, approval, outcomes
+
+T = "%(tenant)s"
+_ARGUMENTS = {
+    "accept_run": f"{T}, %(new)s, 't', '1', %(session)s, 'other', 's', null, 0, %(at)s, '{{}}', %(digest)s, '{{}}',"
+    " '{{}}', 'scope', 'new', 'x'",
+    "accepted_before": f"{T}, 'scope', 'idem', %(request)s",
+    "deliver_signal": f"{T}, %(run)s, 'message', '', null, null, 'me', 'dedupe'",
+    "decide_approval": f"{T}, %(task)s, 'approved', 'shown', 'me', '{{}}', null, null",
+    "note": f"{T}, 'me', 'what', %(run)s::text, '{{}}'",
+    "create_principal": f"{T}, %(principal)s, 'person', 'New', null, '{{user}}', 'me'",
+    "grant_role": f"{T}, %(principal)s, 'auditor', 'me'",
+    "revoke_role": f"{T}, %(principal)s, 'admin', 'me'",
+    "set_disabled": f"{T}, %(principal)s, true, 'me'",
+    "create_key": f"{T}, %(key)s, %(principal)s, 'k', %(key_digest)s, null, null, 'me'",
+    "end_key": f"{T}, %(key)s, null, 'me'",
+    "touch_key": f"{T}, %(key)s",
+    "log_in": f"{T}, %(principal)s, 'issuer', 'subject', 'person', 'Out', null, '{{admin}}', now()",
+    "declare_halt": f"{T}, 'run', %(run)s::text, 'why', 'me'",
+    "lift_halt": f"{T}, 'task', 'nothing'",
+}
+SCOPED = {name: f"select * from holdfast.{name}({arguments})" for name, arguments in _ARGUMENTS.items()}
+"""Those that name a tenant, which has to be the transaction's."""
+AS_ABSENT = {
+    "deliver_signal", "decide_approval", "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
+    "touch_key",
+}  # fmt: skip
+"""Of those, the ones that look something up: another tenant's is not there."""
+PLATFORM_ONLY = {
+    "list_tenants": "select * from holdfast.list_tenants(null, null, 100)",
+    "create_tenant": "select holdfast.create_tenant(gen_random_uuid(), 'another', 'me')",
+}
+ENGINE = {
+    "append": "fenced by worker, epoch, sequence and head: below",
+    "claim_runs": "gives any tenant's queued runs to a worker: that is what it is for",
+    "release_runs": "a worker's own runs, by the worker's id",
+    "register_worker": "no tenant's",
+    "renew_lease": "a worker's own runs, by the worker's id",
+    "leave": "a worker's own runs, by the worker's id",
+    "tick": "counts only",
+    "ensure_partitions": "no tenant's",
+    "now": "no tenant's",
+    "find_tenant": "a name for an id: a tenant's name is no secret of an API's process",
+}
+"""Those that cross tenants or know none, with the reason; what holds for them is tested one by one."""
+
+
+def values(two: Two, tenant, of) -> dict:
+    return {
+        "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
+        "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
+    }  # fmt: skip
+
+
+def executable(scene, login: str) -> set[str]:
+    rows = scene.admin.execute(
+        "select proname from pg_proc where pronamespace = 'holdfast'::regnamespace"
+        " and has_function_privilege(%s, oid, 'execute')",
+        [login],
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_every_function_has_a_case(scene, login):
+    without = executable(scene, login) - SCOPED.keys() - PLATFORM_ONLY.keys() - ENGINE.keys()
+    assert without == set(), "a function that a login may execute has no case in tests/isolation/test_functions.py"
+
+
+def each(scene):
+    return [(login, name) for login in LOGINS for name in SCOPED if name in executable(scene, login)]
+
+
+def call(scene, login, tenant, sql, parameters):
+    with psycopg.connect(scene.database.url_of(login)) as connection:
+        if tenant is not None:
+            connection.execute("select set_config('holdfast.tenant', %s, true)", [str(tenant)])
+        return connection.execute(sql, parameters).fetchall()
+
+
+def test_another_tenant_in_the_argument_is_refused_and_so_is_none_in_the_transaction(two):
+    scene, before = two.scene, rows_of(two.scene.admin, two.b.id)
+    for login, name in each(scene):
+        for set_to in (two.a.id, None):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+                call(scene, login, set_to, SCOPED[name], values(two, two.b.id, two.b))
+            assert two.b.shows(str(refused.value)) == [], f"{name} by {login}"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            call(scene, login, None, SCOPED[name], values(two, None, two.b) | {"tenant": two.a.id})
+    assert rows_of(scene.admin, two.b.id) == before
+
+
+def test_another_tenants_ids_are_as_those_of_nobody(two):
+    scene, before = two.scene, rows_of(two.scene.admin, two.b.id)
+    nobody = {"run": uuid4(), "task": uuid4(), "principal": uuid4(), "key": uuid4(), "new": uuid4()}
+    # Those that create come last: they make the other's id one's own.
+    for login, name in sorted(each(scene), key=lambda one: one[1] not in AS_ABSENT):
+        foreign = call(scene, login, two.a.id, SCOPED[name], values(two, two.a.id, two.b))
+        assert two.b.shows(foreign) == [], f"{name} by {login}"
+        if name in AS_ABSENT:
+            absent = call(scene, login, two.a.id, SCOPED[name], values(two, two.a.id, two.b) | nobody)
+            assert foreign == absent, f"{name} by {login}"
+    assert rows_of(scene.admin, two.b.id) == before
+
+
+def test_what_a_caller_chooses_may_be_the_same_in_both(two):
+    """Ids too: a run of this id exists in the other tenant, and this one begins as if it did not."""
+    parameters = values(two, two.a.id, two.b) | {"session": None}
+    assert call(two.scene, "holdfast_api", two.a.id, SCOPED["accept_run"], parameters)[0][0] == "accepted"
+    for name, expected in (("create_principal", "created"), ("create_key", "created")):
+        assert call(two.scene, "holdfast_api", two.a.id, SCOPED[name], parameters) == [(expected,)], name
+
+
+@pytest.mark.parametrize("name", PLATFORM_ONLY)
+def test_tenants_are_managed_from_the_platforms_only(two, name):
+    for tenant in (two.a.id, None):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            call(two.scene, "holdfast_api", tenant, PLATFORM_ONLY[name], None)
+
+
+def test_the_platform_gets_names_and_states_of_tenants_and_no_more(two):
+    rows = call(two.scene, "holdfast_api", "00000000-0000-7000-8000-000000000000", PLATFORM_ONLY["list_tenants"], None)
+    assert {row[1:3] for row in rows} >= {("acme", "active"), ("bolt", "active")}
+    assert two.b.mark.encode() not in json.dumps(rows, default=str).encode()
+
+
+def test_an_append_for_one_tenant_touches_no_run_of_another(two):
+    """A worker carries runs of all tenants. What it says of one of them cannot land in another's."""
+    scene, before = two.scene, rows_of(two.scene.admin, two.b.id)
+    strange = replace(two.b.held, tenant=two.a.id)
+    stale = replace(two.b.held, epoch=two.b.held.epoch + 1)
+    of_another = replace(two.b.held, worker=two.a.held.worker)
+    assert outcomes(scene.worker, Member(strange), Member(stale), Member(of_another)) == ["fenced"] * 3
+    closing = approval(id=two.b.task, closed="void", by="me")
+    assert outcomes(scene.worker, Member(two.a.held, approvals=[closing], folded=1)) == ["appended"]
+    assert outcomes(scene.worker, Member(two.a.held, next=SUCCEED, folded=1)) == ["appended"]
+    assert rows_of(scene.admin, two.b.id) == before, "its session has the same id, and its task was named"
+    [ended] = scene.admin.execute("select last_run from holdfast.sessions where tenant = %s", [two.a.id]).fetchall()
+    assert ended == (two.a.run,)
+
+
+def test_a_worker_is_told_of_its_own_runs_and_gives_back_no_others(two):
+    scene = two.scene
+    stranger = scene.register(lease_s=3600, nothing=["1"])
+    before = rows_of(scene.admin, two.b.id)
+    told = scene.renew(stranger, [two.b.run])
+    assert [(row.kind, row.tenant) for row in told] == [(None, None), ("lost", None)]
+    assert scene.worker.execute("select holdfast.release_runs(%s, %s, false)", [stranger, [two.b.run]]).fetchone() == (
+        0,
+    )
+    assert scene.worker.execute("select holdfast.leave(%s)", [stranger]).fetchone() == (0,)
+    assert two.b.shows([scene.tick()]) == []
+    assert rows_of(scene.admin, two.b.id) == before
+
+
+def test_an_answer_of_append_says_nothing_of_a_run_that_is_not_held(two):
+    [row] = append(two.scene.worker, Member(replace(two.b.held, tenant=two.a.id)))
+    assert (row.outcome, row.inbox_seq, row.cancelling) == ("fenced", None, None)

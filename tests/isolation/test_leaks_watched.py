@@ -1,0 +1,48 @@
+"""The campaign watches itself fail: with one condition taken out of one query, it finds the leak."""
+
+import psycopg
+import pytest
+import uvloop
+from leak_campaign import Leak
+from leak_scene import campaign_on
+
+from holdfast.store import pool
+
+REQUESTS = 2_000
+SABOTAGE = {
+    "others' runs": ("get_run", b"or principal = %(only)s", b"or true"),
+    "others' keys": ("list_keys", b"k.principal = %(principal)s", b"true"),
+    "another tenant's runs": ("list_runs", b"where tenant = %(tenant)s", b"where %(tenant)s::uuid is not null"),
+    "another tenant's names": (
+        "list_principals",
+        b"where p.tenant = %(tenant)s",
+        b"where %(tenant)s::uuid is not null",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SABOTAGE)
+def test_a_condition_less_is_found(database, monkeypatch, what):
+    name, condition, instead = SABOTAGE[what]
+    asked = pool.query
+
+    def query(of: str) -> bytes:
+        text = asked(of)
+        return text if of != name else text.replace(condition, instead)
+
+    assert condition in asked(name)
+    monkeypatch.setattr(pool, "query", query)
+    if "tenant" in what:  # where the query forgets the tenant, the policies still hold: both have to be gone
+        with psycopg.connect(database.admin_url) as connection:
+            for table in ("runs", "principals", "memberships"):
+                connection.execute(f"alter table holdfast.{table} disable row level security")
+    with pytest.raises(Leak):
+        uvloop.run(campaign_on(database, REQUESTS))
+
+
+def test_a_query_that_forgets_the_tenant_leaks_nothing_while_the_policies_hold(database, monkeypatch):
+    asked = pool.query
+    forgets = {name: swap for name, *swap in SABOTAGE.values() if b"tenant" in swap[0]}
+    monkeypatch.setattr(pool, "query", lambda name: asked(name).replace(*forgets.get(name, (b"\0", b""))))
+    assert len(forgets) == 2
+    uvloop.run(campaign_on(database, REQUESTS))

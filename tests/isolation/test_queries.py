@@ -1,0 +1,128 @@
+"""Every named query of the store, with another tenant's ids: run as each login, it shows and changes nothing of theirs.
+
+The queries come from the folder, and their parameters are filled by name: one with a parameter that has no value here
+fails the suite.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from leak_rows import rows_of
+from two_tenants import DIGEST, LOGINS, SESSION, Two
+
+from support.store_scene import AT
+
+QUERIES = {
+    path.name.removesuffix(".sql"): path.read_text()
+    for path in (files("holdfast.store") / "queries").iterdir()
+    if path.name.endswith(".sql")
+}
+NOT_A_TENANTS = {
+    "append", "claim_runs", "release_runs", "renew_lease", "leave", "register_worker", "tick",
+    "begin_tenant", "session_settings", "schema_version", "check_login", "may_carry", "notify",
+    "live_no_wait", "find_tenant", "list_tenants", "create_tenant",
+}  # fmt: skip
+"""Those without a tenant: the engine's and the platform's functions (test_functions.py), and settings of a session."""
+NOBODY = UUID(int=3)
+
+
+def parameters(of, tenant: UUID) -> dict:
+    return {
+        "tenant": tenant, "run": of.run, "runs": [of.run, of.queued], "approval": of.task, "session": SESSION,
+        "principal": of.principal, "key": of.key if tenant else None, "digest": of.key_digest,
+        "digests": [DIGEST, DIGEST], "ids": [of.principal], "id": None, "only": None, "after": None, "name": None,
+        "subject": "s", "issuer": "issuer", "scope": "scope", "request": of.mark.encode(), "kek": "another",
+        "wrapped": b"w", "task": None, "state": None, "before_at": None, "before_id": None, "after_at": None,
+        "after_id": None, "limit": 100, "seqs": [1, 1], "seq": 1, "attempts": [1, 1], "parts": [0, 0], "starts": [0, 0],
+        "kinds": ["text", "text"], "bodies": [b"x", b"x"], "lengths": [1, 1], "firsts": [0, 0], "lasts": [9, 9],
+        "older_than_s": -1.0, "upto": 99, "seen_seqs": [], "seen_attempts": [], "seen_parts": [], "seen_offsets": [],
+        "kind": "message", "body": "{}", "content": b"x", "dedupe": "dedupe", "by": "me", "at": AT,
+        "verdict": "approved", "role": "auditor", "roles": ["auditor"], "disabled": True, "email": None,
+        "scopes": None, "expires_at": None,
+        "actor": "me", "action": "what", "target": "x", "details": "{}", "reason": "why", "task_version": "1",
+        "parent": None, "priority": 0, "hash": b"h" * 32, "new": uuid4(),
+        "issued_at": datetime.now(UTC) + timedelta(days=1), "content_digest": b"x",
+    }  # fmt: skip
+
+
+SPECIAL = {
+    "list_keys": {"id": None, "principal": None},
+    "read_events": {"after": 0},
+    "read_inbox": {"after": 0},
+    "read_run_blobs": {"after": b""},
+    "accepted_before": {"key": "idem"},
+    "accept_run": {"key": "idem2", "principal": "p", "task": "t"},
+    "decide_approval": {"digest": "shown"},
+    "list_own_runs": {"session": None},
+    "declare_halt": {"scope": "run", "key": "x"},
+    "lift_halt": {"scope": "task", "key": "nothing"},
+    "create_principal": {"kind": "person", "name": "Another"},
+    "create_key": {"name": "k"},
+    "log_in": {"kind": "person", "name": "Another"},
+}
+"""Where a name means something else, or a value is needed."""
+
+
+def filled(name: str, of, tenant: UUID) -> dict:
+    wanted = set(re.findall(r"%\((\w+)\)s", QUERIES[name]))
+    known = parameters(of, tenant) | SPECIAL.get(name, {})
+    missing = wanted - known.keys()
+    assert not missing, (
+        f"queries/{name}.sql has parameters that tests/isolation/test_queries.py does not know: {missing}"
+    )
+    return {one: known[one] for one in wanted}
+
+
+def ask(two: Two, login: str, scope: UUID | None, name: str, given: dict):
+    """Rows, or the text of the error that refused."""
+    with psycopg.connect(two.scene.database.url_of(login)) as connection:
+        if scope is not None:
+            connection.execute("select set_config('holdfast.tenant', %s, true)", [str(scope)])
+        try:
+            cursor = connection.execute(QUERIES[name], given)
+            return cursor.fetchall() if cursor.description else cursor.rowcount
+        except psycopg.errors.InsufficientPrivilege as error:
+            connection.rollback()
+            return str(error)
+
+
+def test_those_without_a_tenant_are_the_ones_named_here():
+    assert {name for name, text in QUERIES.items() if "%(tenant)s" not in text} == NOT_A_TENANTS
+
+
+ECHOES = {"append_fates", "accept_run", "accepted_before"}
+"""These name the run that was asked about."""
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_no_query_shows_or_changes_anything_of_another_tenant(two, login):
+    before = rows_of(two.scene.admin, two.b.id)
+    # Those that create come last: they make the other's ids one's own.
+    for name in sorted(
+        QUERIES.keys() - NOT_A_TENANTS - {"set_tenant"},
+        key=lambda one: one.startswith(("create", "accept_run", "log_in")),
+    ):
+        for scope, said in ((two.a.id, two.b.id), (None, two.b.id), (NOBODY, two.b.id), (two.a.id, two.a.id)):
+            answer = ask(two, login, scope, name, filled(name, two.b, said))
+            echoed = {str(two.b.run), str(two.b.queued)} if name in ECHOES else set()
+            shown = [what for what in two.b.shows([answer]) if what not in echoed]
+            assert shown == [], f"{name} in {scope} asking of {said}: {answer}"
+        assert rows_of(two.scene.admin, two.b.id) == before, name
+
+
+def test_the_same_queries_do_show_it_to_its_own_tenant(two):
+    """Else the test above would prove nothing."""
+    reads = sorted(
+        name for name in QUERIES.keys() - NOT_A_TENANTS if name.startswith(("get_", "list_", "read_", "find_", "names"))
+    )
+    blind = []
+    for name in reads:
+        given = filled(name, two.b, two.b.id) | ({"only": str(two.b.principal)} if "own" in name else {})
+        answer = ask(two, "holdfast_api", two.b.id, name, given)
+        if not answer or two.b.shows([answer]) == []:
+            blind.append(name)
+    assert blind == ["find_identity", "list_own_approvals"], "they answer with nothing that is marked"

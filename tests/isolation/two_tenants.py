@@ -1,0 +1,112 @@
+"""Two tenants filled alike, by SQL: the same names, keys and texts wherever a caller chooses them; the ids differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from uuid_utils.compat import uuid7
+
+from support.store_scene import AT, Held, Member, Scene, approval, outcomes
+
+LOGINS = ("holdfast_worker", "holdfast_api")
+PLATFORM = UUID("00000000-0000-7000-8000-000000000000")
+SESSION = uuid4()
+DIGEST = b"d" * 32
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One of the two, with what it has."""
+
+    id: UUID
+    name: str
+    mark: str
+    principal: UUID
+    key: UUID
+    key_digest: bytes
+    held: Held
+    queued: UUID
+    task: UUID
+
+    @property
+    def run(self) -> UUID:
+        return self.held.run
+
+    @property
+    def ids(self) -> set[str]:
+        """Every id that only this tenant has."""
+        found = (self.id, self.principal, self.key, self.run, self.queued, self.task)
+        return {str(one) for one in found}
+
+    def shows(self, answers: Any) -> list[str]:
+        """What of this tenant is in some rows."""
+        text = _text(answers)
+        return [what for what in (self.mark, *self.ids) if what in text]
+
+
+@dataclass(frozen=True)
+class Two:
+    """Both."""
+
+    scene: Scene
+    a: Tenant
+    b: Tenant
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).decode("latin-1")
+    if isinstance(value, list | tuple):
+        return "\n".join(_text(one) for one in value)
+    return str(value)
+
+
+def fill(scene: Scene) -> Two:
+    return Two(scene, _tenant(scene, "acme", "TAINTA"), _tenant(scene, "bolt", "TAINTB"))
+
+
+def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
+    id_, principal, key, queued = uuid7(), uuid7(), uuid7(), uuid7()
+    key_digest = mark.encode().ljust(32)
+
+    def call(sql: str, *values: Any, connection: Any = None, tenant: UUID = id_) -> list[Any]:
+        return scene.call(connection or scene.api, tenant, sql, *values)
+
+    call("select holdfast.create_tenant(%s, %s, 'me')", id_, name, tenant=PLATFORM)
+    call("select holdfast.create_principal(%s, %s, 'person', 'Ann', %s, '{admin}', 'me')", id_, principal, mark)
+    call("select holdfast.create_key(%s, %s, %s, %s, %s, null, null, 'me')", id_, key, principal, mark, key_digest)
+    call(
+        "select holdfast.log_in(%s, %s, 'issuer', 'subject', 'person', 'Out', %s, '{user}', %s)",
+        id_, uuid7(), mark, datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    call("insert into holdfast.subject_keys (tenant, subject, wrapped, kek) values (%s, 's', %s, 'k') returning 1",
+         id_, mark.encode())  # fmt: skip
+    [held] = scene.hold(tenant=id_, session=SESSION)
+    _accept(scene, id_, queued, principal, mark)
+    task = uuid4()
+    member = Member(
+        held, bodies=[f'{{"{mark}": 1}}'], blobs=[(DIGEST, mark.encode())], approvals=[approval(id=task, why=mark)]
+    )
+    assert outcomes(scene.worker, member) == ["appended"]
+    call("select * from holdfast.deliver_signal(%s, %s, 'message', %s, %s, %s, 'me', 'dedupe')",
+         id_, held.run, mark, mark.encode(), DIGEST)  # fmt: skip
+    call("select holdfast.declare_halt(%s, 'task', 'nothing', %s, 'me')", id_, mark)
+    call(
+        "insert into holdfast.live (tenant, run, seq, attempt, part, start, kind, body, length)"
+        " values (%s, %s, 1, 1, 0, 0, 'text', %s, 1) returning 1", id_, held.run, mark.encode(),
+        connection=scene.worker,
+    )  # fmt: skip
+    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task)
+
+
+def _accept(scene: Scene, tenant: UUID, run: UUID, principal: UUID, mark: str) -> None:
+    """A run that waits, with an idempotency key that the other tenant uses too. No worker here serves its task."""
+    scene.call(
+        scene.api, tenant,
+        "select outcome from holdfast.accept_run(%s, %s, 'other', '1', null, %s, 's', null, 0, %s, %s, %s, %s, %s,"
+        " 'scope', 'idem', %s)",
+        tenant, run, str(principal), AT, f'{{"{mark}": 1}}', b"h" * 32, [DIGEST], [mark.encode()], mark.encode(),
+    )  # fmt: skip
