@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from psycopg import connect
 
+from support.api_serving import serving
 from support.talk import Talk, problem, talking
 
 
@@ -100,6 +101,25 @@ async def test_a_run_accepted_while_its_session_is_deleted_does_not_live(talk: T
         slow.commit()
     assert (await deleting).status_code == 204
     assert problem(await ann.post("/v1/tasks/talk/runs", json={"input": "x", "session": session}))[0] == 410
+
+
+async def test_of_a_subject_that_was_erased_the_messages_are_not_shown(talk: Talk, database):
+    ann_id, ann = await talk.person("Ann", "user")
+    session = str(uuid4())
+    run = await talk.say(ann, "a secret", session=session)
+    path = f"/v1/sessions/{session}"
+    mark = {"run": run, "from": 1, "to": 1, "reason": "a secret too"}
+    assert (await ann.post(f"{path}/invalidations", json=mark)).status_code == 201
+    with connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("update holdfast.subject_keys set wrapped = null where subject = %s", [ann_id])
+    # Another replica: this one may remember the key for a while.
+    async with serving(database.api_url) as url, httpx2.AsyncClient(base_url=url, headers=ann.headers) as she:
+        found = (await she.get(path)).json()
+        assert ([one["id"] for one in found["runs"]], found["messages"], found["erased"]) == ([run], [], True)
+        [marked] = (await she.get(f"{path}/invalidations")).json()["items"]
+        assert marked["reason"]["erased"] is True
+        assert problem(await she.post(f"{path}/invalidations", json=mark)) == (410, "erased")
+        assert (await she.delete(path)).status_code == 204
 
 
 async def requests_on(client: httpx2.AsyncClient, session: str, run: str) -> list[httpx2.Response]:

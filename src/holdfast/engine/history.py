@@ -102,7 +102,7 @@ def _enter(
             recorder.log("").know(after, stand_in)
         reason = recorder.seal(key.open(why.reason_digest, why.reason))
         gone.append(ev.Withheld(message=ref, stand_in=stand_in, invalidation=why.id, reason=reason))
-    recorder.hold(_entered(recorder, of, refs, gone))
+    recorder.open_with(_entered(recorder, of, refs, gone))
     return [message for message in left if message is not None]
 
 

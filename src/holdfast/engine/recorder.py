@@ -148,6 +148,10 @@ class Recorder:
         """Name a text."""
         return self.seal(json.dumps(text).encode("ascii"))
 
+    def open_with(self, fact: ev.AnyEvent) -> None:
+        """Let a fact ride with the first thing that is written from here on: it costs no commit."""
+        self._opening.append(fact)
+
     def hold(self, *facts: ev.AnyEvent) -> None:
         """Write facts that may wait a moment for the next intent.
 

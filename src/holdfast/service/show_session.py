@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
-
-import orjson
 
 from holdfast.domain.conversation import own
 from holdfast.domain.errors import HistoryGone, InvalidCursor
@@ -145,5 +144,5 @@ def _part(part: Mapping[str, Any]) -> PartView:
         kind=part["part_kind"],
         tool=part.get("tool_name"),
         call=part.get("tool_call_id") if part.get("tool_name") else None,
-        content=show(orjson.dumps(said)),
+        content=show(json.dumps(said, ensure_ascii=False).encode()),  # numbers of any length
     )

@@ -73,7 +73,7 @@ begin
     return query select 'foreign', null::uuid, null::timestamptz;
     return;
   end if;
-  if is_deleted_session(p_tenant, p_session)
+  if p_session is not null and is_deleted_session(p_tenant, p_session)
     and not exists (select from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key) then
     return query select 'deleted', null::uuid, null::timestamptz;
     return;
