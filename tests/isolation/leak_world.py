@@ -33,6 +33,8 @@ class Plan:
     """How far the scope reaches: 'own' lets nothing of others appear."""
     then: Any = None
     """Called with an answer that says it was done."""
+    also: tuple[int, ...] = ()
+    """Statuses that are right too, where what is asked cannot know."""
     alone: bool = False
     """Whether it changes what others may."""
 
@@ -50,6 +52,8 @@ class World:
     )
     owners: dict[str, Thing] = field(default_factory=dict)
     """Things by id, but for ids that both tenants chose."""
+    spare: list[str] = field(default_factory=list)
+    """Names of tenants that the platform made on the way, for it to suspend and delete."""
     cursors: list[str] = field(default_factory=list)
 
     def add(self, kind: str, id_: str, tenant: str, owner: Person | None = None, **more: str) -> Thing:

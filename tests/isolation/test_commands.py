@@ -36,7 +36,7 @@ BY_NAME = {
     "keys create": [],
 }
 LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls"}
-PLATFORMS = {"tenants ls", "tenants create"}
+PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "doctor", "migrate", "version", "config show"}
 OTHER = {"run", "principals invite"}
 
@@ -111,8 +111,15 @@ def test_lists_show_ones_own(two, holdfast):
 
 def test_tenants_are_managed_by_the_platforms_people_only(two, holdfast):
     assert holdfast("--principal", "Ann", "runs", "ls")[0] == 0
-    for arguments in (["tenants", "ls"], ["tenants", "create", "another"]):
-        code, said = holdfast("--principal", "Ann", *arguments)
+    more = {
+        "ls": [],
+        "create": ["another"],
+        "suspend": ["bolt", "--reason", "x"],
+        "resume": ["bolt"],
+        "delete": ["bolt", "--yes"],
+    }
+    for verb, arguments in more.items():
+        code, said = holdfast("--principal", "Ann", "tenants", verb, *arguments)
         assert code == 5, "she is none of them"
         assert "bolt" not in said
 
