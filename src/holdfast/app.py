@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +23,9 @@ from holdfast.effects.declare import Declaration
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
     from pydantic_ai.usage import UsageLimits
+
+Sessions: TypeAlias = Literal["own", "shared"]
+"""Whose conversations the runs of a task may go on with: one's own, or also others'."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
@@ -66,6 +69,7 @@ class Task:
     effects: Mapping[str, Declaration] = field(default_factory=dict[str, Declaration])
     agents: Sequence[AbstractAgent[Any, Any]] = ()
     usage_limits: UsageLimits | None = None
+    sessions: Sessions = "own"
     stream: bool = True
     model_timeout_s: float = 600.0
     tool_timeout_s: float = 300.0
@@ -134,6 +138,7 @@ class App:
         effects: Mapping[str, Recovery | str | Declaration] | None = None,
         agents: Sequence[AbstractAgent[Any, Any]] = (),
         usage_limits: UsageLimits | None = None,
+        sessions: Sessions = "own",
         stream: bool = True,
         model_timeout_s: float = 600.0,
         tool_timeout_s: float = 300.0,
@@ -155,6 +160,8 @@ class App:
             effects: recovery classes by tool name, for tools that no decorator can reach (MCP servers, libraries).
             agents: sub-agents whose inner steps are journaled when a `delegate` tool runs them.
             usage_limits: Pydantic AI's limits for each run.
+            sessions: "shared" lets those who may read and write every session of their tenant go on with a session
+                of another principal's. Default: nothing of a session enters a run of somebody else.
             stream: whether model responses are streamed to watching clients as they are generated.
             model_timeout_s: seconds after which a model request is given up.
             tool_timeout_s: seconds after which a tool call is given up.
@@ -176,6 +183,8 @@ class App:
                     f"Task '{name}': {given!r} is not an agent of Pydantic AI's. Make it one, as in "
                     "Agent('provider:model', ...)."
                 )
+        if sessions not in get_args(Sessions):
+            raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:
@@ -194,6 +203,7 @@ class App:
             effects={tool: _declaration(name, tool, given) for tool, given in (effects or {}).items()},
             agents=tuple(agents),
             usage_limits=usage_limits,
+            sessions=sessions,
             stream=stream,
             model_timeout_s=model_timeout_s,
             tool_timeout_s=tool_timeout_s,

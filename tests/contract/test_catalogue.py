@@ -47,7 +47,8 @@ PLATFORM = {
     "begin_import",
     "end_import",
 }
-API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | PLATFORM
+SESSIONS = {"create_session", "delete_session", "invalidate", "lift_invalidation"}
+API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | SESSIONS | PLATFORM
 
 
 @pytest.fixture
@@ -160,6 +161,7 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         "signals",
         "approvals",
         "sessions",
+        "invalidations",
         "subject_keys",
         "halts",
         "live",

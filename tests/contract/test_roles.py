@@ -11,7 +11,19 @@ from holdfast.store.roles import check
 from support.store_scene import TENANT, Member, approval, outcomes
 
 LOGINS = ("holdfast_worker", "holdfast_api")
-TABLES = ("runs", "events", "blobs", "signals", "approvals", "sessions", "subject_keys", "halts", "live", "tenants")
+TABLES = (
+    "runs",
+    "events",
+    "blobs",
+    "signals",
+    "approvals",
+    "sessions",
+    "invalidations",
+    "subject_keys",
+    "halts",
+    "live",
+    "tenants",
+)
 
 
 def refused(act):
@@ -24,10 +36,19 @@ def refused(act):
 
 def fill(scene, tenant):
     """A row of this tenant in every table."""
-    [held] = scene.hold(tenant=tenant, session=uuid4())
+    session = uuid4()
+    [held] = scene.hold(tenant=tenant, session=session)
     scene.signal(held.run, tenant=tenant)
     assert outcomes(scene.worker, Member(held, approvals=[approval()])) == ["appended"]
     scene.halt("run", str(uuid4()), tenant=tenant)
+    scene.call(
+        scene.api,
+        tenant,
+        "select holdfast.invalidate(%s, %s, null, gen_random_uuid(), %s, 1, 1, '{}', 'd', 'r', 'somebody')",
+        tenant,
+        session,
+        held.run,
+    )
     scene.call(
         scene.api,
         tenant,

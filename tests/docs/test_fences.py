@@ -78,6 +78,10 @@ def test_the_quickstart_runs(database, tmp_path):
     assert play("docs/quickstart.md", Cli(tmp_path, database), tmp_path) == 8
 
 
+def test_the_page_of_sessions_runs(database, tmp_path):
+    assert play("docs/sessions.md", Cli(tmp_path, database), tmp_path) == 4
+
+
 def test_make_targets_named_in_pages_exist():
     makefile = (ROOT / "Makefile").read_text()
     for page in ("README.md", "docs/quickstart.md"):

@@ -10,18 +10,19 @@ from contextlib import asynccontextmanager
 import uvicorn
 
 from holdfast.api import create_api
+from holdfast.app import App
 from holdfast.identity.tokens import TokenVerifier
 from holdfast.service.gate import Gate
 from support.holder import open_services
-from support.service_app import app
+from support.service_app import app as shop
 
 MAX_BODY_BYTES = 100_000
 HEARTBEAT_S = 0.2
 
 
 @asynccontextmanager
-async def serving(api_url: str, tokens: TokenVerifier | None = None) -> AsyncIterator[str]:
-    """A server; gives its address. `tokens` are those it believes beside keys."""
+async def serving(api_url: str, tokens: TokenVerifier | None = None, app: App = shop) -> AsyncIterator[str]:
+    """A server of `app`; gives its address. `tokens` are those it believes beside keys."""
     async with open_services(api_url, app) as services:
         api = create_api(services, Gate(services.db, tokens), max_body_bytes=MAX_BODY_BYTES, heartbeat_s=HEARTBEAT_S)
         config = uvicorn.Config(api, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1)

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.identity_views import Quotas
+from holdfast.service.invalidate_messages import Span
 from holdfast.service.manage_keys import OVERLAP_MOST_S, OVERLAP_S
 from holdfast.service.start_run import PRIORITY_MOST
 
@@ -36,6 +37,61 @@ class StartRunBody(Body):
     labels: dict[str, str] = Field(
         default_factory=dict[str, str], description="Names and values, not encrypted: no personal content."
     )
+
+
+class SessionBody(Body):
+    """A conversation to begin."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "01980000-0000-7000-8000-000000000000"}]})
+
+    id: UUID | None = Field(None, description="Chosen by you, so that asking again begins it once. A UUID.")
+
+
+class InvalidationBody(Body):
+    """Messages that are not to be given to the model any more: one by `message`, or a span of a run's."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "run": "01980000-0000-7000-8000-000000000000",
+                    "from": 1,
+                    "to": 2,
+                    "reason": "the address was another customer's",
+                },
+                {"message": "<ref of a message>", "reason": "the price list was last year's"},
+            ]
+        }
+    )
+
+    id: UUID | None = Field(None, description="Chosen by you, so that asking again marks once.")
+    message: str | None = Field(None, max_length=128, description="The `ref` of a message.")
+    run: UUID | None = Field(None, description="The run whose messages are meant.")
+    first: int | None = Field(None, strict=True, alias="from", description="The place of the first, from 1.")
+    last: int | None = Field(None, strict=True, alias="to", description="The place of the last.")
+    reason: str = Field(description="Why. It is sealed, and told to whoever reads the session.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> InvalidationBody:
+        span = (self.run, self.first, self.last)
+        if (self.message is None) == (None in span) or (self.message is not None and span != (None, None, None)):
+            raise ValueError("give either `message`, or `run`, `from` and `to`")
+        return self
+
+    @property
+    def what(self) -> Span | str:
+        """The messages meant."""
+        if self.run is None or self.first is None or self.last is None:
+            return self.message or ""
+        return Span(self.run, self.first, self.last)
+
+
+class LiftBody(Body):
+    """Why messages are to be given again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "it was right after all"}]})
+
+    reason: str
 
 
 class CancelBody(Body):

@@ -151,6 +151,13 @@ CATALOGUE: dict[str, Problem] = {
             "The content of this person was erased. It cannot be read, and nothing can be added to it.",
         ),
         Problem(
+            "session-deleted",
+            410,
+            "The session was deleted",
+            "This session was deleted: its content is neither shown nor given to an agent any more, and that "
+            "cannot be undone. Start a new session: send a new id, or none.",
+        ),
+        Problem(
             "session-history-gone",
             410,
             "The session's history is gone",

@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     OPERATOR_ERROR = 4
     """Database, schema, roles or keys: whoever runs the installation acts."""
     NOT_FOUND = 5
-    """There is no such run, task or approval."""
+    """There is no such run, session, task or approval."""
     CONFLICT = 6
     """Too late or not the same: decided already, ended already, key used for something else."""
     WAITS = 7

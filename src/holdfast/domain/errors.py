@@ -173,6 +173,18 @@ class HistoryGone(RequestError):
         )
 
 
+class SessionDeleted(RequestError):
+    """The session was deleted: nothing of it is shown or given any more."""
+
+    slug = "session-deleted"
+    status = 410
+
+    @classmethod
+    def of(cls, session: UUID) -> "SessionDeleted":
+        """The session."""
+        return cls(f"Session {session} was deleted. Start a new one: send a new id, or none.")
+
+
 class AlreadyFinished(RequestError):
     """The run has ended; nothing more can be delivered to it."""
 

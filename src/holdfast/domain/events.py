@@ -100,6 +100,34 @@ class RunClaimed(Event):
 
 
 @fact
+class Withheld:
+    """A message of the session that the run was not given as it was, since people had invalidated it."""
+
+    message: str
+    """`<run>/<digest>`."""
+    stand_in: Ref | None = None
+    """What the run was given in its place, where the rest would not have been a conversation without."""
+    invalidation: UUID
+    reason: Ref
+
+
+@fact
+class HistoryEntered(Event):
+    """The messages of the session entered the run: from here on they are what they were at this moment."""
+
+    type: ClassVar[str] = "history_entered"
+    of: UUID
+    """The earlier run whose messages they are."""
+    count: int = 0
+    """How many of them were withheld."""
+    withheld: list[Withheld] = field(default_factory=list[Withheld])
+    more: Ref | None = None
+    """Where they are too many for an event: content that holds them as a JSON array, instead of `withheld`."""
+    whole: Messages = field(default_factory=Messages)
+    """All messages before any was withheld; empty where none was."""
+
+
+@fact
 class ModelRequested(Event):
     """Intent: a request is about to be sent to a model."""
 
@@ -407,6 +435,7 @@ class RunCancelled(Event):
 AnyEvent: TypeAlias = (
     RunAccepted
     | RunClaimed
+    | HistoryEntered
     | ModelRequested
     | ModelResponded
     | ModelFailed
@@ -433,6 +462,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
     for cls in (
         RunAccepted,
         RunClaimed,
+        HistoryEntered,
         ModelRequested,
         ModelResponded,
         ModelFailed,

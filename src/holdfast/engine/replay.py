@@ -77,6 +77,7 @@ class Replay:
     notes: dict[tuple[str, str], ev.Noted] = field(default_factory=dict[tuple[str, str], ev.Noted])
     messages: list[tuple[int, ev.MessageReceived]] = field(default_factory=list[tuple[int, ev.MessageReceived]])
     accepted: ev.RunAccepted | None = None
+    history: ev.HistoryEntered | None = None
     cancel: ev.CancelRequested | None = None
     library: str = ""
     """The newest Pydantic AI that wrote to this journal."""
@@ -106,6 +107,8 @@ class Replay:
         match event:
             case ev.RunAccepted():
                 self.accepted = event
+            case ev.HistoryEntered():
+                self.history = event
             case ev.RunClaimed():
                 self.library = max(self.library, event.pydantic_ai, key=_version)
                 self._holder = event.worker

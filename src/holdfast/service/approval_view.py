@@ -42,7 +42,9 @@ async def approval_view(
 ) -> ApprovalView:
     """The task with its arguments, opened."""
     run = await existing_run(services, who, row.run, scope)
-    args = await Contents(services, who.tenant, row.run, run.subject).shown(row.args.hex(), whole=True)
+    # Whoever has to decide is shown what about, though the run's session was deleted meanwhile.
+    contents = Contents(services, run, withheld=run.session_deleted and row.state != "pending")
+    args = await contents.shown(row.args.hex(), whole=True)
     return ApprovalView(
         id=row.id,
         run=row.run,

@@ -1,11 +1,10 @@
-"""A run's content, opened for a reader: capped, and saying so where it was erased."""
+"""A run's content, opened for a reader: capped, and saying so where it was erased or its session deleted."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -13,11 +12,14 @@ from holdfast.service.services import Services
 from holdfast.service.views import ContentView
 from holdfast.store.vault import Erased, SubjectKey
 
+if TYPE_CHECKING:
+    from holdfast.store.runs import RunRow
+
 SHOWN_BYTES = 16 * 1024
 """Content larger than this is shown by its beginning."""
 
 Plain = Mapping[str, bytes | None]
-"""Content by reference: None where it was erased; what is not stored is absent."""
+"""Content by reference: None where it may not be shown; what is not stored is absent."""
 
 ERASED = ContentView(erased=True)
 MISSING = ContentView(missing=True)
@@ -26,21 +28,25 @@ MISSING = ContentView(missing=True)
 class Contents:
     """Opens the content of one run."""
 
-    def __init__(self, services: Services, tenant: UUID, run: UUID, subject: str) -> None:
+    def __init__(self, services: Services, run: RunRow, *, withheld: bool | None = None) -> None:
+        """The content of `run`. By default it is `withheld` where the run's session was deleted."""
         self._services = services
-        self._tenant = tenant
-        self._run = run
-        self._subject = subject
+        self._tenant = run.tenant
+        self._run = run.id
+        self._subject = run.subject
+        self._withheld = run.session_deleted if withheld is None else withheld
 
     async def key(self) -> SubjectKey | None:
-        """The key of the run's subject; None once it was destroyed."""
+        """The key of the run's subject; None once it was destroyed, or where its content is withheld."""
+        if self._withheld:
+            return None
         try:
             return await self._services.subject_key(self._tenant, self._subject)
         except Erased:
             return None
 
     async def plain(self, refs: Iterable[str]) -> Plain:
-        """The plain bytes by reference: None for what was erased. What is not stored is absent."""
+        """The plain bytes by reference: None for what may not be shown. What is not stored is absent."""
         wanted = set(refs)
         if not wanted:
             return {}

@@ -30,7 +30,7 @@ async def read_events(services: Services, who: Who, run: UUID, *, after: str = "
         raise InvalidCursor(f"'{after[:80]}' is not a place in this stream: it has {row.seq} events so far.")
     page = await services.journal(who.tenant, run, after=cursor.seq, limit=limit)
     reads = [ReadEvent.of(stored) for stored in page]
-    contents = Contents(services, who.tenant, run, row.subject)
+    contents = Contents(services, row)
     plain = await contents.plain(ref for read in reads for ref in read.refs.values())
     last = reads[-1].seq if reads else cursor.seq
     return EventPage(

@@ -50,7 +50,7 @@ async def full_view(services: Services, row: RunRow) -> RunView:
     if not row.state.is_final:
         return row_view(row, labels=labels)
     last = await services.journal(row.tenant, row.id, after=row.seq - 1, limit=1)
-    contents = Contents(services, row.tenant, row.id, row.subject)
+    contents = Contents(services, row)
     match ReadEvent.of(last[0]).event if last else None:
         case ev.RunSucceeded() as end:
             return row_view(row, labels=labels, output=await contents.shown(end.output, whole=True))

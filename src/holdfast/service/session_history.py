@@ -1,4 +1,4 @@
-"""Whether a session can be gone on with: retention may have dropped what it was about."""
+"""Whether a session can be gone on with: it may be another's, or deleted, or retention dropped what it was about."""
 
 from __future__ import annotations
 
@@ -6,28 +6,59 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from holdfast.domain import events as ev
-from holdfast.domain.errors import HistoryGone
+from holdfast.domain.errors import HistoryGone, NotFound, SessionDeleted
+from holdfast.domain.rights import Reach, Scope
 from holdfast.service.contents import parse
+from holdfast.store.sessions import get_session
 
 if TYPE_CHECKING:
     from holdfast.domain.principal import Who
     from holdfast.service.services import Services
-    from holdfast.store.runs import SessionRow
+    from holdfast.store.sessions import SessionRow
     from holdfast.store.vault import SubjectKey
 
 _FIRST_EVENTS = 16
 """Within these a run has made its first request: it is accepted, claimed a few times, told something."""
 
 
+async def joinable(services: Services, who: Who, session: UUID, *, shared: bool) -> SessionRow | None:
+    """The conversation that a run is to go on with, or None where it is new: it is made with the run.
+
+    One's own, or where the task shares, any that one may read and write anyway: so nothing of a conversation comes by
+    way of an agent to somebody who could not have it by asking.
+
+    Raises:
+        NotFound: it is another's.
+    """
+    open_to_all = shared and all(
+        who.rights.get(scope) is Reach.TENANT for scope in (Scope.SESSIONS_READ, Scope.SESSIONS_WRITE)
+    )
+    found = await get_session(services.db, who.tenant, session)
+    if found is not None and found.principal != who.principal and not open_to_all:
+        raise no_session()
+    return found
+
+
+def no_session() -> NotFound:
+    """The error that says so; it tells nothing of others' sessions."""
+    return NotFound(
+        "There is no session with this id. `GET /v1/sessions` or `holdfast sessions ls` lists those there are; a run "
+        "begins one under a new id."
+    )
+
+
 async def check_history(services: Services, who: Who, session: SessionRow, key: SubjectKey) -> None:
-    """Refuse a session of which a part is gone. A few rows are read, whatever its length.
+    """Refuse a session that was deleted, or of which a part is gone. A few rows are read, whatever its length.
 
     A run's content goes as a whole, so one message of each run that the last one began with tells of them all. Should
     retention come between this and the run, the run fails with the same error.
 
     Raises:
+        SessionDeleted: it was deleted.
         HistoryGone: naming the session and the run.
     """
+    if session.deleted_at is not None:
+        raise SessionDeleted.of(session.id)
     if session.last_run is None:
         return
     first = await services.journal(who.tenant, session.last_run, limit=_FIRST_EVENTS)

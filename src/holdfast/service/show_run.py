@@ -31,7 +31,7 @@ async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
     reads = [ReadEvent.of(stored) for stored in events]
     names = await names_of(services, who.tenant, {row.principal, *actors_of(reads)})
     story = Story(reads, names)
-    plain = await Contents(services, who.tenant, run, row.subject).plain(story.refs)
+    plain = await Contents(services, row).plain(story.refs)
     pending = await approvals.list_approvals(
         services.db, who.tenant, run=run, state="pending", after=None, limit=_WAITING_MOST
     )

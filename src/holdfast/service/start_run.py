@@ -16,8 +16,8 @@ from holdfast.domain.errors import (
     IdempotencyConflict,
     InvalidInput,
     MissingRole,
-    NotFound,
     QuotaExceeded,
+    SessionDeleted,
     TenantSuspended,
 )
 from holdfast.domain.principal import Who
@@ -28,7 +28,7 @@ from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
-from holdfast.service.session_history import check_history
+from holdfast.service.session_history import check_history, joinable, no_session
 from holdfast.service.views import RunView, UsageView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
@@ -70,11 +70,12 @@ async def start_run(
         InvalidInput: the input does not fit the task, or something cannot be stored.
         TooLarge: the input is larger than the limit.
         IdempotencyConflict: the key was used with another request.
-        NotFound: the session belongs to somebody else.
+        NotFound: the session belongs to somebody else, and the task does not share it with who asks.
+        SessionDeleted: the session was deleted.
         HistoryGone: retention dropped a part of the session.
     """
     who.reach(Scope.RUNS_START)
-    _check_principal(who)
+    check_principal(who)
     registered = services.task(task)
     if registered.roles and not registered.roles & who.roles:
         raise MissingRole(
@@ -84,7 +85,8 @@ async def start_run(
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)
-    joined = None if session is None else await _session(services, who, session)
+    shared = registered.sessions == "shared"
+    joined = None if session is None else await joinable(services, who, session, shared=shared)
     subject = who.principal if joined is None else joined.subject
     key = await services.subject_key(who.tenant, subject)
     sealed = key.seal(content)
@@ -106,25 +108,14 @@ async def start_run(
     if joined is not None:
         try:
             await check_history(services, who, joined, key)
-        except HistoryGone:
+        except (HistoryGone, SessionDeleted):
             # What could not begin any more may have begun long ago: this is a request repeated.
             first = idempotency and await runs.accepted_before(services.db, who.tenant, idempotency)
             if first is None:
                 raise
             return await _answered(services, who, first, accepted)
-    return await _accept(services, who, accepted, sealed, idempotency)
-
-
-async def _session(services: Services, who: Who, session: UUID) -> runs.SessionRow | None:
-    """The conversation, or None where it is new: it is made with the run."""
-    found = await runs.get_session(services.db, who.tenant, session)
-    if found is not None and found.principal != who.principal:
-        raise _no_session()
-    return found
-
-
-def _no_session() -> NotFound:
-    return NotFound("There is no session with this id. Leave it out to start without one, or send a new id.")
+    # What was looked up may be shared; a session that somebody else began meanwhile is not.
+    return await _accept(services, who, accepted, sealed, idempotency, shared=shared and joined is not None)
 
 
 async def _accept(
@@ -133,6 +124,8 @@ async def _accept(
     accepted: ev.RunAccepted,
     sealed: Sealed,
     idempotency: runs.Idempotency | None,
+    *,
+    shared: bool,
 ) -> RunView:
     run, at = services.new_id(), services.now()
     body = dump(accepted)
@@ -143,6 +136,7 @@ async def _accept(
         task=accepted.task,
         task_version=accepted.task_version,
         session=accepted.session,
+        shared=shared,
         principal=accepted.principal,
         subject=accepted.subject,
         priority=accepted.priority,
@@ -159,7 +153,10 @@ async def _accept(
 
 async def _answered(services: Services, who: Who, answer: runs.Accepted, accepted: ev.RunAccepted) -> RunView:
     if answer.outcome == "foreign":
-        raise _no_session()
+        raise no_session()
+    if answer.outcome == "deleted":
+        assert accepted.session is not None
+        raise SessionDeleted.of(accepted.session)
     if answer.outcome == "suspended":
         raise TenantSuspended("Your tenant is suspended, and no run was started. Its audit log says why.")
     if answer.outcome in {"too_many_runs", "too_many_bytes"}:
@@ -212,14 +209,16 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
     return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
 
 
-def _check_principal(who: Who) -> None:
-    """A run is for somebody: their rights bound it, and its content is sealed under their key."""
+def check_principal(who: Who) -> None:
+    """Refuse what is for nobody: somebody's rights bound it, and its content is sealed under their key.
+
+    Raises:
+        InvalidInput: who asks is no principal.
+    """
     try:
         UUID(who.principal)
     except ValueError:
-        raise InvalidInput(
-            "Say for whom the run is: `holdfast --principal NAME` names somebody of the tenant."
-        ) from None
+        raise InvalidInput("Say for whom this is: `holdfast --principal NAME` names somebody of the tenant.") from None
 
 
 def _check(priority: int, labels: Mapping[str, str], idempotency_key: str | None) -> None:

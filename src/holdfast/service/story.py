@@ -128,7 +128,7 @@ class Story:
         """The steps with their content."""
         return [step.view(plain) for step in self._steps]
 
-    def _add(self, read: ReadEvent) -> None:  # noqa: C901 - one arm for each kind of event
+    def _add(self, read: ReadEvent) -> None:  # noqa: C901, PLR0912 - one arm for each kind of event
         event, at = read.event, read.stored.at
         if self._parked is not None:
             self._parked.end(at, "over")
@@ -157,6 +157,8 @@ class Story:
                 self._call(read, event)
             case ev.ApprovalAsked() | ev.ApprovalDecided() | ev.EffectInDoubt() | ev.EffectResolved():
                 self._decision(read, event)
+            case ev.HistoryEntered():
+                self._entered(read, event)
             case ev.Noted() | None:
                 pass
 
@@ -179,6 +181,12 @@ class Story:
         if self._worker not in {None, event.worker}:
             self._begin(read, "change", "another worker carried on").end(read.stored.at, "carried on")
         self._worker = event.worker
+
+    def _entered(self, read: ReadEvent, event: ev.HistoryEntered) -> None:
+        if event.count:
+            step = self._begin(read, "change", "began without messages of its session that were invalidated")
+            step.why = f"{event.count} of them"
+            step.end(read.stored.at, "withheld")
 
     def _ended(self, read: ReadEvent, event: ev.RunSucceeded | ev.RunFailed | ev.RunCancelled) -> None:
         title, outcome = _END_TITLES[event.type]

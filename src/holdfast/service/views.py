@@ -28,7 +28,7 @@ class ContentView(View):
     size_bytes: int | None = None
     """Its whole size, where it was truncated."""
     erased: bool = False
-    """Its subject's key was destroyed: nobody can read it any more."""
+    """It is shown to nobody any more: its subject's key was destroyed, or its session deleted."""
     missing: bool = False
     """The journal names it, but it is not stored."""
 

@@ -130,7 +130,7 @@ async def open_watch(services: Services, who: Who, run: UUID, after: str, *, del
         raise InvalidCursor(f"'{after[:80]}' is not a place in this stream: it has {row.seq} events so far.")
     if row.state.is_final and cursor.seq == row.seq:
         return None
-    contents = Contents(services, who.tenant, run, row.subject)
+    contents = Contents(services, row)
     return Watch(services, who.tenant, run, contents, Stream(cursor), deltas=deltas)
 
 

@@ -50,24 +50,13 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     updated_at: datetime
+    session_deleted: bool = False
+    """Its content may not be shown any more. Read by `get_run` only."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", RunState(self.state))
         if self.waiting_on is not None:
             object.__setattr__(self, "waiting_on", WaitingOn(self.waiting_on))
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One conversation."""
-
-    tenant: UUID
-    id: UUID
-    subject: str
-    principal: str
-    last_run: UUID | None
-    """The last run that succeeded: it holds the conversation's history."""
-    created_at: datetime
 
 
 class Idempotency(NamedTuple):
@@ -82,10 +71,13 @@ class Idempotency(NamedTuple):
 class Accepted:
     """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request).
 
-    With the others nothing was stored: `foreign` (the session is another principal's), and what the tenant may not.
+    With the others nothing was stored: `foreign` (the session is another principal's), `deleted` (the session was), and
+    what the tenant may not.
     """
 
-    outcome: Literal["accepted", "repeated", "conflict", "foreign", "suspended", "too_many_runs", "too_many_bytes"]
+    outcome: Literal[
+        "accepted", "repeated", "conflict", "foreign", "deleted", "suspended", "too_many_runs", "too_many_bytes"
+    ]
     run: UUID
     accepted_at: datetime | None = None
     """By the database's clock. None unless it was accepted by this very call: it may be anywhere by now."""
@@ -105,13 +97,15 @@ async def accept_run(
     hash: bytes,  # noqa: A002  the column's name
     blobs: Mapping[bytes, bytes],
     session: UUID | None = None,
+    shared: bool = False,
     parent: UUID | None = None,
     priority: int = 0,
     idempotency: Idempotency | None = None,
 ) -> Accepted:
     """Insert a run with its first event (`run_accepted`: `at`, `body`, `hash`) and sealed content by digest.
 
-    A session that is new is made, for this subject and principal. Repeated while the database is away: the run's id
+    A session that is new is made, for this subject and principal; one of another principal's, but of this subject, is
+    gone on with where it is `shared`. Repeated while the database is away: the run's id
     makes sure that it is accepted once.
 
     Raises:
@@ -136,6 +130,7 @@ async def accept_run(
         "scope": scope,
         "key": key,
         "request": request,
+        "shared": shared,
     }
     rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
@@ -196,14 +191,3 @@ async def list_runs(
     }
     name = "list_runs" if only is None else "list_own_runs"
     return await db.repeat(lambda: db.fetch(tenant, name, parameters, class_row(RunRow)))
-
-
-async def get_session(db: Database, tenant: UUID, session: UUID) -> SessionRow | None:
-    """One conversation, or None.
-
-    Raises:
-        DatabaseUnavailable: the database was away for as long as `db` waits.
-    """
-    parameters = {"tenant": tenant, "session": session}
-    rows = await db.repeat(lambda: db.fetch(tenant, "get_session", parameters, class_row(SessionRow)))
-    return rows[0] if rows else None

@@ -29,6 +29,7 @@ _REFUSED = (
     "tenant-suspended",
     "quota-exceeded",
     "erased",
+    "session-deleted",
     "session-history-gone",
 )
 _TASKS = TypeAdapter(list[TaskView])
@@ -52,15 +53,7 @@ async def get_tasks(services: TheServices, who: Annotated[Who, needs(Scope.TASKS
     responses={
         **answer(202, RunView, "The run is accepted; `Location` is where it is."),
         **answer(200, RunView, "With `wait`: the run has ended."),
-        **problems(
-            "unknown-task",
-            "missing-role",
-            "not-found",
-            "idempotency-key-reused",
-            "erased",
-            "session-history-gone",
-            *BODY,
-        ),
+        **problems(*_REFUSED, *BODY),
     },
 )
 async def post_run(

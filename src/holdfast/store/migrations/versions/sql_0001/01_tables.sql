@@ -17,6 +17,7 @@
 --   approvals         every human task: approvals, and effects in doubt
 --   idempotency_keys  requests that were accepted, so that a repeated one answers the same
 --   sessions          conversations, and the run that holds a conversation's history
+--   invalidations     messages of a conversation that no later run is given
 --   subject_keys      the wrapped key of each subject; wrapped is null once destroyed
 --   halts             stops in force
 --   live              token deltas on their way to readers; unlogged, empty after a crash
@@ -35,6 +36,8 @@
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
 -- rows that belong to a run (approvals, signals), then `sessions`. `append`, `claim_runs` and `tick` never
 -- wait for a row: they skip what is locked. What changes identities locks its tenant's row first, before any of these.
+-- `delete_session` alone locks its session before runs of it: who holds a run and waits for a session is `accept_run`,
+-- whose run nobody else can see yet.
 
 create table tenants (
   id uuid primary key,
@@ -158,6 +161,7 @@ create table runs (
 create index runs_listed on runs (tenant, created_at desc, id desc) where created_at > '-infinity';
 create index runs_of_principal on runs (tenant, principal, created_at desc, id desc) where created_at > '-infinity';
 create index runs_live_of_principal on runs (tenant, principal) where state in ('queued', 'running', 'parked');
+create index runs_of_session on runs (tenant, session, created_at desc, id desc) where session is not null;
 create index runs_queued on runs (task, task_version, tenant, priority desc, queued_at, id) where state = 'queued';
 create index runs_held on runs (worker, tenant, id) where state = 'running';
 create index runs_running on runs (tenant) where state = 'running';
@@ -243,7 +247,32 @@ create table sessions (
   principal text not null,
   last_run uuid,
   created_at timestamptz not null default clock_timestamp(),
+  deleted_at timestamptz,
+  deleted_by text,
   primary key (tenant, id)
+);
+
+create index sessions_listed on sessions (tenant, created_at desc, id desc) where deleted_at is null;
+create index sessions_of_principal on sessions (tenant, principal, created_at desc, id desc) where deleted_at is null;
+
+create table invalidations (
+  tenant uuid not null,
+  session uuid not null,
+  id uuid not null,
+  run uuid not null,
+  first int not null,
+  last int not null check (last >= first),
+  messages text[] not null,  -- <run>/<digest>, as journals of later runs name them
+  reason_digest bytea not null,
+  reason bytea not null,
+  by text not null,
+  at timestamptz not null,
+  lifted_at timestamptz,
+  lifted_by text,
+  lifted_digest bytea,
+  lifted_reason bytea,
+  primary key (tenant, session, id),
+  check ((lifted_at is null) = (lifted_reason is null))
 );
 
 create table subject_keys (

@@ -7,13 +7,13 @@ declare
   name text;
 begin
   foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
-                              'sessions', 'subject_keys', 'halts', 'live', 'principals', 'memberships', 'identities',
-                              'api_keys', 'audit_log'] loop
+                              'sessions', 'invalidations', 'subject_keys', 'halts', 'live', 'principals', 'memberships',
+                              'identities', 'api_keys', 'audit_log'] loop
     execute format('create policy tenant on %I using (tenant = nullif(current_setting(''holdfast.tenant'', true), '''')::uuid)', name);
   end loop;
   foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
-                              'sessions', 'subject_keys', 'halts', 'live', 'principals', 'memberships', 'identities',
-                              'api_keys', 'audit_log', 'workers', 'clock', 'timeline', 'schema_version'] loop
+                              'sessions', 'invalidations', 'subject_keys', 'halts', 'live', 'principals', 'memberships',
+                              'identities', 'api_keys', 'audit_log', 'workers', 'clock', 'timeline', 'schema_version'] loop
     execute format('alter table %I enable row level security', name);
     execute format('alter table %I force row level security', name);
   end loop;
@@ -43,8 +43,8 @@ grant select, update on timeline to holdfast_engine;
 grant select, insert, update, delete on tenants to holdfast_engine;
 grant insert on audit_log to holdfast_engine;
 
-grant select on schema_version, tenants, runs, events, blobs, signals, approvals, sessions, subject_keys,
-  halts, live, principals, memberships to holdfast_worker, holdfast_api;
+grant select on schema_version, tenants, runs, events, blobs, signals, approvals, sessions, invalidations,
+  subject_keys, halts, live, principals, memberships to holdfast_worker, holdfast_api;
 grant select on identities, api_keys, audit_log, idempotency_keys to holdfast_api;
 grant insert on sessions, subject_keys to holdfast_worker, holdfast_api;
 grant insert, delete on live to holdfast_worker;

@@ -1,9 +1,23 @@
--- Whether a conversation is another principal's: nothing of it may flow into a run that is not theirs.
-create function is_foreign_session(p_tenant uuid, p_session uuid, p_principal text) returns boolean
+-- Whether a conversation is another principal's: nothing of it may flow into a run that is not theirs, unless the task
+-- declares that it shares. What is said in a conversation is about one subject, whoever says it.
+create function is_foreign_session(p_tenant uuid, p_session uuid, p_principal text, p_subject text, p_shared boolean)
+returns boolean
 language sql volatile set search_path = holdfast, pg_temp
 as $$
-  select exists (select from sessions s where s.tenant = p_tenant and s.id = p_session and s.principal <> p_principal)
+  select exists (select from sessions s where s.tenant = p_tenant and s.id = p_session
+    and (s.subject <> p_subject or (s.principal <> p_principal and not p_shared)))
 $$;
+
+-- Whether a conversation was deleted. Held against `delete_session` until the end of the transaction.
+create function is_deleted_session(p_tenant uuid, p_session uuid) returns boolean
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  found_at timestamptz;
+begin
+  select s.deleted_at into found_at from sessions s where s.tenant = p_tenant and s.id = p_session for key share;
+  return found_at is not null;
+end $$;
 
 -- Whether a tenant may have one more run: null, 'too_many_runs' or 'too_many_bytes'. Who asks waits for others that ask, so
 -- that the number is exact. Bytes are measured once a minute: within it a tenant may pass its limit.
@@ -37,11 +51,12 @@ end $$;
 --
 -- 'accepted'; 'foreign' when the session is another principal's; 'repeated' when this key came before with the same
 -- request, or this very run is there already (a caller that never got its answer asks again); 'conflict' when the key came
--- before with another request; 'suspended', 'too_many_runs' or 'too_many_bytes' when the tenant may have no more.
+-- before with another request; 'deleted' when the session was deleted and the key never came before; 'suspended',
+-- 'too_many_runs' or 'too_many_bytes' when the tenant may have no more.
 create function accept_run(
   p_tenant uuid, p_run uuid, p_task text, p_task_version text, p_session uuid, p_principal text, p_subject text,
   p_parent uuid, p_priority int, p_at timestamptz, p_body text, p_hash bytea, b_digest bytea[], b_body bytea[],
-  p_scope text, p_key text, p_request bytea
+  p_scope text, p_key text, p_request bytea, p_shared boolean default false
 ) returns table (outcome text, run uuid, accepted_at timestamptz)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
@@ -54,8 +69,13 @@ declare
 begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
-  if is_foreign_session(p_tenant, p_session, p_principal) then
+  if is_foreign_session(p_tenant, p_session, p_principal, p_subject, p_shared) then
     return query select 'foreign', null::uuid, null::timestamptz;
+    return;
+  end if;
+  if is_deleted_session(p_tenant, p_session)
+    and not exists (select from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key) then
+    return query select 'deleted', null::uuid, null::timestamptz;
     return;
   end if;
   if p_key is not null then
@@ -99,12 +119,14 @@ begin
   if p_session is not null then
     insert into sessions (tenant, id, subject, principal) values (p_tenant, p_session, p_subject, p_principal)
     on conflict do nothing;
-    if not found and is_foreign_session(p_tenant, p_session, p_principal) then
-      raise exception 'Somebody else began this session at the same moment.' using errcode = 'serialization_failure';
+    if not found and (is_foreign_session(p_tenant, p_session, p_principal, p_subject, p_shared)
+                      or is_deleted_session(p_tenant, p_session)) then
+      raise exception 'Somebody else began or deleted this session at the same moment.'
+        using errcode = 'serialization_failure';
     end if;
   end if;
   return query select 'accepted', p_run, moment;
 end $$;
 
 grant execute on function accept_run(uuid, uuid, text, text, uuid, text, text, uuid, int, timestamptz, text, bytea, bytea[],
-  bytea[], text, text, bytea) to holdfast_worker, holdfast_api;
+  bytea[], text, text, bytea, boolean) to holdfast_worker, holdfast_api;
