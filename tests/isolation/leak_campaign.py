@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import leak_sessions  # noqa: F401 - adds its routes to the generators
 import psycopg
 from leak_cast import Cast
 from leak_model import Key, Thing
@@ -58,6 +59,8 @@ class Campaign:
     shown: Counter[str] = field(default_factory=Counter)
     """Answers that held this kind of one's own content: proof that there was something to leak."""
     twins: int = 0
+    _due: list[str] = field(default_factory=lambda: list(GENERATORS))
+    """Each route once, before chance decides: the rare ones too."""
     _sources: Any = field(default_factory=lambda: itertools.count(1))
     _refusals: dict[str, Answer] = field(default_factory=dict)
 
@@ -105,6 +108,8 @@ class Campaign:
             if plan.expected in {401, 403} and self.r.random() < REFUSED_LESS:
                 continue
             plans.append(plan)
+            if self._due and plan.route == self._due[-1]:
+                self._due.pop()
             if plan.alone:
                 break
         last = plans.pop() if plans[-1].alone else None
@@ -113,10 +118,10 @@ class Campaign:
             await self._one(wires[0], last)
 
     def _plan(self, who: Key) -> Plan:
-        if self.r.random() < 0.02:
+        if not self._due and self.r.random() < 0.02:
             return anything(self.cast.world, self.r, who)
         names = list(GENERATORS)
-        [name] = self.r.choices(names, [WEIGHTS.get(name, 1.0) for name in names])
+        [name] = self._due[-1:] or self.r.choices(names, [WEIGHTS.get(name, 1.0) for name in names])
         return GENERATORS[name](self.cast.world, self.r, who)
 
     async def _together(self, wires: list[Wire], plans: list[Plan]) -> None:

@@ -67,8 +67,8 @@ def filtered(w: World, r: Random, who: Key, name: str, scope: str, kind: str, co
     path = f"{name.split()[1]}?{column}={{id}}&limit=5"
     plan = w.on(r, who, f"GET {path}", scope, kind, thing=found)
     plan.route, plan.expected = name, verdict(who, scope)
-    own = [one for one in w.things[kind][who.owner.tenant if who.owner else ""] if one.id == found.id]
-    if own and sees(who, scope, own[0]):
+    own = w.of_tenant(kind, found.id, who.owner.tenant if who.owner else "")
+    if own is not None and sees(who, scope, own):
         plan.twin = None  # both tenants chose this id: what comes back is one's own
     return plan
 
@@ -101,10 +101,10 @@ def post_run(w: World, r: Random, who: Key) -> Plan:
     session = w.draw(r, "session", who) if r.random() < 0.3 else None
     if session is not None:
         given["session"] = session.id
-        mine = [one for one in w.things["session"][owner.tenant] if one.id == session.id] if owner else []
-        if expected == 200 and mine and mine[0].owner is not owner:
+        mine = w.of_tenant("session", session.id, owner.tenant) if owner else None
+        if expected == 200 and mine is not None and mine.owner is not owner:
             expected = 404
-        if not mine:
+        if mine is None:
             given.pop("session")  # to begin one that only the other has would make it shared for what follows
     headers = {"Idempotency-Key": f"idem-{r.randrange(6)}"} if r.random() < 0.3 else {}
     query = r.choice(["", "", "?wait=0.001"])

@@ -24,10 +24,20 @@ BY_ID = {
     "runs message": "run",
     "approvals show": "task",
     "approvals decide": "task",
+    "sessions show": "session",
+    "sessions delete": "session",
+    "sessions invalidate": "session",
+    "sessions lift": "session",
     "keys rotate": "key",
     "keys revoke": "key",
 }
-MORE = {"runs message": ["hello"], "approvals decide": ["--approve"]}
+ANY = str(uuid4())
+MORE = {
+    "sessions invalidate": ["--run", ANY, "--from", "1", "--reason", "x"],
+    "sessions lift": [ANY, "--reason", "x"],
+    "runs message": ["hello"],
+    "approvals decide": ["--approve"],
+}
 BY_NAME = {
     "principals grant": ["auditor"],
     "principals revoke": ["user"],
@@ -35,7 +45,7 @@ BY_NAME = {
     "principals enable": [],
     "keys create": [],
 }
-LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls"}
+LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls"}
 PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "doctor", "migrate", "version", "config show"}
 OTHER = {"run", "principals invite"}

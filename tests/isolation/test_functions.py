@@ -33,6 +33,10 @@ _ARGUMENTS = {
     "declare_halt": f"{T}, 'run', %(run)s::text, 'why', 'me'",
     "lift_halt": f"{T}, 'task', 'nothing'",
     "renew_rights": f"{T}, %(run)s, %(worker)s, %(epoch)s",
+    "create_session": f"{T}, %(own_session)s, 'p', 's'",
+    "delete_session": f"{T}, %(own_session)s, null, 'me'",
+    "invalidate": f"{T}, %(own_session)s, null, %(invalidation)s, %(run)s, 1, 1, '{{}}', 'd', 'r', 'me'",
+    "lift_invalidation": f"{T}, %(own_session)s, null, %(invalidation)s, 'd', 'r', 'me'",
     "delete_rows": f"{T}, 100",
     "import_rows": f"{T}, 'sessions', '[]'",
 }
@@ -41,6 +45,7 @@ SCOPED = {name: f"select * from holdfast.{name}({arguments})" for name, argument
 AS_ABSENT = {
     "deliver_signal", "decide_approval", "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
     "touch_key", "renew_rights",
+    "delete_session", "invalidate", "lift_invalidation",
 }  # fmt: skip
 """Of those, the ones that look something up: another tenant's is not there."""
 PLATFORM_ONLY = {
@@ -79,7 +84,7 @@ def values(two: Two, tenant, of) -> dict:
     return {
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
-        "worker": of.held.worker, "epoch": of.held.epoch,
+        "worker": of.held.worker, "epoch": of.held.epoch, "own_session": of.session, "invalidation": of.invalidation,
     }  # fmt: skip
 
 
@@ -127,7 +132,15 @@ def test_another_tenant_in_the_argument_is_refused_and_so_is_none_in_the_transac
 
 def test_another_tenants_ids_are_as_those_of_nobody(two):
     scene, before = two.scene, rows_of(two.scene.admin, two.b.id)
-    nobody = {"run": uuid4(), "task": uuid4(), "principal": uuid4(), "key": uuid4(), "new": uuid4()}
+    nobody = {
+        "run": uuid4(),
+        "task": uuid4(),
+        "principal": uuid4(),
+        "key": uuid4(),
+        "new": uuid4(),
+        "own_session": uuid4(),
+        "invalidation": uuid4(),
+    }
     # Those that create come last: they make the other's id one's own.
     for login, name in sorted(each(scene), key=lambda one: one[1] not in AS_ABSENT):
         foreign = call(scene, login, two.a.id, SCOPED[name], values(two, two.a.id, two.b))
@@ -216,7 +229,8 @@ def test_an_append_for_one_tenant_touches_no_run_of_another(two):
     assert outcomes(scene.worker, Member(two.a.held, approvals=[closing], folded=1)) == ["appended"]
     assert outcomes(scene.worker, Member(two.a.held, next=SUCCEED, folded=1)) == ["appended"]
     assert rows_of(scene.admin, two.b.id) == before, "its session has the same id, and its task was named"
-    [ended] = scene.admin.execute("select last_run from holdfast.sessions where tenant = %s", [two.a.id]).fetchall()
+    sql = "select last_run from holdfast.sessions where tenant = %s and id = %s"
+    [ended] = scene.admin.execute(sql, [two.a.id, SESSION]).fetchall()
     assert ended == (two.a.run,)
 
 

@@ -27,12 +27,14 @@ NOT_A_TENANTS = {
     "live_no_wait", "begin_snapshot", "tenant_tables", "find_tenant", "list_tenants", "create_tenant",
 }  # fmt: skip
 """Those without a tenant: the engine's and the platform's functions (test_functions.py), and settings of a session."""
+NEW = uuid4()
 NOBODY = UUID(int=3)
 
 
 def parameters(of, tenant: UUID) -> dict:
     return {
-        "tenant": tenant, "run": of.run, "runs": [of.run, of.queued], "approval": of.task, "session": SESSION,
+        "tenant": tenant, "run": of.run, "runs": [of.run, of.queued], "approval": of.task,
+        "session": of.session, "first": 1, "last": 1, "messages": [], "in_force": False,
         "principal": of.principal, "key": of.key if tenant else None, "digest": of.key_digest,
         "digests": [DIGEST, DIGEST], "ids": [of.principal], "id": None, "only": None, "after": None, "name": None,
         "subject": "s", "issuer": "issuer", "scope": "scope", "request": of.mark.encode(), "kek": "another",
@@ -58,7 +60,12 @@ SPECIAL = {
     "accepted_before": {"key": "idem"},
     "accept_run": {"key": "idem2", "principal": "p", "task": "t"},
     "decide_approval": {"digest": "shown"},
+    "list_runs": {"session": None},
     "list_own_runs": {"session": None},
+    "list_session_runs": {"session": SESSION},
+    "invalidate": {"digest": b"d", "reason": b"r", "id": NEW},
+    "lift_invalidation": {"digest": b"d", "reason": b"r", "id": NEW},
+    "create_session": {"principal": "p"},
     "set_quotas": {"principals": 1, "runs": 1, "bytes": 1},
     "begin_import": {"name": "another"},
     "import_rows": {"table": "sessions", "rows": "[]"},
