@@ -174,6 +174,23 @@ async def test_an_administrator_does_not_go_on_with_anothers_session_by_itself(t
     assert problem(answer) == (404, "not-found")
 
 
+async def test_who_may_not_go_on_with_it_any_more_is_given_nothing_of_it(talk: Talk):
+    """Their run was accepted and waits; what they may is asked again before anything of the session enters it."""
+    _, ann = await talk.person("Ann", "user")
+    ben_id, ben = await talk.person("Ben", "user", "admin")
+    session = str(uuid4())
+    await talk.say(ann, "a secret", session=session)
+    run = await talk.ask(ben, "and?", session=session, task="desk")
+    role = f"/v1/principals/{ben_id}/roles/admin"
+    assert (await talk.acme.delete(role)).status_code == 200
+    assert await talk.work(run) == "parked"
+    assert talk.seen == [["a secret"]]
+    assert (await talk.acme.get(f"/v1/runs/{run}")).json()["waiting_on"] == "rights"
+    assert (await talk.acme.put(role)).status_code == 200
+    assert await talk.work(run) == "finished"
+    assert talk.seen[-1] == ["a secret", "and?"]
+
+
 async def test_a_task_that_shares_lets_those_go_on_who_may_read_it_anyway(talk: Talk):
     ann_id, ann = await talk.person("Ann", "user")
     _, ben = await talk.person("Ben", "user")

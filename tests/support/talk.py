@@ -15,8 +15,8 @@ import psycopg
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
-from tests.engine.lab import Died, Lab, die_at
 
+from engine.lab import Died, Lab, die_at
 from holdfast import App, effect
 from holdfast.app import RunScope
 from holdfast.store.hints import Hints
@@ -122,8 +122,12 @@ class Talk(Heard):
 
     async def carry(self, run: str) -> None:
         """Claim a run as a new worker, and carry it to its end."""
+        assert await self.work(run) == "finished"
+
+    async def work(self, run: str) -> Any:
+        """Claim a run as a new worker, and carry it as far as it goes."""
         self.lab.run = UUID(run)
-        assert await self.lab.work() == "finished"
+        return await self.lab.work()
 
     async def die(self, run: str, point: str, nth: int) -> None:
         """Carry a run as a worker that dies the nth time it passes a point."""

@@ -20,6 +20,8 @@ class Role(StrEnum):
     """Sees every run and decides what waits for people."""
     OPERATOR = "operator"
     """Sees every run and steers it."""
+    SERVICE = "service"
+    """Starts runs for itself or on behalf of principals, with their rights, and sees those."""
     AUDITOR = "auditor"
     """Sees everything and changes nothing."""
     ADMIN = "admin"
@@ -77,6 +79,17 @@ GIVEN: Mapping[Role, Rights] = {
         Scope.SESSIONS_READ: Reach.OWN,
         Scope.SESSIONS_WRITE: Reach.OWN,
     },
+    Role.SERVICE: _OWN_KEYS
+    | {
+        Scope.TASKS_READ: Reach.TENANT,
+        Scope.RUNS_START: Reach.OWN,
+        Scope.RUNS_DELEGATED: Reach.TENANT,
+        Scope.RUNS_READ: Reach.OWN,
+        Scope.RUNS_CONTROL: Reach.OWN,
+        Scope.APPROVALS_READ: Reach.OWN,
+        Scope.SESSIONS_READ: Reach.OWN,
+        Scope.SESSIONS_WRITE: Reach.OWN,
+    },
     Role.APPROVER: _OWN_KEYS | dict.fromkeys({*_READS, Scope.APPROVALS_DECIDE}, Reach.TENANT),
     Role.OPERATOR: _OWN_KEYS | dict.fromkeys({*_READS, Scope.RUNS_CONTROL}, Reach.TENANT),
     Role.AUDITOR: dict.fromkeys(
@@ -103,3 +116,8 @@ def rights_of(roles: Iterable[Role], scopes: Iterable[Scope] | None = None) -> R
         return found
     allowed = frozenset(scopes)
     return {scope: reach for scope, reach in found.items() if scope in allowed}
+
+
+def may_join_others(rights: Rights) -> bool:
+    """Whether they may go on with sessions of others, where a task shares: those who may read and write each anyway."""
+    return all(rights.get(scope) is Reach.TENANT for scope in (Scope.SESSIONS_READ, Scope.SESSIONS_WRITE))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holdfast.domain.principal import Principal
-from holdfast.domain.rights import Scope
+from holdfast.domain.rights import Scope, may_join_others
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.interrupt import Park
 from holdfast.store.claims import Claimed, renew_rights
@@ -54,6 +54,8 @@ class Acting:
             raise Park(WaitingOn.RIGHTS, "its principal has no role any more that lets them start runs")
         if self._task.roles and not self._task.roles & who.roles:
             raise Park(WaitingOn.RIGHTS, "its principal has none of the roles any more that the task is for")
+        if self._claimed.subject != self._claimed.principal and not may_join_others(who.rights):
+            raise Park(WaitingOn.RIGHTS, "its principal may not go on with sessions of others any more")
 
     async def renew(self) -> None:
         """Look again, and stop the run if it may not go on.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import HistoryGone, NotFound, SessionDeleted
-from holdfast.domain.rights import Reach, Scope
+from holdfast.domain.rights import may_join_others
 from holdfast.service.contents import parse
 from holdfast.store.sessions import get_session
 
@@ -30,9 +30,7 @@ async def joinable(services: Services, who: Who, session: UUID, *, shared: bool)
     Raises:
         NotFound: it is another's.
     """
-    open_to_all = shared and all(
-        who.rights.get(scope) is Reach.TENANT for scope in (Scope.SESSIONS_READ, Scope.SESSIONS_WRITE)
-    )
+    open_to_all = shared and may_join_others(who.rights)
     found = await get_session(services.db, who.tenant, session)
     if found is not None and found.principal != who.principal and not open_to_all:
         raise no_session()

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
 _FEW_RUNS = 4
 """With no more than these open, nobody waits for company."""
-_TURNS_TO_APPEND = 16
-"""In so many rounds of the loop a run comes from what it holds to its next append, if nothing keeps it."""
-_HELD_MOST_S = 0.25
-"""However busy the loop, held facts wait no longer for that."""
 _EMPTY_ROUNDS = 3
 """So many rounds of the loop without company say that it is not busy, or with something else."""
 _WORTH_A_BATCH = 24
@@ -87,8 +83,6 @@ class JournalWriter:
         self._held: dict[RunJournal, float] = {}
         """Runs that hold facts back, and since when: the oldest first. One timer serves them all."""
         self._sweeping: asyncio.TimerHandle | None = None
-        self._turn_s = 0.0
-        """How long the loop takes to go round, by what was seen lately."""
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._drained: asyncio.Future[None] | None = None
         self._closed = False
@@ -183,20 +177,13 @@ class JournalWriter:
     def _sweep(self) -> None:
         """Commit what was held long enough."""
         self._sweeping = None
-        loop, hold_s = asyncio.get_running_loop(), self._patience_s()
-        over = loop.time() - hold_s
+        loop = asyncio.get_running_loop()
+        over = loop.time() - self.hold_s
         for journal in [journal for journal, since in self._held.items() if since <= over]:
             journal.make_due()
         if self._held:
             left_s = next(iter(self._held.values())) - over
             self._sweeping = loop.call_later(max(left_s, 0.001), self._sweep)
-
-    def _patience_s(self) -> float:
-        # A loop that carries many runs takes tens of milliseconds to go round. What a run holds would be committed by
-        # itself before the run has had the turns that bring it to its next append: twice the commits.
-        if len(self._journals) <= _FEW_RUNS:
-            return self.hold_s
-        return max(self.hold_s, min(_TURNS_TO_APPEND * self._turn_s, _HELD_MOST_S))
 
     def rested(self) -> None:
         """A run went from having something due to idle."""
@@ -267,9 +254,7 @@ class JournalWriter:
             due = len(self._ready)
             if due >= self._max_batch or 2 * due >= len(self._journals):
                 return
-            began = clock()
             await asyncio.sleep(0)
-            self._turn_s += (clock() - began - self._turn_s) / 8
             empty = empty + 1 if len(self._ready) == due else 0
 
     def _gather(self) -> list[Member]:
