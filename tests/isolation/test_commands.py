@@ -24,10 +24,20 @@ BY_ID = {
     "runs message": "run",
     "approvals show": "task",
     "approvals decide": "task",
+    "sessions show": "session",
+    "sessions delete": "session",
+    "sessions invalidate": "session",
+    "sessions lift": "session",
     "keys rotate": "key",
     "keys revoke": "key",
 }
-MORE = {"runs message": ["hello"], "approvals decide": ["--approve"]}
+ANY = str(uuid4())
+MORE = {
+    "sessions invalidate": ["--run", ANY, "--from", "1", "--reason", "x"],
+    "sessions lift": [ANY, "--reason", "x"],
+    "runs message": ["hello"],
+    "approvals decide": ["--approve"],
+}
 BY_NAME = {
     "principals grant": ["auditor"],
     "principals revoke": ["user"],
@@ -35,8 +45,8 @@ BY_NAME = {
     "principals enable": [],
     "keys create": [],
 }
-LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls"}
-PLATFORMS = {"tenants ls", "tenants create"}
+LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls"}
+PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "doctor", "migrate", "version", "config show"}
 OTHER = {"run", "principals invite"}
 
@@ -111,8 +121,15 @@ def test_lists_show_ones_own(two, holdfast):
 
 def test_tenants_are_managed_by_the_platforms_people_only(two, holdfast):
     assert holdfast("--principal", "Ann", "runs", "ls")[0] == 0
-    for arguments in (["tenants", "ls"], ["tenants", "create", "another"]):
-        code, said = holdfast("--principal", "Ann", *arguments)
+    more = {
+        "ls": [],
+        "create": ["another"],
+        "suspend": ["bolt", "--reason", "x"],
+        "resume": ["bolt"],
+        "delete": ["bolt", "--yes"],
+    }
+    for verb, arguments in more.items():
+        code, said = holdfast("--principal", "Ann", "tenants", verb, *arguments)
         assert code == 5, "she is none of them"
         assert "bolt" not in said
 
