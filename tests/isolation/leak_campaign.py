@@ -37,6 +37,9 @@ WEIGHTS = {
 }
 CONTENT = ("input", "label", "live", "answer", "args", "result", "output", "error", "key", "mail")
 """What the cast puts into its runs, keys and principals."""
+ECHOED_LEAST = 12
+"""Characters of a text that is taken out before judging because the request held it. Without a shorter one, as "1", no
+id could be recognised any more."""
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _INSTANCE = re.compile(rb'"instance":"[^"]*"')
 _REFUSED = (401, 403, 404)
@@ -171,9 +174,7 @@ class Campaign:
         fits = answer.status not in _REFUSED if plan.expected == 200 else answer.status == plan.expected
         if not fits and answer.status not in plan.also:
             raise Leak(_told(plan, answer, f"expected {plan.expected}"))
-        raw = answer.raw
-        for said in plan.said:
-            raw = raw.replace(said.encode(), b"") if said else raw
+        raw = _without(answer.raw, plan.said)
         for mark in self.cast.world.foreign_marks(plan):
             if mark in raw:
                 raise Leak(_told(plan, answer, f"it holds {mark.decode()}"))
@@ -207,6 +208,14 @@ class Campaign:
         statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
         total = f"{self.counts.total():,} requests, {self.twins:,} of them compared with what nobody has"
         return "\n".join([f"\n{total}; {statuses}", f"of one's own: {dict(self.shown)}", *lines])
+
+
+def _without(raw: bytes, said: tuple[str, ...]) -> bytes:
+    """An answer without what the request said itself."""
+    for text in said:
+        if len(text) >= ECHOED_LEAST:
+            raw = raw.replace(text.encode(), b"")
+    return raw
 
 
 def _told(plan: Plan, answer: Answer, why: str) -> str:

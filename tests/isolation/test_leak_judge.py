@@ -58,6 +58,13 @@ def test_what_is_ones_own_or_was_said_is_not(campaign, world):
     campaign.judge(plan(world, 404, said=(foreign.id,)), answer(foreign.id.encode(), 404))
 
 
+def test_what_was_said_takes_nothing_else_from_sight(campaign, world):
+    foreign = world.add("run", str(uuid4()), "b", world.people[2])
+    for said in ("0123456789abcdef-", str(uuid4()), *foreign.id):
+        with pytest.raises(Leak):
+            campaign.judge(plan(world, said=(said,)), answer(foreign.id.encode()))
+
+
 def test_who_is_let_in_though_it_should_be_refused_is_a_leak(campaign, world):
     for expected in (401, 403, 404):
         with pytest.raises(Leak):

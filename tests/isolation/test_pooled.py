@@ -31,7 +31,7 @@ async def as_pipelined(db: Database, tenant: UUID) -> None:
 
 
 async def as_fetched(db: Database, tenant: UUID) -> None:
-    rows = await db.fetch(tenant, "get_session", {"tenant": tenant, "session": tenant})
+    rows = await db.fetch(tenant, "get_session", {"tenant": tenant, "session": tenant, "only": None})
     assert rows == []
 
 
