@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 from leak_model import PROMISED, Key, Person, sees, verdict
 from leak_wire import Answer
@@ -335,6 +336,87 @@ def get_tenant(w: World, r: Random, who: Key) -> Plan:
     return w.to(
         who, "GET /v1/tenants/{name}", "tenants:read", f"/v1/tenants/{quote(name)}", said=(name,), expected=expected
     )  # fmt: skip
+
+
+listing("GET /v1/sessions", "sessions:read")
+
+
+@route("POST /v1/sessions")
+def post_session(w: World, r: Random, who: Key) -> Plan:
+    """A new one, or again one of which the id is known: another's is then as if there were none to go on with."""
+    thing = w.draw(r, "talk", who) if r.random() < 0.5 else None
+    mine = thing is None or thing.owner is who.owner
+    id_ = r.choice([str(UUID(int=r.getrandbits(128), version=4)), ""]) if thing is None else thing.id
+    expected = verdict(who, "sessions:write")
+    if expected == 200 and not mine:
+        # In one's own tenant it is another's. Of another tenant's the id is free: to take it would make it shared.
+        own = thing is not None and who.owner is not None and thing.tenant == who.owner.tenant
+        id_, expected = (id_, 404) if own else ("", 200)
+
+    def done(answer: Answer) -> None:
+        assert who.owner is not None
+        made = answer.json()
+        assert made["principal"] == who.owner.id, "it was answered with another's session"
+        w.add("talk", made["id"], who.owner.tenant, who.owner)
+
+    return w.to(
+        who, "POST /v1/sessions", "sessions:write", "/v1/sessions", body=body({"id": id_} if id_ else {}),
+        expected=expected, said=(id_,), then=done,
+    )  # fmt: skip
+
+
+@route("GET /v1/sessions/{session}")
+def get_session(w: World, r: Random, who: Key) -> Plan:
+    query = r.choice(["", "?limit=1", f"?cursor={w.absent(r)}.1"])
+    return talk(w, r, who, "GET /v1/sessions/{session}", "sessions:read", query=query)
+
+
+def talk(w: World, r: Random, who: Key, name: str, scope: str, **more: Any) -> Plan:
+    plan = w.on(r, who, name.replace("{session}", "{id}"), scope, "talk", **more)
+    plan.route = name
+    return plan
+
+
+@route("DELETE /v1/sessions/{session}")
+def delete_session(w: World, r: Random, who: Key) -> Plan:
+    thing = w.draw(r, "talk", who) if r.random() < 0.3 else None  # else soon there would be none
+    plan = talk(w, r, who, "DELETE /v1/sessions/{session}", "sessions:write", thing=thing)
+
+    def done(_: Answer) -> None:
+        assert thing is not None
+        thing.more["deleted"] = "yes"
+
+    if plan.expected == 200:
+        plan.alone, plan.then = True, done
+    return plan
+
+
+@route("GET /v1/sessions/{session}/invalidations")
+def get_invalidations(w: World, r: Random, who: Key) -> Plan:
+    return talk(w, r, who, "GET /v1/sessions/{session}/invalidations", "sessions:read")
+
+
+@route("POST /v1/sessions/{session}/invalidations")
+def post_invalidation(w: World, r: Random, who: Key) -> Plan:
+    thing = w.draw(r, "run", who)
+    run = w.absent(r) if thing is None else thing.id
+    said = r.choice([{"run": run, "from": 1, "to": 1}, {"message": f"{run}/{'0' * 64}"}])
+    given = body({**said, "reason": tainted(who, "stale")})
+    name = "POST /v1/sessions/{session}/invalidations"
+    return talk(w, r, who, name, "sessions:write", body=given, said=(run,))
+
+
+@route("POST /v1/sessions/{session}/invalidations/{invalidation}/lift")
+def post_lift(w: World, r: Random, who: Key) -> Plan:
+    name = "POST /v1/sessions/{session}/invalidations/{invalidation}/lift"
+    given = body({"reason": tainted(who, "right")})
+    thing = w.draw(r, "talk", who)
+    path = name.replace("{invalidation}", w.absent(r))
+    plan = talk(w, r, who, path, "sessions:write", thing=thing, body=given)
+    plan.route = name
+    if plan.expected == 200 and thing is not None and not thing.more:
+        plan.expected = 404  # of the invalidation; a session that was deleted is 410
+    return plan
 
 
 @route("GET /healthz")

@@ -30,6 +30,10 @@ _ARGUMENTS = {
     "end_key": f"{T}, %(key)s, null, 'me'",
     "touch_key": f"{T}, %(key)s",
     "log_in": f"{T}, %(principal)s, 'issuer', 'subject', 'person', 'Out', null, '{{admin}}', now()",
+    "create_session": f"{T}, %(session)s, 'me', 's'",
+    "delete_session": f"{T}, %(session)s, null, 'me'",
+    "invalidate": f"{T}, %(session)s, null, %(key)s, %(run)s, 1, 1, '{{}}', 'd', 'r', 'me'",
+    "lift_invalidation": f"{T}, %(session)s, null, %(key)s, 'd', 'r', 'me'",
     "declare_halt": f"{T}, 'run', %(run)s::text, 'why', 'me'",
     "lift_halt": f"{T}, 'task', 'nothing'",
 }
