@@ -22,6 +22,7 @@ from holdfast.identity.api_keys import ApiKey
 from holdfast.store.keys import create_key, end_key
 from holdfast.store.pool import Database
 from holdfast.store.principals import create_principal, set_disabled
+from holdfast.store.sessions import create_session
 from holdfast.store.tenants import create_tenant
 from support.holder import HeldRun, Holder, open_holder
 
@@ -113,10 +114,16 @@ class Cast:
         for number, name in enumerate(STARTERS):
             session = self.sessions[(number + (letter == "b")) % len(STARTERS)]  # the same in both, but another's
             self.world.add("session", session, letter, people[name])
+            await self.talk(people[name])
             for state in STATES[1:]:
                 await self.run(people[name], state, session)
         for name in STARTERS:
             await self.run(people[name], "queued", None)
+
+    async def talk(self, person: Person) -> None:
+        tenant, talk = UUID(self.world.tenants[person.tenant]), uuid7()
+        await create_session(self.db, tenant, talk, principal=person.id, subject=person.id)
+        self.world.add("talk", str(talk), person.tenant, person)
 
     async def run(self, person: Person, state: str, session: str | None) -> None:
         [key] = [one for one in self.world.keys if one.owner is person and one.scopes is None and not one.ended]
