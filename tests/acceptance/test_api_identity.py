@@ -196,6 +196,31 @@ async def test_a_user_makes_keys_for_themselves_only(parties):
     assert problem(await ann.get("/v1/principals")) == (403, "missing-scope")
 
 
+async def test_a_service_starts_runs_for_people_with_their_rights(parties):
+    acme, bolt = await parties.tenant("acme"), await parties.tenant("bolt")
+    ann, her = await parties.person(acme, "Ann", "user")
+    olga, _ = await parties.person(acme, "Olga", "operator")
+    bob, _ = await parties.person(bolt, "Bob", "user")
+    _, service = await parties.person(acme, "desk", "service")
+    run = await start(service, on_behalf_of=ann)
+    view = (await her.get(f"/v1/runs/{run}")).json()
+    assert view["principal"] == ann
+    assert view["requested_by"] == (await service.get("/v1/me")).json()["principal"]["id"]
+    assert (await service.get(f"/v1/runs/{run}")).status_code == 200
+    own = await start(service)
+    assert [one["id"] for one in (await service.get("/v1/runs")).json()["items"]] == [own, run]
+    assert [one["id"] for one in (await her.get("/v1/runs")).json()["items"]] == [run]
+
+    async def ask(client, whom):
+        return problem(await client.post("/v1/tasks/support/runs", json={"input": "x", "on_behalf_of": whom}))
+
+    assert await ask(her, olga) == (403, "missing-scope")
+    assert await ask(service, olga) == (403, "missing-role"), "an operator may not start runs, nor may one for them"
+    assert await ask(service, bob) == await ask(service, str(uuid4())) == (404, "not-found")
+    await acme.post(f"/v1/principals/{ann}/disable")
+    assert await ask(service, ann) == (403, "missing-role")
+
+
 async def test_a_tenant_keeps_an_administrator(parties):
     acme = await parties.tenant("acme")
     id_ = (await acme.get("/v1/me")).json()["principal"]["id"]

@@ -17,6 +17,7 @@ WORKER_ONLY = {
     "tick",
     "ensure_partitions",
     "short_journal",
+    "look_into",
     "acting",
     "renew_rights",
 }
@@ -208,7 +209,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
     assert (
         engine
-        == WORKER_ONLY - {"ensure_partitions", "short_journal", "acting", "renew_rights"}
+        == WORKER_ONLY - {"ensure_partitions", "short_journal", "look_into", "acting", "renew_rights"}
         | {"append_rare", "append_obstructed"}
         | PLATFORM
     )

@@ -120,7 +120,7 @@ def test_commands_in_the_reference_are_those_there_are():
 def test_the_table_of_rights_is_the_rule():
     lines = re.findall(r"^\| `([\w:]+)` \|(.*)\|$", (ROOT / "docs/identity.md").read_text(), re.MULTILINE)
     told = {scope: [cell.strip() for cell in cells.split("|")] for scope, cells in lines}
-    columns = [Role.USER, Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.ADMIN]
+    columns = [Role.USER, Role.SERVICE, Role.APPROVER, Role.OPERATOR, Role.AUDITOR, Role.ADMIN]
     rule = {
         scope.value: [reach.name.lower() if (reach := GIVEN[role].get(scope)) else "" for role in columns]
         for scope in Scope

@@ -68,8 +68,8 @@ def filtered(w: World, r: Random, who: Key, name: str, scope: str, kind: str, co
     path = f"{name.split()[1]}?{column}={{id}}&limit=5"
     plan = w.on(r, who, f"GET {path}", scope, kind, thing=found)
     plan.route, plan.expected = name, verdict(who, scope)
-    own = [one for one in w.things[kind][who.owner.tenant if who.owner else ""] if one.id == found.id]
-    if own and sees(who, scope, own[0]):
+    own = w.of_tenant(kind, found.id, who.owner.tenant if who.owner else "")
+    if own is not None and sees(who, scope, own):
         plan.twin = None  # both tenants chose this id: what comes back is one's own
     return plan
 
@@ -102,10 +102,10 @@ def post_run(w: World, r: Random, who: Key) -> Plan:
     session = w.draw(r, "session", who) if r.random() < 0.3 else None
     if session is not None:
         given["session"] = session.id
-        mine = [one for one in w.things["session"][owner.tenant] if one.id == session.id] if owner else []
-        if expected == 200 and mine and mine[0].owner is not owner:
+        mine = w.of_tenant("session", session.id, owner.tenant) if owner else None
+        if expected == 200 and mine is not None and mine.owner is not owner:
             expected = 404
-        if not mine:
+        if mine is None:
             given.pop("session")  # to begin one that only the other has would make it shared for what follows
     headers = {"Idempotency-Key": f"idem-{r.randrange(6)}"} if r.random() < 0.3 else {}
     query = r.choice(["", "", "?wait=0.001"])
@@ -310,7 +310,7 @@ def post_rotation(w: World, r: Random, who: Key) -> Plan:
     given = r.choice([b"", body({"overlap_s": 3600})])
     plan = named(w, r, who, "POST /v1/keys/{key}/rotate", "keys:write", "key", thing=thing, body=given, then=done)
     if plan.expected == 200 and who.scopes is not None:
-        plan.expected = -1  # 403 where the key may more than who rotates it, which the key alone knows
+        plan.also = (403,)  # where the key may more than who rotates it, which the key alone knows
     return plan
 
 
@@ -322,8 +322,12 @@ def delete_key(w: World, r: Random, who: Key) -> Plan:
 @route("POST /v1/tenants")
 def post_tenant(w: World, r: Random, who: Key) -> Plan:
     name = r.choice(["acme", "bolt", f"t{r.randrange(500)}"])
+
+    def done(answer: Answer) -> None:
+        w.spare.append(answer.json()["name"])
+
     return w.to(
-        who, "POST /v1/tenants", "tenants:write", "/v1/tenants", body=body({"name": name}), said=(name,)
+        who, "POST /v1/tenants", "tenants:write", "/v1/tenants", body=body({"name": name}), said=(name,), then=done
     )  # fmt: skip
 
 
@@ -417,6 +421,36 @@ def post_lift(w: World, r: Random, who: Key) -> Plan:
     if plan.expected == 200 and thing is not None and not thing.more:
         plan.expected = 404  # of the invalidation; a session that was deleted is 410
     return plan
+
+
+def managed(name: str, given: dict[str, Any] | None = None) -> None:
+    """What the platform does to a tenant: here, to such as it made on the way, for the two are needed as they are."""
+
+    @route(name)
+    def make(w: World, r: Random, who: Key) -> Plan:
+        may = verdict(who, "tenants:write") == 200
+        tenant = r.choice([*w.spare[-20:], "nowhere"]) if may else r.choice(["acme", "bolt", "platform"])
+        keywords = {} if given is None else {"body": body(given)}
+        target = name.split()[1].replace("{name}", tenant)
+        return w.to(who, name, "tenants:write", target, said=(tenant,), also=(404,) if may else (), **keywords)
+
+
+managed("POST /v1/tenants/{name}/suspend", {"reason": "unpaid"})
+managed("POST /v1/tenants/{name}/resume")
+managed("PUT /v1/tenants/{name}/quotas", {"principals": 5, "runs": 10, "bytes": 1_000_000})
+managed("DELETE /v1/tenants/{name}")
+
+
+@route("GET /v1/tenant")
+def get_own_tenant(w: World, r: Random, who: Key) -> Plan:
+    return w.to(who, "GET /v1/tenant", "tenant:read", "/v1/tenant")
+
+
+@route("POST /v1/tenant/export")
+def post_export(w: World, r: Random, who: Key) -> Plan:
+    return w.to(
+        who, "POST /v1/tenant/export", "tenant:write", "/v1/tenant/export", body=body({"key": "00" * 32})
+    )  # fmt: skip
 
 
 @route("GET /healthz")

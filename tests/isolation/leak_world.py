@@ -34,6 +34,8 @@ class Plan:
     """How far the scope reaches: 'own' lets nothing of others appear."""
     then: Any = None
     """Called with an answer that says it was done."""
+    also: tuple[int, ...] = ()
+    """Statuses that are right too, where what is asked cannot know."""
     alone: bool = False
     """Whether it changes what others may."""
 
@@ -51,11 +53,13 @@ class World:
     )
     owners: dict[str, Thing] = field(default_factory=dict)
     """Things by id, but for ids that both tenants chose."""
+    spare: list[str] = field(default_factory=list)
+    """Names of tenants that the platform made on the way, for it to suspend and delete."""
     cursors: list[str] = field(default_factory=list)
 
     def add(self, kind: str, id_: str, tenant: str, owner: Person | None = None, **more: str) -> Thing:
-        known = self.owners.get(id_)
-        if known is not None and known.tenant == tenant:
+        known = self.of_tenant(kind, id_, tenant) if kind == "session" else self.owners.get(id_)
+        if known is not None and known.tenant == tenant and known in self.things[kind][tenant]:
             return known
         thing = Thing(kind, id_, tenant, owner, more)
         self.things[kind][tenant].append(thing)
@@ -65,6 +69,10 @@ class World:
 
     def person(self, tenant: str, id_: str) -> Person | None:
         return next((one for one in self.people if one.id == id_ and one.tenant == tenant), None)
+
+    def of_tenant(self, kind: str, id_: str, tenant: str) -> Thing | None:
+        """What a tenant has of this kind by this id."""
+        return next((one for one in self.things[kind][tenant] if one.id == id_), None)
 
     def absent(self, r: Random) -> str:
         """An id that nothing has."""

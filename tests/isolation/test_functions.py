@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from leak_rows import rows_of
-from two_tenants import LOGINS, SESSION, Two
+from two_tenants import LOGINS, PLATFORM, SESSION, Two
 
 from support.store_scene import AT, SUCCEED, Member, append, approval, outcomes
 
@@ -36,18 +36,38 @@ _ARGUMENTS = {
     "lift_invalidation": f"{T}, %(session)s, null, %(key)s, 'd', 'r', 'me'",
     "declare_halt": f"{T}, 'run', %(run)s::text, 'why', 'me'",
     "lift_halt": f"{T}, 'task', 'nothing'",
+    "renew_rights": f"{T}, %(run)s, %(worker)s, %(epoch)s",
+    "create_session": f"{T}, %(own_session)s, 'p', 's'",
+    "delete_session": f"{T}, %(own_session)s, null, 'me'",
+    "invalidate": f"{T}, %(own_session)s, null, %(invalidation)s, %(run)s, 1, 1, '{{}}', 'd', 'r', 'me'",
+    "lift_invalidation": f"{T}, %(own_session)s, null, %(invalidation)s, 'd', 'r', 'me'",
+    "delete_rows": f"{T}, 100",
+    "import_rows": f"{T}, 'sessions', '[]'",
 }
 SCOPED = {name: f"select * from holdfast.{name}({arguments})" for name, arguments in _ARGUMENTS.items()}
 """Those that name a tenant, which has to be the transaction's."""
 AS_ABSENT = {
     "deliver_signal", "decide_approval", "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
-    "touch_key",
+    "touch_key", "renew_rights",
+    "delete_session", "invalidate", "lift_invalidation",
 }  # fmt: skip
 """Of those, the ones that look something up: another tenant's is not there."""
 PLATFORM_ONLY = {
     "list_tenants": "select * from holdfast.list_tenants(null, null, 100)",
     "create_tenant": "select holdfast.create_tenant(gen_random_uuid(), 'another', 'me')",
+    "suspend_tenant": "select holdfast.suspend_tenant(%(b)s, true, 'why', 'me')",
+    "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, 'me')",
+    "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
+    "bury_tenant": "select holdfast.bury_tenant(%(b)s, 'me', '{}')",
+    "begin_import": "select holdfast.begin_import(gen_random_uuid(), 'another', now(), 'me')",
+    "end_import": "select holdfast.end_import(%(b)s, 'me')",
 }
+LOOKS_IN = {
+    "short_journal": "select * from holdfast.short_journal(%(tenant)s, %(run)s, 2)",
+    "look_into": "select holdfast.look_into(%(tenant)s)",
+    "acting": "select * from holdfast.acting(%(tenant)s, %(principal)s::text)",
+}
+"""Those that look into one tenant after another for a worker that has none set, and leave none set."""
 ENGINE = {
     "append": "fenced by worker, epoch, sequence and head: below",
     "claim_runs": "gives any tenant's queued runs to a worker: that is what it is for",
@@ -58,6 +78,7 @@ ENGINE = {
     "tick": "counts only",
     "ensure_partitions": "no tenant's",
     "now": "no tenant's",
+    "tenant_tables": "no tenant's",
     "find_tenant": "a name for an id: a tenant's name is no secret of an API's process",
 }
 """Those that cross tenants or know none, with the reason; what holds for them is tested one by one."""
@@ -67,6 +88,7 @@ def values(two: Two, tenant, of) -> dict:
     return {
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
+        "worker": of.held.worker, "epoch": of.held.epoch, "own_session": of.session, "invalidation": of.invalidation,
     }  # fmt: skip
 
 
@@ -81,7 +103,7 @@ def executable(scene, login: str) -> set[str]:
 
 @pytest.mark.parametrize("login", LOGINS)
 def test_every_function_has_a_case(scene, login):
-    without = executable(scene, login) - SCOPED.keys() - PLATFORM_ONLY.keys() - ENGINE.keys()
+    without = executable(scene, login) - SCOPED.keys() - PLATFORM_ONLY.keys() - LOOKS_IN.keys() - ENGINE.keys()
     assert without == set(), "a function that a login may execute has no case in tests/isolation/test_functions.py"
 
 
@@ -93,7 +115,11 @@ def call(scene, login, tenant, sql, parameters):
     with psycopg.connect(scene.database.url_of(login)) as connection:
         if tenant is not None:
             connection.execute("select set_config('holdfast.tenant', %s, true)", [str(tenant)])
-        return connection.execute(sql, parameters).fetchall()
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        except psycopg.errors.ObjectNotInPrerequisiteState as error:
+            connection.rollback()
+            return [str(error)]
 
 
 def test_another_tenant_in_the_argument_is_refused_and_so_is_none_in_the_transaction(two):
@@ -110,7 +136,15 @@ def test_another_tenant_in_the_argument_is_refused_and_so_is_none_in_the_transac
 
 def test_another_tenants_ids_are_as_those_of_nobody(two):
     scene, before = two.scene, rows_of(two.scene.admin, two.b.id)
-    nobody = {"run": uuid4(), "task": uuid4(), "principal": uuid4(), "key": uuid4(), "new": uuid4()}
+    nobody = {
+        "run": uuid4(),
+        "task": uuid4(),
+        "principal": uuid4(),
+        "key": uuid4(),
+        "new": uuid4(),
+        "own_session": uuid4(),
+        "invalidation": uuid4(),
+    }
     # Those that create come last: they make the other's id one's own.
     for login, name in sorted(each(scene), key=lambda one: one[1] not in AS_ABSENT):
         foreign = call(scene, login, two.a.id, SCOPED[name], values(two, two.a.id, two.b))
@@ -131,9 +165,55 @@ def test_what_a_caller_chooses_may_be_the_same_in_both(two):
 
 @pytest.mark.parametrize("name", PLATFORM_ONLY)
 def test_tenants_are_managed_from_the_platforms_only(two, name):
-    for tenant in (two.a.id, None):
+    before = rows_of(two.scene.admin, two.b.id)
+    for tenant in (two.a.id, None, two.b.id):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            call(two.scene, "holdfast_api", tenant, PLATFORM_ONLY[name], None)
+            call(two.scene, "holdfast_api", tenant, PLATFORM_ONLY[name], {"b": two.b.id})
+    assert rows_of(two.scene.admin, two.b.id) == before
+
+
+def test_what_looks_into_a_tenant_by_itself_refuses_where_another_is_set(two):
+    """An argument says where to look. In a transaction that is another tenant's it is a mistake."""
+    scene, given = two.scene, values(two, two.b.id, two.b)
+    for name, sql in LOOKS_IN.items():
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            call(scene, "holdfast_worker", two.a.id, sql, given)
+        assert call(scene, "holdfast_worker", None, sql, given) != [], name
+        assert call(scene, "holdfast_worker", two.b.id, sql, given) != [], name
+
+
+def test_what_looks_into_a_tenant_by_itself_leaves_the_scope_as_it_was(two):
+    given = values(two, two.b.id, two.b)
+    for name, sql in ((name, sql) for name, sql in LOOKS_IN.items() if name != "look_into"):
+        for scope in (None, two.b.id):
+            with psycopg.connect(two.scene.database.worker_url) as connection:
+                connection.execute("select set_config('holdfast.tenant', %s, true)", [str(scope or "")])
+                connection.execute(sql, given)
+                [seen] = connection.execute("select current_setting('holdfast.tenant')").fetchall()
+                assert seen == (str(scope or ""),), name
+
+
+def test_no_row_of_another_tenant_is_imported(two):
+    """The tenant that is brought in is set; a row of its export that says it is another's is refused."""
+    scene, new = two.scene, uuid4()
+    scene.call(scene.api, PLATFORM, "select holdfast.begin_import(%s, 'new', now(), 'me')", new)
+    before = rows_of(scene.admin, two.b.id)
+    sql = "select holdfast.import_rows(%s, %s, %s) as many"
+    row = {
+        "tenant": str(new),
+        "principal": str(two.b.principal),
+        "role": "admin",
+        "granted_at": "now",
+        "granted_by": "x",
+    }
+    assert scene.call(scene.api, new, sql, new, "memberships", json.dumps([row]))[0].many == 1
+    for tenant in (two.b.id, PLATFORM):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            scene.call(scene.api, new, sql, new, "memberships", json.dumps([row | {"tenant": str(tenant)}]))
+    for table in ("workers", "clock", "tenants", "schema_version", "events_other", "pg_authid"):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            scene.call(scene.api, new, sql, new, table, "[]")
+    assert rows_of(scene.admin, two.b.id) == before
 
 
 def test_the_platform_gets_names_and_states_of_tenants_and_no_more(two):
@@ -153,7 +233,8 @@ def test_an_append_for_one_tenant_touches_no_run_of_another(two):
     assert outcomes(scene.worker, Member(two.a.held, approvals=[closing], folded=1)) == ["appended"]
     assert outcomes(scene.worker, Member(two.a.held, next=SUCCEED, folded=1)) == ["appended"]
     assert rows_of(scene.admin, two.b.id) == before, "its session has the same id, and its task was named"
-    [ended] = scene.admin.execute("select last_run from holdfast.sessions where tenant = %s", [two.a.id]).fetchall()
+    sql = "select last_run from holdfast.sessions where tenant = %s and id = %s"
+    [ended] = scene.admin.execute(sql, [two.a.id, SESSION]).fetchall()
     assert ended == (two.a.run,)
 
 

@@ -30,6 +30,9 @@ class Tenant:
     held: Held
     queued: UUID
     task: UUID
+    session: UUID
+    """A session that only this one has; SESSION is one of both."""
+    invalidation: UUID
 
     @property
     def run(self) -> UUID:
@@ -38,7 +41,7 @@ class Tenant:
     @property
     def ids(self) -> set[str]:
         """Every id that only this tenant has."""
-        found = (self.id, self.principal, self.key, self.run, self.queued, self.task)
+        found = (self.id, self.principal, self.key, self.run, self.queued, self.task, self.session, self.invalidation)
         return {str(one) for one in found}
 
     def shows(self, answers: Any) -> list[str]:
@@ -93,13 +96,17 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
     assert outcomes(scene.worker, member) == ["appended"]
     call("select * from holdfast.deliver_signal(%s, %s, 'message', %s, %s, %s, 'me', 'dedupe')",
          id_, held.run, mark, mark.encode(), DIGEST)  # fmt: skip
+    session, invalidation = uuid4(), uuid4()
+    call("select holdfast.create_session(%s, %s, 'p', 's')", id_, session)
+    call("select holdfast.invalidate(%s, %s, null, %s, %s, 1, 1, %s, 'd', %s, 'me')",
+         id_, session, invalidation, held.run, [mark], mark.encode())  # fmt: skip
     call("select holdfast.declare_halt(%s, 'task', 'nothing', %s, 'me')", id_, mark)
     call(
         "insert into holdfast.live (tenant, run, seq, attempt, part, start, kind, body, length)"
         " values (%s, %s, 1, 1, 0, 0, 'text', %s, 1) returning 1", id_, held.run, mark.encode(),
         connection=scene.worker,
     )  # fmt: skip
-    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task)
+    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, session, invalidation)
 
 
 def _accept(scene: Scene, tenant: UUID, run: UUID, principal: UUID, mark: str) -> None:

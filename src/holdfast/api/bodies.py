@@ -31,6 +31,9 @@ class StartRunBody(Body):
 
     input: Any = Field(description="The input, as the task's input type says.")
     session: UUID | None = Field(None, description="The conversation to go on with, or to begin under this id.")
+    on_behalf_of: UUID | None = Field(
+        None, description="The principal whom the run is for, with their rights; needs the scope `runs:delegated`."
+    )
     priority: Annotated[int, Field(strict=True, ge=-PRIORITY_MOST, le=PRIORITY_MOST)] = Field(
         0, description="Higher is taken first."
     )

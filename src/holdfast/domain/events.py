@@ -77,7 +77,10 @@ class RunAccepted(Event):
     task_version: str
     subject: str
     principal: str
+    """Whom it is for: it does what they may."""
     input: Ref
+    requested_by: str | None = None
+    """Who asked for it on their behalf, if another."""
     session: UUID | None = None
     history_of: UUID | None = None
     """The earlier run of the session whose messages this one starts from."""

@@ -20,6 +20,8 @@ class Role(StrEnum):
     """Sees every run and decides what waits for people."""
     OPERATOR = "operator"
     """Sees every run and steers it."""
+    SERVICE = "service"
+    """Starts runs for itself or on behalf of principals, with their rights, and sees those."""
     AUDITOR = "auditor"
     """Sees everything and changes nothing."""
     ADMIN = "admin"
@@ -74,6 +76,17 @@ GIVEN: Mapping[Role, Rights] = {
         Scope.RUNS_CONTROL: Reach.OWN,
         Scope.APPROVALS_READ: Reach.OWN,
         Scope.APPROVALS_DECIDE: Reach.OWN,
+        Scope.SESSIONS_READ: Reach.OWN,
+        Scope.SESSIONS_WRITE: Reach.OWN,
+    },
+    Role.SERVICE: _OWN_KEYS
+    | {
+        Scope.TASKS_READ: Reach.TENANT,
+        Scope.RUNS_START: Reach.OWN,
+        Scope.RUNS_DELEGATED: Reach.TENANT,
+        Scope.RUNS_READ: Reach.OWN,
+        Scope.RUNS_CONTROL: Reach.OWN,
+        Scope.APPROVALS_READ: Reach.OWN,
         Scope.SESSIONS_READ: Reach.OWN,
         Scope.SESSIONS_WRITE: Reach.OWN,
     },

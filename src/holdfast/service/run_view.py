@@ -23,6 +23,7 @@ def row_view(row: RunRow, **more: Any) -> RunView:
         wake_at=row.wake_at,
         session=row.session,
         principal=row.principal,
+        requested_by=row.requested_by,
         parent=row.parent,
         priority=row.priority,
         cancelling=row.cancelling and not row.state.is_final,

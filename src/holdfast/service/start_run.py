@@ -26,6 +26,7 @@ from holdfast.domain.state import RunState
 from holdfast.domain.stored import dump
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
+from holdfast.service.manage_principals import existing_principal
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
 from holdfast.service.session_history import check_history, joinable, no_session
@@ -51,6 +52,7 @@ async def start_run(
     idempotency_key: str | None = None,
     priority: int = 0,
     labels: Mapping[str, str] | None = None,
+    on_behalf_of: UUID | None = None,
 ) -> RunView:
     """Accept a run of `task`. When this returns, the run survives everything that the database survives.
 
@@ -64,6 +66,7 @@ async def start_run(
             ago that was and whatever became of it. Keys do not expire.
         priority: -100 to 100; higher is taken first.
         labels: names and values to find the run by. Not encrypted: no personal content.
+        on_behalf_of: the principal whom the run is for, where that is another: it has their rights, not the caller's.
 
     Raises:
         UnknownTask: no such task is registered.
@@ -76,11 +79,12 @@ async def start_run(
     """
     who.reach(Scope.RUNS_START)
     check_principal(who)
+    caller, who = who, await _behind(services, who, on_behalf_of)
     registered = services.task(task)
     if registered.roles and not registered.roles & who.roles:
         raise MissingRole(
-            f"Task '{task}' is for {' and '.join(sorted(registered.roles))}, and you have no such role. Ask an "
-            "administrator."
+            f"Task '{task}' is for {' and '.join(sorted(registered.roles))}, and whom the run is for has no such role. "
+            "Ask an administrator."
         )
     _check(priority, labels or {}, idempotency_key)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
@@ -95,6 +99,7 @@ async def start_run(
         task_version=registered.version,
         subject=subject,
         principal=who.principal,
+        requested_by=None if caller is who else caller.principal,
         input=sealed.ref,
         session=session,
         history_of=None if joined is None else joined.last_run,
@@ -104,7 +109,7 @@ async def start_run(
     idempotency = None
     if idempotency_key is not None:
         request = _request_digest(key, accepted)
-        idempotency = runs.Idempotency(f"start_run:{who.principal}", idempotency_key, request)
+        idempotency = runs.Idempotency(f"start_run:{caller.principal}", idempotency_key, request)
     if joined is not None:
         try:
             await check_history(services, who, joined, key)
@@ -116,6 +121,20 @@ async def start_run(
             return await _answered(services, who, first, accepted)
     # What was looked up may be shared; a session that somebody else began meanwhile is not.
     return await _accept(services, who, accepted, sealed, idempotency, shared=shared and joined is not None)
+
+
+async def _behind(services: Services, who: Who, on_behalf_of: UUID | None) -> Who:
+    """Whom a run is for: the one who asks, or whom they may ask for."""
+    if on_behalf_of is None or str(on_behalf_of) == who.principal:
+        return who
+    who.reach(Scope.RUNS_DELEGATED)
+    behind = Who.of((await existing_principal(services, who.tenant, on_behalf_of)).principal())
+    if Scope.RUNS_START not in behind.rights:
+        raise MissingRole(
+            "Whom the run is for may not start runs: they are disabled, or have no role that lets them. A run never "
+            "does more than they may."
+        )
+    return behind
 
 
 async def _accept(
@@ -139,6 +158,7 @@ async def _accept(
         shared=shared,
         principal=accepted.principal,
         subject=accepted.subject,
+        requested_by=accepted.requested_by,
         priority=accepted.priority,
         at=at,
         body=body.decode(),
@@ -184,6 +204,7 @@ def _accepted_view(run: UUID, accepted: ev.RunAccepted, at: datetime) -> RunView
         state=RunState.QUEUED,
         session=accepted.session,
         principal=accepted.principal,
+        requested_by=accepted.requested_by,
         priority=accepted.priority,
         labels=accepted.labels,
         seq=1,
@@ -202,6 +223,7 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
     said = {
         "task": accepted.task,
         "input": accepted.input,
+        "principal": accepted.principal,
         "session": accepted.session,
         "priority": accepted.priority,
         "labels": accepted.labels,

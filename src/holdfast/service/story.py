@@ -88,8 +88,8 @@ def actors_of(events: Iterable[ReadEvent]) -> set[str]:
     found: set[str] = set()
     for read in events:
         match read.event:
-            case ev.RunAccepted(principal=actor):
-                found.add(actor)
+            case ev.RunAccepted(principal=actor, requested_by=other):
+                found |= {actor, other or actor}
             case ev.MessageReceived(by=actor) | ev.CancelRequested(by=actor) | ev.RunCancelled(by=actor):
                 found.add(actor or "")
             case ev.ApprovalDecided(by=actor) | ev.EffectResolved(by=actor):
@@ -135,7 +135,9 @@ class Story:
             self._parked = None
         match event:
             case ev.RunAccepted():
-                self._begin(read, "accepted", f"asked for by {self._name(event.principal)}").end(at, "accepted")
+                by = self._name(event.requested_by or event.principal)
+                whom = f", for {self._name(event.principal)}" if event.requested_by else ""
+                self._begin(read, "accepted", f"asked for by {by}{whom}").end(at, "accepted")
             case ev.RunClaimed():
                 self._claimed(read, event)
             case ev.RunParked():

@@ -65,6 +65,9 @@ class RunView(View):
     wake_at: datetime | None = None
     session: UUID | None = None
     principal: str
+    """Whom it is for: it does what they may."""
+    requested_by: str | None = None
+    """Who asked for it on their behalf, if another."""
     parent: UUID | None = None
     priority: int = 0
     labels: dict[str, str] | None = None

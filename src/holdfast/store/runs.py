@@ -30,6 +30,7 @@ class RunRow:
     session: UUID | None
     principal: str
     subject: str
+    requested_by: str | None
     parent: UUID | None
     priority: int
     epoch: int
@@ -98,6 +99,7 @@ async def accept_run(
     blobs: Mapping[bytes, bytes],
     session: UUID | None = None,
     shared: bool = False,
+    requested_by: str | None = None,
     parent: UUID | None = None,
     priority: int = 0,
     idempotency: Idempotency | None = None,
@@ -120,6 +122,7 @@ async def accept_run(
         "session": session,
         "principal": principal,
         "subject": subject,
+        "requested_by": requested_by,
         "parent": parent,
         "priority": priority,
         "at": at,

@@ -80,6 +80,7 @@ async def post_run(
         idempotency_key=idempotency_key,
         priority=given.priority,
         labels=given.labels,
+        on_behalf_of=given.on_behalf_of,
     )
     location = {"Location": f"/v1/runs/{run.id}"}
     if wait > 0:

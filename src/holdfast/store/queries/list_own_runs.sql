@@ -1,10 +1,10 @@
--- Runs of one principal, newest first, from behind a place (created_at, id) in that order. Null filters let everything through.
-select tenant, id, task, task_version, state, waiting_on, wake_at, session, principal, subject, parent, priority, epoch, seq, head,
+-- Runs for one principal or asked for by it, newest first, from behind a place (created_at, id) in that order. Null filters let everything through.
+select tenant, id, task, task_version, state, waiting_on, wake_at, session, principal, subject, requested_by, parent, priority, epoch, seq, head,
   inbox_seq, folded_seq, cancelling, claims, rewound, steps, model_requests, tool_calls, input_tokens, output_tokens, created_at,
   queued_at, started_at, finished_at, updated_at
 from holdfast.runs
 where tenant = %(tenant)s
-  and principal = %(only)s
+  and (principal = %(only)s or requested_by = %(only)s)
   and created_at > '-infinity'  -- always so; it says which index is meant
   and (%(task)s::text is null or task = %(task)s)
   and (%(state)s::text is null or state = %(state)s)

@@ -67,7 +67,7 @@ create table principals (
 create table memberships (
   tenant uuid not null,
   principal uuid not null,
-  role text not null check (role in ('user', 'approver', 'operator', 'auditor', 'admin', 'platform')
+  role text not null check (role in ('user', 'service', 'approver', 'operator', 'auditor', 'admin', 'platform')
     and (role <> 'platform' or tenant = '00000000-0000-7000-8000-000000000000')),
   granted_at timestamptz not null,
   granted_by text not null,
@@ -128,6 +128,7 @@ create table runs (
   session uuid,
   principal text not null,
   subject text not null,
+  requested_by text,  -- who asked for it on behalf of its principal, if another
   parent uuid,
   priority smallint not null default 0,
   worker uuid,
@@ -160,6 +161,7 @@ create table runs (
 -- (tenant, id) did, skipping through all runs, and the plan of `append` was kept when there were many.
 create index runs_listed on runs (tenant, created_at desc, id desc) where created_at > '-infinity';
 create index runs_of_principal on runs (tenant, principal, created_at desc, id desc) where created_at > '-infinity';
+create index runs_requested_by on runs (tenant, requested_by, created_at desc, id desc) where requested_by is not null;
 create index runs_live_of_principal on runs (tenant, principal) where state in ('queued', 'running', 'parked');
 create index runs_of_session on runs (tenant, session, created_at desc, id desc) where session is not null;
 create index runs_queued on runs (task, task_version, tenant, priority desc, queued_at, id) where state = 'queued';

@@ -56,7 +56,7 @@ end $$;
 create function accept_run(
   p_tenant uuid, p_run uuid, p_task text, p_task_version text, p_session uuid, p_principal text, p_subject text,
   p_parent uuid, p_priority int, p_at timestamptz, p_body text, p_hash bytea, b_digest bytea[], b_body bytea[],
-  p_scope text, p_key text, p_request bytea, p_shared boolean default false
+  p_scope text, p_key text, p_request bytea, p_shared boolean default false, p_requested_by text default null
 ) returns table (outcome text, run uuid, accepted_at timestamptz)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
@@ -99,10 +99,10 @@ begin
     return;
   end if;
 
-  insert into runs (tenant, id, task, task_version, session, principal, subject, parent, priority, seq, head,
-                    created_at, queued_at, updated_at)
-  values (p_tenant, p_run, p_task, p_task_version, p_session, p_principal, p_subject, p_parent, p_priority, 1, p_hash,
-          moment, moment, moment)
+  insert into runs (tenant, id, task, task_version, session, principal, subject, requested_by, parent, priority, seq,
+                    head, created_at, queued_at, updated_at)
+  values (p_tenant, p_run, p_task, p_task_version, p_session, p_principal, p_subject, p_requested_by, p_parent, p_priority,
+          1, p_hash, moment, moment, moment)
   on conflict do nothing;
   if not found then
     if exists (select from events e where e.tenant = p_tenant and e.run = p_run and e.seq = 1 and e.hash = p_hash) then
@@ -129,4 +129,4 @@ begin
 end $$;
 
 grant execute on function accept_run(uuid, uuid, text, text, uuid, text, text, uuid, int, timestamptz, text, bytea, bytea[],
-  bytea[], text, text, bytea, boolean) to holdfast_worker, holdfast_api;
+  bytea[], text, text, bytea, boolean, text) to holdfast_worker, holdfast_api;

@@ -110,6 +110,24 @@ end $$;
 grant execute on function claim_runs(uuid, int, text[], text[], int[]), release_runs(uuid, uuid[], boolean) to holdfast_worker;
 set local role holdfast_owner;
 
+-- Looks into a tenant for a worker that carries runs of all: sets it where none is set. Where another is set, a look into
+-- this one is a mistake. Answers what was set, to be put back.
+create function look_into(p_tenant uuid) returns text
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  before text := coalesce(current_setting('holdfast.tenant', true), '');
+begin
+  if before not in ('', p_tenant::text) then
+    raise exception 'The tenant of this call is not the tenant of this transaction.'
+      using errcode = 'insufficient_privilege', hint = 'Call it where no tenant is set.';
+  end if;
+  perform set_config('holdfast.tenant', p_tenant::text, true);
+  return before;
+end $$;
+
+grant execute on function look_into(uuid) to holdfast_worker;
+
 -- All that a run recorded, in one row, where that is little; no row where it is more. For whoever has just claimed it: a
 -- new run is begun without coming back for its input. It reads as its caller, in the run's tenant, like any other reader.
 create function short_journal(p_tenant uuid, p_run uuid, p_seq bigint)
@@ -117,11 +135,13 @@ returns table (seqs bigint[], types text[], ats timestamptz[], bodies bytea[], h
 language plpgsql volatile set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
 as $$
+declare
+  before text;
 begin
   if p_seq > 16 then
     return;
   end if;
-  perform set_config('holdfast.tenant', p_tenant::text, true);
+  before := look_into(p_tenant);
   if (select coalesce(sum(octet_length(e.body)), 0) from events e where e.tenant = p_tenant and e.run = p_run)
      + (select coalesce(sum(octet_length(b.body)), 0) from blobs b where b.tenant = p_tenant and b.run = p_run) <= 65536 then
     return query
@@ -135,7 +155,7 @@ begin
         from blobs c where c.tenant = p_tenant and c.run = p_run
       ) b;
   end if;
-  perform set_config('holdfast.tenant', '', true);
+  perform set_config('holdfast.tenant', before, true);
 end $$;
 
 grant execute on function short_journal(uuid, uuid, bigint) to holdfast_worker;
@@ -145,14 +165,16 @@ grant execute on function short_journal(uuid, uuid, bigint) to holdfast_worker;
 create function acting(p_tenant uuid, p_principal text) returns table (kind text, name text, disabled boolean, roles text[])
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
+declare
+  before text := look_into(p_tenant);
 begin
-  perform set_config('holdfast.tenant', p_tenant::text, true);
   return query
     select p.kind, p.name, p.disabled_at is not null,
       array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id)
     from principals p
     where p.tenant = p_tenant
       and p.id = case when p_principal ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_principal::uuid end;
+  perform set_config('holdfast.tenant', before, true);
 end $$;
 
 -- For the holder of a run whose rights have changed: who it is for, as they stand now, and whether it is still held.
