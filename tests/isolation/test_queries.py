@@ -47,7 +47,6 @@ def parameters(of, tenant: UUID) -> dict:
         "scopes": None, "expires_at": None,
         "actor": "me", "action": "what", "target": "x", "details": "{}", "reason": "why", "task_version": "1",
         "parent": None, "priority": 0, "hash": b"h" * 32, "new": uuid4(),
-        "in_force": False, "shared": False, "first": 1, "last": 1, "messages": [],
         "issued_at": datetime.now(UTC) + timedelta(days=1), "content_digest": b"x",
         "worker": of.held.worker, "epoch": of.held.epoch, "created_at": AT, "suspended": True, "evidence": "{}",
     }  # fmt: skip
@@ -74,8 +73,6 @@ SPECIAL = {
     "lift_halt": {"scope": "task", "key": "nothing"},
     "create_principal": {"kind": "person", "name": "Another"},
     "create_key": {"name": "k"},
-    "invalidate": {"id": UUID(int=5), "reason": b"why"},
-    "lift_invalidation": {"id": UUID(int=5), "reason": b"why"},
     "log_in": {"kind": "person", "name": "Another"},
 }
 """Where a name means something else, or a value is needed."""
