@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg
 
 from holdfast.domain.events import RunAccepted
-from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
 from holdfast.domain.stored import dump
 from holdfast.service.services import Services
 from holdfast.settings import PREFIX
@@ -22,6 +22,7 @@ from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microsecon
 from holdfast.store.runs import accept_run
 
 APP = Path(__file__).parent / "worker_app.py"
+SOMEBODY = str(LOCAL_PRINCIPAL)
 PATIENCE_S = 30
 
 SERVE = """
@@ -117,12 +118,10 @@ class Scene:
     async def start(self, task: str, version: str = "1") -> UUID:
         """Accept a run, as the use case does but of any version."""
         services = self.services
-        key = await services.vault.subject(DEFAULT_TENANT, "somebody")
+        key = await services.vault.subject(DEFAULT_TENANT, SOMEBODY)
         given = key.seal(b'"go on"')
         run, at = services.new_id(), services.now()
-        accepted = RunAccepted(
-            task=task, task_version=version, subject="somebody", principal="somebody", input=given.ref
-        )
+        accepted = RunAccepted(task=task, task_version=version, subject=SOMEBODY, principal=SOMEBODY, input=given.ref)
         body = dump(accepted)
         first = event_hash(chain_prefix(DEFAULT_TENANT, run), 1, b"run_accepted", microseconds(at), body, GENESIS)
         await accept_run(
@@ -131,8 +130,8 @@ class Scene:
             run,
             task=task,
             task_version=version,
-            principal="somebody",
-            subject="somebody",
+            principal=SOMEBODY,
+            subject=SOMEBODY,
             at=at,
             body=body.decode(),
             hash=first,
