@@ -42,6 +42,9 @@ def test_lifting_lets_intents_in_again(scene):
     assert not scene.halt("tenant"), "it was in force already"
     [said] = scene.call(scene.api, TENANT, "select holdfast.lift_halt(%s, 'tenant', '')", TENANT)
     assert said == (True,)
+    assert outcomes(scene.worker, Member(held, intent=True)) == ["stale"], "what its holder went by has changed"
+    renew = "select * from holdfast.renew_rights(%s, %s, %s, %s)"
+    scene.call(scene.worker, TENANT, renew, TENANT, held.run, held.worker, held.epoch)
     assert outcomes(scene.worker, Member(held, intent=True)) == ["appended"]
 
 

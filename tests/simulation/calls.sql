@@ -49,6 +49,11 @@ select holdfast.release_runs(%(worker)s, %(runs)s::uuid[], %(failed)s)
 -- name: leave
 select holdfast.leave(%(worker)s)
 
+-- name: renew_rights
+select r.name
+from set_config('holdfast.tenant', %(tenant)s, true) s,
+  lateral holdfast.renew_rights(s::uuid, %(run_id)s, %(worker)s, %(epoch)s) r
+
 -- name: tick
 select rescued, quarantined, woken, parked, unparked, rewound from holdfast.tick(1000)
 
@@ -67,7 +72,7 @@ select from holdfast.runs where tenant = %(tenant)s and id = %(id)s for no key u
 select
   (select jsonb_object_agg(r.id, jsonb_build_array(r.state, r.waiting_on,
       floor(extract(epoch from r.wake_at - %(begun)s) / 1800), r.worker, r.epoch, r.seq, encode(r.head, 'hex'),
-      r.inbox_seq, r.folded_seq, r.cancelling, r.claims, r.rewound, r.unserved,
+      r.inbox_seq, r.folded_seq, r.cancelling, r.claims, r.rewound, r.unserved, r.stale,
       jsonb_build_array(r.steps, r.model_requests, r.tool_calls, r.input_tokens, r.output_tokens),
       r.started_at is not null, r.finished_at is not null, r.priority, r.task, r.task_version, r.session))
    from holdfast.runs r where r.tenant = any (%(tenants)s)),

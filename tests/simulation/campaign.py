@@ -14,7 +14,7 @@ SEEDS = 1_000
 """Of every test run; the long campaign takes those after them."""
 
 KINDS = {
-    *(f"append {outcome}" for outcome in ("appended", "fenced", "halted", "cancelled", "signalled", "busy")),
+    *(f"append {outcome}" for outcome in ("appended", "fenced", "halted", "cancelled", "stale", "signalled", "busy")),
     *(f"accept_run {outcome}" for outcome in ("accepted", "repeated", "conflict")),
     *(f"deliver_signal {outcome}" for outcome in ("delivered", "repeated", "finished", "absent")),
     *(f"decide_approval {outcome}" for outcome in ("decided", "already", "mismatch", "invalid", "absent")),
@@ -22,7 +22,7 @@ KINDS = {
     *(f"renew {kind}" for kind in ("True", "False", "attention", "stray", "lost")),
     *(f"{verb} {how}" for verb in ("claim_runs", "release_runs", "leave") for how in ("some", "none")),
     *(f"{verb} {new}" for verb in ("declare_halt", "lift_halt") for new in (True, False)),
-    *("register_worker", "pass_time", "fail_over"),
+    *("register_worker", "renew_rights", "pass_time", "fail_over"),
 }
 
 """Every kind of answer there is: seeds that miss one prove less than they seem to."""

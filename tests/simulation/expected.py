@@ -31,7 +31,7 @@ def rows(model: Model) -> list[Any]:
 def _run(run: Run) -> list[Any]:
     return [
         *(run.state, run.waiting_on, run.wake_at, _text(run.worker), run.epoch, run.seq, run.head.hex()),
-        *(run.inbox, run.folded, run.cancelling, run.claims, run.rewound, run.unserved, list(run.counts)),
+        *(run.inbox, run.folded, run.cancelling, run.claims, run.rewound, run.unserved, run.stale, list(run.counts)),
         *(run.started, run.ended, run.priority, run.task, run.version, _text(run.session)),
     ]
 

@@ -82,7 +82,22 @@ class Model:
     def lift_halt(self, tenant: UUID, scope: str, key: str) -> Answer:
         old = (tenant, scope, key) in self.halts
         self.halts.discard((tenant, scope, key))
+        for run in self.runs.values() if old else ():
+            if run.tenant == tenant and (run.state == "running" or self._is_held_back(run, "halt")):
+                run.stale = True
+                if run.state == "parked":
+                    run.state, run.waiting_on, run.wake_at, run.queued_at = "queued", None, None, self.beat
         return [(old,)]
+
+    def _is_held_back(self, run: Run, *why: str) -> bool:
+        return run.state == "parked" and run.waiting_on in why
+
+    def renew_rights(self, tenant: UUID, run_id: UUID, worker: UUID, epoch: int) -> Answer:
+        """Nobody is behind these runs, so nobody is answered; who looks is told of changes that come after."""
+        run = self.runs.get((tenant, run_id))
+        if run is not None and (run.state, run.worker, run.epoch) == ("running", worker, epoch):
+            run.stale = False
+        return []
 
     # --- the append ---
 
@@ -99,7 +114,7 @@ class Model:
                 self._append(run, member)
         return answer
 
-    def _judge(self, run: Run, member: Member, locked: UUID | None) -> str:
+    def _judge(self, run: Run, member: Member, locked: UUID | None) -> str:  # noqa: PLR0911 - one for each verdict
         holds = (run.state, run.worker, run.epoch, run.seq, run.head)
         if holds != ("running", member.worker, member.epoch, member.seq, member.head):
             return "fenced"
@@ -109,6 +124,8 @@ class Model:
             return "halted"
         if member.flags & 1 and run.cancelling:
             return "cancelled"
+        if member.flags & 1 and run.stale:
+            return "stale"
         if member.next is not None and run.inbox != member.folded:
             return "signalled"
         return "appended"
@@ -176,6 +193,7 @@ class Model:
                 left[run.task, run.version] -= 1
                 run.state, run.worker, run.epoch, run.started = "running", worker, run.epoch + 1, True
                 run.claims += 1
+                run.stale = False
                 stands = (run.epoch, run.seq, run.head, run.inbox, run.folded)
                 rows.append((run.tenant, run.id, *stands, run.cancelling, run.claims, run.rewound))
         return rows
@@ -217,8 +235,11 @@ class Model:
         for run in woken:
             run.state, run.waiting_on, run.wake_at, run.unserved = "queued", None, None, False
             run.queued_at = self.beat
+        freed = [run for run in runs if run.stale and self._is_held_back(run, "halt", "rights")]
+        for run in freed:
+            run.state, run.waiting_on, run.wake_at, run.queued_at = "queued", None, None, self.beat
         parked, unparked = self._by_code(runs)
-        return [(rescued, quarantined, len(woken), parked, unparked, rewound)]
+        return [(rescued, quarantined, len(woken) + len(freed), parked, unparked, rewound)]
 
     def _notice_failover(self) -> int:
         unfinished = [run for run in self.runs.values() if not run.ended]

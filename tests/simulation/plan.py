@@ -27,6 +27,7 @@ WEIGHTS = {
     "resend": 4,
     "halt": 3,
     "lift": 2,
+    "rights": 3,
     "leave": 1,
     "fail_over": 1,
     "again": 1,
@@ -35,7 +36,7 @@ AT_US = 1_700_000_000_000_000
 """The writers' clock: a constant, for it only has to be the same on both sides."""
 SIGNALS = ("cancel", "message", "message", "message", "late_outcome", "wake")
 NEXT = ("parked", "parked", "parked", "succeeded", "failed", "cancelled")
-WAITS = ("approval", "timer", "signal", "in_doubt", "code")
+WAITS = ("approval", "timer", "signal", "in_doubt", "code", "halt", "halt", "rights", "rights")
 
 
 START = ("register", "accept", "accept", "claim", "append")
@@ -168,6 +169,13 @@ class Plan:
         return {"tenant": tenant, "scope": scope, "key": key}
 
     # --- what workers do ---
+
+    def _rights(self, rng: Random) -> Call | None:
+        writer = _one(rng, self.writers)
+        if writer is None:
+            return None
+        args = {"tenant": writer.tenant, "run_id": writer.run, "worker": writer.worker, "epoch": writer.epoch}
+        return Call("renew_rights", args)
 
     def _register(self, rng: Random) -> Call:
         worker = rng.choice(self.workers) if self.workers and rng.random() < 0.1 else _uuid(rng)

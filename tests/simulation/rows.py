@@ -36,6 +36,7 @@ class Run:
     claims: int = 0
     rewound: bool = False
     unserved: bool = False
+    stale: bool = False
     counts: tuple[int, ...] = (0, 0, 0, 0, 0)
     started: bool = False
     events: list[tuple[int, str, str]] = field(default_factory=list[tuple[int, str, str]])

@@ -21,6 +21,9 @@ SABOTAGE: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "a halt of a task is overlooked": ("is_halted", "(h.scope = 'task' and h.key = p_task) or", ""),
+    "changed rights are overlooked": ("append", "when m_flags[m] & 1 = 1 and r.stale then 'stale'", ""),
+    "facts too wait for rights": ("append", "when m_flags[m] & 1 = 1 and r.stale", "when r.stale"),
+    "a lifted halt is not told": ("free_halted", "set stale = true", "set stale = r.stale"),
     "a signal wakes nobody": (
         "deliver_signal",
         "case when r.state = 'parked' then 'queued' else r.state end",

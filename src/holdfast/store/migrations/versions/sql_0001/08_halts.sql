@@ -21,16 +21,16 @@ end $$;
 create function free_halted(p_tenant uuid) returns void
 language sql volatile set search_path = holdfast, pg_temp
 as $$
-  with held as (
+  with moment as materialized (select holdfast.now() as at), held as (
     select r.tenant, r.id from runs r
     where r.tenant = p_tenant and (r.state = 'running' or (r.state = 'parked' and r.waiting_on = 'halt'))
     order by r.tenant, r.id for no key update
   )
-  update runs r set stale = true, updated_at = holdfast.now(),
+  update runs r set stale = true, updated_at = moment.at,
     state = case when r.state = 'parked' then 'queued' else r.state end,
-    waiting_on = null,
-    queued_at = case when r.state = 'parked' then holdfast.now() else r.queued_at end
-  from held where r.tenant = held.tenant and r.id = held.id
+    waiting_on = null, wake_at = null,
+    queued_at = case when r.state = 'parked' then moment.at else r.queued_at end
+  from held, moment where r.tenant = held.tenant and r.id = held.id
 $$;
 
 create function lift_halt(p_tenant uuid, p_scope text, p_key text) returns boolean

@@ -71,7 +71,7 @@ begin
     select r.tenant, r.id from runs r where r.state = 'parked' and r.stale and r.waiting_on in ('halt', 'rights')
     order by r.tenant, r.id limit p_limit for no key update skip locked
   )
-  update runs r set state = 'queued', waiting_on = null, queued_at = moment, updated_at = moment
+  update runs r set state = 'queued', waiting_on = null, wake_at = null, queued_at = moment, updated_at = moment
   from free where r.tenant = free.tenant and r.id = free.id;
   get diagnostics freed = row_count;
   return freed;

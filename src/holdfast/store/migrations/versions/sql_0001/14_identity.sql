@@ -27,16 +27,17 @@ end $$;
 create function rights_changed(p_tenant uuid, p_principal uuid) returns void
 language sql volatile set search_path = holdfast, pg_temp
 as $$
-  with live as (
+  with moment as materialized (select holdfast.now() as at), live as (
     select r.tenant, r.id from runs r
     where r.tenant = p_tenant and r.principal = p_principal::text and r.state in ('queued', 'running', 'parked')
     order by r.tenant, r.id for no key update
   )
-  update runs r set stale = true, updated_at = holdfast.now(),
+  update runs r set stale = true, updated_at = moment.at,
     state = case when r.waiting_on = 'rights' then 'queued' else r.state end,
     waiting_on = nullif(r.waiting_on, 'rights'),
-    queued_at = case when r.waiting_on = 'rights' then holdfast.now() else r.queued_at end
-  from live where r.tenant = live.tenant and r.id = live.id
+    wake_at = case when r.waiting_on = 'rights' then null else r.wake_at end,
+    queued_at = case when r.waiting_on = 'rights' then moment.at else r.queued_at end
+  from live, moment where r.tenant = live.tenant and r.id = live.id
 $$;
 
 -- Whether a tenant would be left without anybody who may manage it.
