@@ -11,6 +11,7 @@ from holdfast.cli.screen import clock, out, print_json, table
 from holdfast.cli.services import run_id, with_services
 from holdfast.cli.teller import preview
 from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
+from holdfast.service.names import name_of
 
 if TYPE_CHECKING:
     from holdfast.service.services import Services
@@ -56,18 +57,19 @@ def show_approval(settings: Settings, approval: UUID, *, as_json: bool) -> None:
         NotFound: there is no such task.
     """
 
-    async def act(services: Services) -> ApprovalView:
-        return await get_task_to_decide(services, services.caller, approval)
+    async def act(services: Services) -> tuple[ApprovalView, str]:
+        found = await get_task_to_decide(services, services.caller, approval)
+        return found, await name_of(services, services.caller.tenant, found.decided_by or "-")
 
-    task = with_services(settings, act)
+    task, by = with_services(settings, act)
     if as_json:
         print_json(task)
     else:
-        print_task(task)
+        print_task(task, by)
 
 
-def print_task(task: ApprovalView) -> None:
-    """Print a human task and, where it is open, how to decide it."""
+def print_task(task: ApprovalView, by: str = "-") -> None:
+    """Print a human task and, where it is open, how to decide it; else who decided it."""
     screen = out()
     question = "May it be called?" if task.kind == "approval" else "Did it take place?"
     screen.print(Text(f"{task.tool}: {question}", style="bold"))
@@ -80,4 +82,4 @@ def print_task(task: ApprovalView) -> None:
         choice = "--approve | --reject" if task.kind == "approval" else "--done JSON | --not-done | --fail"
         screen.print(Text(f"holdfast approvals decide {task.id} {choice}"))
     else:
-        screen.print(Text(f"{task.state} by {task.decided_by or '-'}, {clock(task.decided_at)}"))
+        screen.print(Text(f"{task.state} by {by}, {clock(task.decided_at)}"))
