@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import hypothesis  # noqa: F401 - imported late, under pytest's rewriting of asserts, it can crash Python 3.11
 import psycopg
 import pytest
+import structlog
 
 from holdfast.embedded import EmbeddedServer, acquire
 from holdfast.store import migrate
@@ -130,6 +131,14 @@ def _make_template(embedded: EmbeddedServer, admin: psycopg.Connection[Any], nam
         migrate.migrate(embedded.url(user="admin", database=name))
         admin.execute("update pg_database set datistemplate = true where datname = %s", [name])
     admin.execute("select pg_advisory_unlock(1)")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command that a test runs in this process sets up its logs: not those of the tests after it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 from holdfast.domain.errors import DatabaseUnavailable, SchemaMismatch
 from holdfast.store import approvals, claims, errors, halts, leases, runs, signals
 from holdfast.store.pool import Database
+from holdfast.store.sessions import get_session
 from support.store_scene import AT, TENANT
 
 
@@ -78,7 +79,7 @@ async def test_the_verbs_one_after_another(db):
     row = await runs.get_run(db, TENANT, run)
     assert row is not None
     assert (row.state.value, row.cancelling, row.waiting_on) == ("queued", True, None)
-    assert (await runs.get_session(db, TENANT, session)).subject == "s"
+    assert (await get_session(db, TENANT, session)).subject == "s"
     assert await approvals.list_approvals(db, TENANT) == []
     assert await approvals.get_approval(db, TENANT, uuid4()) is None
     said = await approvals.decide_approval(db, TENANT, uuid4(), "approved", "d", "{}", by="me")

@@ -10,7 +10,7 @@ from holdfast.store import pool
 
 REQUESTS = 2_000
 SABOTAGE = {
-    "others' runs": ("get_run", b"or principal = %(only)s", b"or true"),
+    "others' runs": ("get_run", b"or %(only)s in (r.principal, r.requested_by)", b"or true"),
     "others' keys": ("list_keys", b"k.principal = %(principal)s", b"true"),
     "another tenant's runs": ("list_runs", b"where tenant = %(tenant)s", b"where %(tenant)s::uuid is not null"),
     "another tenant's names": (
