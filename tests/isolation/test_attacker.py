@@ -343,5 +343,6 @@ def test_a_login_can_hold_the_halt_lock_this_is_stated_and_not_prevented(attacke
         attacker.execute("select pg_advisory_xact_lock(4857)")
         held = two.scene.admin.execute(
             "select count(*) from pg_locks where locktype = 'advisory' and objid = 4857 and granted"
+            " and database = (select oid from pg_database where datname = current_database())"
         ).fetchone()
         assert held == (1,)
