@@ -1,4 +1,4 @@
-"""Where a reader stands in a run's stream, and in a list.
+"""Where a reader stands in a run's stream.
 
 The stream of a run is its durable events in order, and between them the text of model responses as it is
 generated. Several responses may be generated at once (sub-agents) and one may have several parts, so a place
@@ -15,11 +15,8 @@ one term only. Nothing in it is a database id, so it means the same on every rep
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
-from uuid import UUID
 
 from holdfast.domain.errors import InvalidCursor
 
@@ -112,39 +109,3 @@ def _invalid(text: str) -> InvalidCursor:
         f"'{text[:80]}' is not a place in this stream. Send the id of an event you received, or nothing to begin "
         "at the start."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ListCursor:
-    """A place in a list that is ordered by time and id: the last row seen."""
-
-    at: datetime
-    id: UUID
-
-    @classmethod
-    def parse(cls, text: str) -> ListCursor:
-        """The place that `text` names.
-
-        Raises:
-            InvalidCursor: this interface did not write it.
-        """
-        found = cls._decoded(text)
-        if found is None or found.at.tzinfo is None or str(found) != text:
-            raise InvalidCursor(
-                f"'{text[:80]}' is not a cursor of this list. Send the `next` of the page before, or nothing to "
-                "begin at the newest."
-            )
-        return found
-
-    @classmethod
-    def _decoded(cls, text: str) -> ListCursor | None:
-        try:
-            raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True)
-            at, _, id_ = raw.decode("ascii").partition(" ")
-            return cls(datetime.fromisoformat(at), UUID(id_))
-        except ValueError:
-            return None
-
-    def __str__(self) -> str:
-        raw = f"{self.at.isoformat()} {self.id}".encode("ascii")
-        return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")

@@ -7,14 +7,11 @@ from uuid import UUID
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.domain.state import RunState
-from holdfast.service.cursor import ListCursor
+from holdfast.service.pages import PAGE, ListCursor, cut
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
 from holdfast.service.views import RunPage
 from holdfast.store import runs
-
-PAGE = 50
-PAGE_MOST = 200
 
 
 async def list_runs(
@@ -32,7 +29,6 @@ async def list_runs(
     Raises:
         InvalidCursor: `cursor` was not made by this list.
     """
-    before = ListCursor.parse(cursor) if cursor else None
     rows = await runs.list_runs(
         services.db,
         who.tenant,
@@ -40,9 +36,8 @@ async def list_runs(
         state=state,
         session=session,
         only=who.only(Scope.RUNS_READ),
-        before=None if before is None else (before.at, before.id),
+        before=ListCursor.place(cursor),
         limit=limit + 1,
     )
-    page = rows[:limit]
-    more = str(ListCursor(page[-1].created_at, page[-1].id)) if len(rows) > limit else None
+    page, more = cut(rows, limit, lambda row: ListCursor(row.created_at, row.id))
     return RunPage(items=[row_view(row) for row in page], next=more)

@@ -7,13 +7,10 @@ from uuid import UUID
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.approval_view import approval_view, existing_approval
-from holdfast.service.cursor import ListCursor
+from holdfast.service.pages import PAGE, ListCursor, cut
 from holdfast.service.services import Services
 from holdfast.service.views import ApprovalPage, ApprovalView
 from holdfast.store import approvals
-
-PAGE = 50
-PAGE_MOST = 200
 
 
 async def list_tasks_to_decide(
@@ -38,18 +35,16 @@ async def list_tasks_to_decide(
     Raises:
         InvalidCursor: `cursor` was not made by this list.
     """
-    after = ListCursor.parse(cursor) if cursor else None
     rows = await approvals.list_approvals(
         services.db,
         who.tenant,
         run=run,
         state=state,
         only=who.only(Scope.APPROVALS_READ),
-        after=None if after is None else (after.at, after.id),
+        after=ListCursor.place(cursor),
         limit=limit + 1,
     )
-    page = rows[:limit]
-    more = str(ListCursor(page[-1].asked_at, page[-1].id)) if len(rows) > limit else None
+    page, more = cut(rows, limit, lambda row: ListCursor(row.asked_at, row.id))
     return ApprovalPage(items=[await approval_view(services, who, row) for row in page], next=more)
 
 

@@ -11,15 +11,13 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Reach, Scope
 from holdfast.identity.api_keys import ApiKey
 from holdfast.service.content import check_text
-from holdfast.service.cursor import ListCursor
 from holdfast.service.identity_views import KeyPage, KeyView, NewKeyView
 from holdfast.service.manage_principals import no_principal
+from holdfast.service.pages import PAGE, ListCursor, cut
 from holdfast.service.services import Services
 from holdfast.store import keys
 from holdfast.store.keys import KeyRow
 
-PAGE = 50
-PAGE_MOST = 200
 NAME_CHARS = 100
 OVERLAP_S = 24 * 3600
 """How long a key that was rotated is still accepted, so that whoever uses it has time to change over."""
@@ -113,16 +111,14 @@ async def list_keys(services: Services, who: Who, *, cursor: str | None = None, 
     Raises:
         InvalidCursor: `cursor` was not made by this list.
     """
-    before = ListCursor.parse(cursor) if cursor else None
     rows = await keys.list_keys(
         services.db,
         who.tenant,
         principal=_only(who, Scope.KEYS_READ),
-        before=None if before is None else (before.at, before.id),
+        before=ListCursor.place(cursor),
         limit=limit + 1,
     )
-    page = rows[:limit]
-    more = str(ListCursor(page[-1].created_at, page[-1].id)) if len(rows) > limit else None
+    page, more = cut(rows, limit, lambda row: ListCursor(row.created_at, row.id))
     return KeyPage(items=[key_view(row) for row in page], next=more)
 
 

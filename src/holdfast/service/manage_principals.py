@@ -12,12 +12,11 @@ from holdfast.domain.principal import PrincipalKind, Who
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.content import check_text
 from holdfast.service.identity_views import MeView, PrincipalPage, PrincipalView, ReachName, reach_name
+from holdfast.service.pages import PAGE, cut
 from holdfast.service.services import Services
 from holdfast.store import principals
 from holdfast.store.principals import PrincipalRow
 
-PAGE = 50
-PAGE_MOST = 200
 NAME_CHARS = 100
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 
@@ -115,8 +114,8 @@ async def list_principals(
     """Principals by name; `after` is the `next` of the page before."""
     who.reach(Scope.PRINCIPALS_READ)
     rows = await principals.list_principals(services.db, who.tenant, after=after, limit=limit + 1)
-    page = rows[:limit]
-    return PrincipalPage(items=[principal_view(row) for row in page], next=page[-1].name if len(rows) > limit else None)
+    page, more = cut(rows, limit, lambda row: row.name)
+    return PrincipalPage(items=[principal_view(row) for row in page], next=more)
 
 
 async def get_principal(services: Services, who: Who, principal: UUID) -> PrincipalView:

@@ -7,17 +7,14 @@ from uuid import UUID
 from holdfast.domain.errors import SessionDeleted
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
-from holdfast.service.cursor import ListCursor
 from holdfast.service.deliver import announce
+from holdfast.service.pages import PAGE, ListCursor, cut
 from holdfast.service.services import Services
 from holdfast.service.session_history import no_session
 from holdfast.service.session_views import SessionPage, SessionView
 from holdfast.service.start_run import check_principal
 from holdfast.store import sessions
 from holdfast.store.sessions import SessionRow
-
-PAGE = 50
-PAGE_MOST = 200
 
 
 async def create_session(services: Services, who: Who, *, id: UUID | None = None) -> SessionView:  # noqa: A002
@@ -49,16 +46,14 @@ async def list_sessions(services: Services, who: Who, *, cursor: str | None = No
     Raises:
         InvalidCursor: `cursor` was not made by this list.
     """
-    before = ListCursor.parse(cursor) if cursor else None
     rows = await sessions.list_sessions(
         services.db,
         who.tenant,
         only=who.only(Scope.SESSIONS_READ),
-        before=None if before is None else (before.at, before.id),
+        before=ListCursor.place(cursor),
         limit=limit + 1,
     )
-    page = rows[:limit]
-    more = str(ListCursor(page[-1].created_at, page[-1].id)) if len(rows) > limit else None
+    page, more = cut(rows, limit, lambda row: ListCursor(row.created_at, row.id))
     return SessionPage(items=[session_view(row) for row in page], next=more)
 
 

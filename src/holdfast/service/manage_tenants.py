@@ -13,11 +13,10 @@ from holdfast.service.content import check_text
 from holdfast.service.identity_views import DeletedTenantView, NewTenantView, Quotas, TenantPage, TenantView
 from holdfast.service.manage_keys import create_key
 from holdfast.service.manage_principals import invite_principal
+from holdfast.service.pages import PAGE, cut
 from holdfast.service.services import Services
 from holdfast.store import tenants
 
-PAGE = 50
-PAGE_MOST = 200
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
@@ -68,8 +67,8 @@ async def list_tenants(services: Services, who: Who, *, after: str | None = None
     """Tenants by name; `after` is the `next` of the page before."""
     who.reach(Scope.TENANTS_READ)
     rows = await tenants.list_tenants(services.db, after=after, limit=limit + 1)
-    page = rows[:limit]
-    return TenantPage(items=[_view(row) for row in page], next=page[-1].name if len(rows) > limit else None)
+    page, more = cut(rows, limit, lambda row: row.name)
+    return TenantPage(items=[_view(row) for row in page], next=more)
 
 
 async def suspend_tenant(services: Services, who: Who, name: str, *, reason: str) -> TenantView:

@@ -14,7 +14,8 @@ from holdfast.api.requests import TheServices, needs, read_id, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.decide_approval import decide
-from holdfast.service.list_tasks_to_decide import PAGE, PAGE_MOST, get_task_to_decide, list_tasks_to_decide
+from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
+from holdfast.service.pages import PAGE, PAGE_MOST
 from holdfast.service.views import ApprovalPage, ApprovalView
 
 router = APIRouter(tags=["approvals"])

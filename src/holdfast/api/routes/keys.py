@@ -15,6 +15,7 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_keys as use
 from holdfast.service.identity_views import KeyPage, KeyView, NewKeyView
+from holdfast.service.pages import PAGE, PAGE_MOST
 
 router = APIRouter(tags=["keys"])
 _NOT_CACHED = {"Cache-Control": "no-store"}
@@ -29,7 +30,7 @@ async def get_keys(
     services: TheServices,
     who: Annotated[Who, needs(Scope.KEYS_READ)],
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=use.PAGE_MOST)] = use.PAGE,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
 ) -> Response:
     """Your own, or the tenant's where your scope reaches so far. Secrets are stored nowhere."""
     return reply(await use.list_keys(services, who, cursor=cursor or None, limit=limit))

@@ -15,6 +15,7 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_principals as use
 from holdfast.service.identity_views import MeView, PrincipalPage, PrincipalView
+from holdfast.service.pages import PAGE, PAGE_MOST
 
 router = APIRouter(tags=["principals"])
 
@@ -34,7 +35,7 @@ async def get_principals(
     services: TheServices,
     who: Annotated[Who, needs(Scope.PRINCIPALS_READ)],
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=use.PAGE_MOST)] = use.PAGE,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
 ) -> Response:
     """The people and services of the tenant, with their roles."""
     return reply(await use.list_principals(services, who, after=cursor, limit=limit))

@@ -17,7 +17,8 @@ from holdfast.domain.rights import Scope
 from holdfast.domain.state import RunState
 from holdfast.service.cancel_run import cancel_run
 from holdfast.service.get_run import get_run
-from holdfast.service.list_runs import PAGE, PAGE_MOST, list_runs
+from holdfast.service.list_runs import list_runs
+from holdfast.service.pages import PAGE, PAGE_MOST
 from holdfast.service.send_message import send_message
 from holdfast.service.views import RunPage, RunView
 

@@ -16,6 +16,7 @@ from holdfast.domain.rights import Scope
 from holdfast.service import invalidate_messages as withdraw
 from holdfast.service import manage_sessions as use
 from holdfast.service import show_session as reading
+from holdfast.service.pages import PAGE, PAGE_MOST
 from holdfast.service.session_views import (
     InvalidationList,
     InvalidationView,
@@ -52,7 +53,7 @@ async def get_sessions(
     services: TheServices,
     who: Annotated[Who, needs(Scope.SESSIONS_READ)],
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=use.PAGE_MOST)] = use.PAGE,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
 ) -> Response:
     """A page of the conversations that you see."""
     return reply(await use.list_sessions(services, who, cursor=cursor or None, limit=limit))

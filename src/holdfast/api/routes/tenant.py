@@ -17,7 +17,8 @@ from holdfast.domain.rights import Scope
 from holdfast.service.export_tenant import export_tenant
 from holdfast.service.identity_views import AuditPage, TenantView
 from holdfast.service.manage_tenants import get_own_tenant
-from holdfast.service.read_audit_log import PAGE, PAGE_MOST, read_audit_log
+from holdfast.service.pages import PAGE, PAGE_MOST
+from holdfast.service.read_audit_log import read_audit_log
 from holdfast.store.vault import WrappingKey
 
 router = APIRouter(tags=["tenant"])

@@ -15,6 +15,7 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_tenants as use
 from holdfast.service.identity_views import DeletedTenantView, NewTenantView, TenantPage, TenantView
+from holdfast.service.pages import PAGE, PAGE_MOST
 
 router = APIRouter(tags=["tenants"])
 
@@ -28,7 +29,7 @@ async def get_tenants(
     services: TheServices,
     who: Annotated[Who, needs(Scope.TENANTS_READ)],
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=use.PAGE_MOST)] = use.PAGE,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
 ) -> Response:
     """Names and states; nothing of what is in them."""
     return reply(await use.list_tenants(services, who, after=cursor, limit=limit))
