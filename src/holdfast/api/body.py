@@ -38,7 +38,7 @@ async def read_body(request: Request, model: type[B], *, optional: bool = False)
     Raises:
         RequestError: it is too large, not JSON, or does not fit.
     """
-    raw = await _read(request, request.app.state.max_body_bytes)
+    raw = await read_bytes(request, request.app.state.max_body_bytes)
     if not raw and optional:
         return model()
     _check_media_type(request)
@@ -50,7 +50,12 @@ async def read_body(request: Request, model: type[B], *, optional: bool = False)
         raise InvalidRequest.of_body(error) from None
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_bytes(request: Request, limit: int) -> bytes:
+    """The body as it was sent.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes.
+    """
     # What arrives is counted: a Content-Length can lie, and a chunked body has none.
     chunks: list[bytes] = []
     size = 0

@@ -30,6 +30,18 @@ class Principal:
     roles: frozenset[Role]
     disabled: bool = False
 
+    @classmethod
+    def recorded(cls, tenant: UUID, id_: UUID, *, kind: str, name: str, roles: Iterable[str], disabled: bool) -> Self:
+        """One as its row says."""
+        return cls(
+            tenant=tenant,
+            id=id_,
+            kind=PrincipalKind(kind),
+            name=name,
+            roles=frozenset(map(Role, roles)),
+            disabled=disabled,
+        )
+
     @property
     def rights(self) -> Rights:
         """What they may do now; nothing once disabled."""

@@ -44,15 +44,6 @@ def usage_of(result: AgentRunResult[Any]) -> ev.Usage:
     return as_usage(result.usage)
 
 
-def is_older(mine: str, written: str) -> bool:
-    """Whether library version `mine` is older than the one that wrote the journal."""
-    return bool(written) and _numbers(mine) < _numbers(written)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
 def left_in_doubt(recorder: Recorder, replay: Replay, how: str) -> tuple[list[ev.AnyEvent], list[ApprovalRow]]:
     """Effects that a run leaves unfinished and that may not run again: human tasks that outlive it."""
     facts: list[ev.AnyEvent] = []

@@ -13,17 +13,15 @@ from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import pydantic_ai
 import structlog
 from pydantic_ai.models import Model
 
-import holdfast
 from holdfast.app import RunScope, Task
 from holdfast.domain import errors
 from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.domain.stored import load
-from holdfast.engine import ending
+from holdfast.engine import ending, opening
 from holdfast.engine.acting import Acting
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
@@ -171,7 +169,7 @@ class Execution:
         recorder = await self._open()
         if recorder.replay.cancel is not None:
             return await self._cancelled(recorder)
-        if (older := self._older_library(recorder)) is not None:
+        if (older := opening.written_by_newer(recorder.replay.library)) is not None:
             return await self._park(recorder, Park(WaitingOn.CODE, older))
         try:
             self._acting.check()
@@ -207,8 +205,8 @@ class Execution:
         replay = Replay.of(_loaded(recorded.events))
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}
-        opening: list[ev.AnyEvent] = [] if held is not None else [self._claim_event()]
-        recorder = Recorder(self._task, claimed, gear, journal, replay, content, opening, self._lease, self._acting)
+        first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
+        recorder = Recorder(self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting)
         recorder.stop = self._stop
         previous, self._recorder = self._recorder, recorder
         if previous is not None:
@@ -217,24 +215,6 @@ class Execution:
             await self._inbox.fold(recorder, key)
         recorder.news = False
         return recorder
-
-    def _claim_event(self) -> ev.RunClaimed:
-        return ev.RunClaimed(
-            epoch=self._claimed.epoch,
-            worker=self._claimed.worker,
-            holdfast=holdfast.__version__,
-            pydantic_ai=pydantic_ai.__version__,
-            rewound=self._claimed.rewound,
-        )
-
-    def _older_library(self, recorder: Recorder) -> str | None:
-        written, mine = recorder.replay.library, pydantic_ai.__version__
-        if not ending.is_older(mine, written):
-            return None
-        return (
-            f"The journal was written by Pydantic AI {written}; this worker has {mine}, which cannot read it for sure. "
-            f"Run a worker with {written} or newer."
-        )
 
     async def _drive(self, recorder: Recorder) -> tuple[AgentRunResult[Any], bytes]:
         """Run the agent to its end, in a task of its own so that it can be interrupted."""

@@ -9,8 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from holdfast.domain.principal import Principal, PrincipalKind
-from holdfast.domain.rights import Role
+from holdfast.domain.principal import Principal
 from holdfast.store.hashing import StoredEvent
 from holdfast.store.query import query
 
@@ -104,14 +103,7 @@ def _acting(
 ) -> Principal | None:
     if kind is None:
         return None
-    return Principal(
-        tenant=tenant,
-        id=UUID(principal),
-        kind=PrincipalKind(kind),
-        name=name,
-        roles=frozenset(map(Role, roles)),
-        disabled=disabled,
-    )
+    return Principal.recorded(tenant, UUID(principal), kind=kind, name=name, roles=roles, disabled=disabled)
 
 
 async def renew_rights(db: Database, claimed: Claimed) -> Principal | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from holdfast.domain.principal import Principal, PrincipalKind
+from holdfast.domain.principal import Principal
 from holdfast.domain.rights import Role
 
 if TYPE_CHECKING:
@@ -31,13 +31,8 @@ class Identity:
 
     def owner(self, tenant: UUID) -> Principal:
         """The principal."""
-        return Principal(
-            tenant=tenant,
-            id=self.principal,
-            kind=PrincipalKind(self.kind),
-            name=self.name,
-            roles=frozenset(map(Role, self.roles)),
-            disabled=self.disabled,
+        return Principal.recorded(
+            tenant, self.principal, kind=self.kind, name=self.name, roles=self.roles, disabled=self.disabled
         )
 
 

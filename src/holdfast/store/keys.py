@@ -10,8 +10,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from holdfast.domain.principal import Principal, PrincipalKind
-from holdfast.domain.rights import Role, Scope
+from holdfast.domain.principal import Principal
+from holdfast.domain.rights import Scope
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
@@ -54,13 +54,8 @@ class FoundKey:
 
     def owner(self, tenant: UUID) -> Principal:
         """Its principal."""
-        return Principal(
-            tenant=tenant,
-            id=self.principal,
-            kind=PrincipalKind(self.kind),
-            name=self.name,
-            roles=frozenset(map(Role, self.roles)),
-            disabled=self.disabled,
+        return Principal.recorded(
+            tenant, self.principal, kind=self.kind, name=self.name, roles=self.roles, disabled=self.disabled
         )
 
     def narrowed(self) -> list[Scope] | None:

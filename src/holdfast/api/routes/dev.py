@@ -9,8 +9,9 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from holdfast.api.body import read_bytes
 from holdfast.api.requests import COOKIE, TheServices, needs
-from holdfast.domain.errors import TooLarge, Unauthenticated
+from holdfast.domain.errors import Unauthenticated
 from holdfast.domain.principal import Who
 from holdfast.service import dev_login
 from holdfast.service.manage_principals import get_me
@@ -66,12 +67,8 @@ def _enter(key: str) -> Response:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _FORM_BYTES:
-            raise TooLarge(f"The form is larger than {_FORM_BYTES} bytes.")
-    return {name: values[-1] for name, values in parse_qs(body.decode("ascii", "replace")).items()}
+    raw = await read_bytes(request, _FORM_BYTES)
+    return {name: values[-1] for name, values in parse_qs(raw.decode("ascii", "replace")).items()}
 
 
 def _buttons(action: str, ticket: str) -> str:
