@@ -1,6 +1,7 @@
 """Appending to one run: what is committed, and what the run's row says afterwards."""
 
 import asyncio
+import time
 from uuid import uuid4
 
 import psycopg
@@ -106,6 +107,30 @@ async def test_held_facts_commit_by_themselves_in_time(database):
         open_journal(writer, held).hold(noted("held"))
         await asyncio.wait_for(committed.wait(), 30)
         assert keys(database.admin_url, held) == ["held"]
+
+
+async def test_held_facts_wait_no_longer_because_the_loop_is_busy(database):
+    """Counted in turns of the loop, each longer than facts may be held: a known outcome is not kept for company."""
+    sent = []
+    async with writing(database.worker_url, probe=sent.append) as writer:
+        journals = [open_journal(writer, hold_run(database.admin_url)) for _ in range(8)]
+        for journal in journals[:3]:  # what the writer makes of a loop that takes so long, it makes of these
+            await asyncio.gather(journal.append(noted("before")), *(_turn(writer) for _ in range(8)))
+        del sent[:]
+        journals[-1].hold(noted("held"))
+        turns = 0
+        while not sent:
+            await _turn(writer)
+            turns += 1
+        assert turns <= 10
+        await journals[-1].flush()
+
+
+async def _turn(writer):
+    until = time.perf_counter() + 1.5 * writer.hold_s
+    while time.perf_counter() < until:
+        pass
+    await asyncio.sleep(0)
 
 
 async def test_flush_commits_what_is_held(database):

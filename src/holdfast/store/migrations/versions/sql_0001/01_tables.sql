@@ -35,7 +35,8 @@
 --
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
 -- rows that belong to a run (approvals, signals), then `sessions`. `append`, `claim_runs` and `tick` never
--- wait for a row: they skip what is locked. What changes identities locks its tenant's row first, before any of these.
+-- wait for a row: they skip what is locked. What changes identities locks its tenant's row
+-- before rows of `runs`.
 -- `delete_session` alone locks its session before runs of it: who holds a run and waits for a session is `accept_run`,
 -- whose run nobody else can see yet.
 
