@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from holdfast.cli.commands import approvals, identity, installation, project, running, runs, serving, sessions
-from holdfast.cli.settings import before_command
+from holdfast.cli.settings import before_command, invoked
 
 _ORDER = (project, serving, running, runs, sessions, approvals, identity, installation)
 
@@ -23,12 +23,14 @@ program = typer.Typer(
 
 @program.callback()
 def _root(  # pyright: ignore[reportUnusedFunction]
+    context: typer.Context,
     _debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
     tenant: Annotated[str | None, typer.Option("--tenant", help="The tenant to act in. Its audit log tells.")] = None,
     principal: Annotated[str | None, typer.Option("--principal", help="Who to act as there. Default: you.")] = None,
 ) -> None:
     """Take the options that come before every command. `entry.py` reads --debug."""
     before_command.update(tenant=tenant, principal=principal)
+    invoked.update(command=context.invoked_subcommand or "")
 
 
 for _module in _ORDER:

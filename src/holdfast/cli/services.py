@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+from holdfast.cli.settings import invoked
 from holdfast.domain.errors import NotFound, UserError
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from holdfast.settings import Settings
 
 T = TypeVar("T")
-
-_COMMAND_CHARS = 40
-"""As much of a command line as names the command; arguments may be content."""
 
 
 def with_services(settings: Settings, act: Callable[[Services], Awaitable[T]]) -> T:
@@ -67,8 +64,8 @@ async def as_caller(services: Services, settings: Settings) -> Services:
 
     if settings.tenant == "default" and settings.principal is None:
         return services
-    command = " ".join(part for part in sys.argv[1:] if not part.startswith("-"))[:_COMMAND_CHARS]
-    caller = await act_as(services, settings.tenant, settings.principal, by=f"os:{getpass.getuser()}", what=command)
+    by = f"os:{getpass.getuser()}"
+    caller = await act_as(services, settings.tenant, settings.principal, by=by, what=invoked.get("command", ""))
     return replace(services, caller=caller)
 
 

@@ -12,6 +12,10 @@ before_command: dict[str, Any] = {}
 """The options that were given before the command's name."""
 
 
+invoked: dict[str, str] = {}
+"""`command`: the name of the command or group. Not what it was given: arguments may be content."""
+
+
 def load_settings(**flags: Any) -> Settings:
     """The settings, with the flags that were given on top.
 
