@@ -13,7 +13,7 @@ from holdfast.service.contents import Plain, shown_field
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.views import StepView
 
-Kind = Literal["accepted", "model", "tool", "output", "approval", "in_doubt", "message", "wait", "change", "end"]
+Kind = Literal["accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"]
 
 _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",
@@ -159,6 +159,8 @@ class Story:
                 self._call(read, event)
             case ev.ApprovalAsked() | ev.ApprovalDecided() | ev.EffectInDoubt() | ev.EffectResolved():
                 self._decision(read, event)
+            case ev.CallDenied():
+                self._begin(read, "denied", f"refused to call {event.tool}").end(at, "denied")
             case ev.HistoryEntered():
                 self._entered(read, event)
             case ev.Noted() | None:

@@ -1,5 +1,6 @@
 """What an append carries beside events: the run's next state, the human tasks it opens, what it counts."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -7,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from holdfast.domain.approving import OnExpiry
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import RunState, WaitingOn
 
@@ -40,6 +42,15 @@ class ApprovalRow:
     """What the decision is bound to."""
     key: str | None = None
     why: str | None = None
+    ask: str = ""
+    """Who has to agree, as `Ask` is written; empty: whoever may decide."""
+    received: Ref | None = None
+    """Digest of the arguments as the tool would receive them, where they differ from those shown."""
+    expires_s: float | None = None
+    """Seconds until the question is no longer open; None: it waits for good."""
+    on_expiry: OnExpiry = "reject"
+    escalate: Sequence[tuple[float, str]] = ()
+    """Whom it goes to when it has waited so many seconds, as `Ask` is written, in the order of their times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,73 @@
+"""What policy and people say about calls."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from holdfast.domain.events.base import Event, fact
+from holdfast.domain.ids import Ref
+
+
+@fact
+class ApprovalAsked(Event):
+    """A tool call waits for a person."""
+
+    type: ClassVar[str] = "approval_asked"
+    approval: UUID
+    scope: str
+    step: int
+    call: str
+    tool: str
+    args: Ref
+    """As the model gave them: what an approver may edit."""
+    digest: str
+    metadata: Ref | None = None
+    received: Ref | None = None
+    """As the tool would receive them, where hooks of the agent's changed them."""
+    ask: str = ""
+    """Who has to agree, as `Ask` is written; empty: whoever may decide."""
+    policy: str = ""
+    """Digest of the policy that asks; empty where the tool itself does."""
+    rules: list[str] = field(default_factory=list[str])
+    """The statements of it that ask."""
+    why: Ref | None = None
+    """The reason that these give."""
+    round: int = 1
+    """How often this call has been asked about: the policy, or the arguments, may have changed since."""
+
+
+@fact
+class ApprovalDecided(Event):
+    """A person decided."""
+
+    type: ClassVar[str] = "approval_decided"
+    approval: UUID
+    call: str
+    verdict: Literal["approved", "rejected"]
+    by: str
+    """Whose word settled it."""
+    voters: list[str] = field(default_factory=list[str])
+    """All who agreed, where several had to."""
+    args: Ref | None = None
+    """The arguments as edited, where they were."""
+    reason: Ref | None = None
+
+
+@fact
+class CallDenied(Event):
+    """A tool call was refused, and the model told why."""
+
+    type: ClassVar[str] = "call_denied"
+    scope: str
+    step: int
+    call: str
+    tool: str
+    args: Ref
+    """As the tool would have received them."""
+    policy: str = ""
+    """Digest of the policy; empty where it was the task's own boundary."""
+    rules: list[str] = field(default_factory=list[str])
+    """The statements that refuse; none where nothing permits."""
+    why: Ref
