@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
+from holdfast.domain.approving import Approving
 from holdfast.domain.errors import InvalidInput, UnknownTask, UserError
 from holdfast.domain.principal import Principal
 from holdfast.domain.recovery import Recovery
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 Sessions: TypeAlias = Literal["own", "shared"]
 """Whose conversations the runs of a task may go on with: one's own, or also others'."""
+
+Undeclared: TypeAlias = Literal["run", "ask"]
+"""What becomes of a tool that declares no recovery class, where no policy decides."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
@@ -74,6 +78,8 @@ class Task:
     model_timeout_s: float = 600.0
     tool_timeout_s: float = 300.0
     slots: int | None = None
+    approving: Approving = field(default_factory=Approving)
+    undeclared: Undeclared = "run"
     roles: frozenset[Role] = frozenset()
     """Whom it is for: whoever has one of these. Empty: whoever may start runs."""
     input_adapter: TypeAdapter[Any]
@@ -144,6 +150,8 @@ class App:
         tool_timeout_s: float = 300.0,
         slots: int | None = None,
         roles: Iterable[Role | str] = (),
+        approving: Approving | None = None,
+        undeclared: Undeclared = "run",
     ) -> Task:
         """Register a task.
 
@@ -168,6 +176,9 @@ class App:
             slots: the most runs of this task that one worker executes at once. Default: the worker's own bound.
             roles: whom it is for: principals that have one of these roles. A run whose principal loses them stops at
                 its next effect. Default: whoever may start runs.
+            approving: how questions to people end when nobody answers. Default: they wait for good.
+            undeclared: "ask" puts each call of a tool without a recovery class before the person behind the run, where
+                there is no policy to decide.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described or a tool's result not be stored.
@@ -185,6 +196,8 @@ class App:
                 )
         if sessions not in get_args(Sessions):
             raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
+        if undeclared not in get_args(Undeclared):
+            raise UserError(f"Task '{name}': undeclared tools 'run' or 'ask', not {undeclared!r}.")
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:
@@ -209,6 +222,8 @@ class App:
             tool_timeout_s=tool_timeout_s,
             slots=slots,
             roles=_roles(name, roles),
+            approving=approving or Approving(),
+            undeclared=undeclared,
             input_adapter=adapter,
         )
         check_tools(task)

@@ -19,6 +19,7 @@ from holdfast.domain.principal import Who
 from holdfast.domain.stored import load
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear, no_probe
+from holdfast.engine.governor import Governor
 from holdfast.service.services import Services
 from holdfast.service.start_run import start_run
 from holdfast.store.claims import claim_runs
@@ -73,6 +74,7 @@ class Lab:
     run: UUID = field(default_factory=uuid4)
     points: list[str] = field(default_factory=list)
     writer_deadline_s: float = 30.0
+    governor: Governor = field(default_factory=Governor)
     lease: Lease = field(default_factory=Lease)
     """That of the next worker."""
 
@@ -133,6 +135,7 @@ class Lab:
             vault=self.vault,
             hints=self.hints,
             live=live,
+            governor=self.governor,
             probe=noting,
         )
         try:

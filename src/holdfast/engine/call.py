@@ -20,6 +20,10 @@ class Attempt:
     args: Ref | None = None
     announced: bytes = b""
     """The arguments that the intent names, as bytes."""
+    again: bool = False
+    """Whether an attempt before this one may have had its effect."""
+    policy: str = ""
+    """Digest of the policy that let it pass."""
     unbegun: bool = False
     """Whether it is certain that nothing of the user's was entered, up to the thread of a plain function."""
     counted: bool = False

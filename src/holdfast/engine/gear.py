@@ -10,6 +10,7 @@ from uuid import UUID
 
 import uuid_utils.compat
 
+from holdfast.engine.governor import Governor
 from holdfast.engine.late import LateReports
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Gear:
     vault: Vault
     hints: Hints
     live: LivePublisher | None = None
+    governor: Governor = field(default_factory=Governor)
     late: LateReports = field(default_factory=LateReports)
     now: Callable[[], datetime] = utc_now
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7

@@ -57,6 +57,8 @@ class Recorder:
         self.flight = Flight()
         self.entering = Entering(self.look)
         self.leaving = False
+        self._begun = 0
+        """Intents of this execution."""
         self.stop: Interrupt | None = None
         """Why the agent was told to stop: nothing is started any more, whatever user code makes of the message."""
         self._content = dict(content)
@@ -190,7 +192,13 @@ class Recorder:
             self.interrupted_by(interrupt)
             raise
         self.gear.probe("intent.after")
+        self._begun += 1
         return seq
+
+    @property
+    def begun(self) -> int:
+        """How many model requests and tool calls the run has begun."""
+        return self.replay.begun + self._begun
 
     async def _look_again(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
         try:

@@ -69,6 +69,7 @@ async def recovered(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Set
         return await _probed(recorder, call, entry)
     # The class it started under counts too: a tool declared idempotent since may not have used its key then.
     if recovery.reruns and entry.started.recovery.reruns:
+        call.attempt.again = recovery is not Recovery.PURE
         return None
     await in_doubt(recorder, call, "the worker died while it was under way")
     return None
@@ -142,7 +143,14 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
                 digest=binding(recorder, call, call.attempt.args),
                 key=call.key,
                 why=text,
+                ask=_authority(recorder, call),
             )
         ],
     )
     raise Park(WaitingOn.IN_DOUBT, text)
+
+
+def _authority(recorder: Recorder, call: ToolCall) -> str:
+    """Who had to agree to the call: they also say what became of it."""
+    entry = recorder.replay.approvals.get((call.scope, call.step, call.call, False))
+    return entry.asked.ask if call.approved and entry is not None else ""

@@ -38,6 +38,7 @@ from holdfast.engine.codec import (
     parse,
     same_structure,
 )
+from holdfast.engine.deferral import deferred_again, dump_deferral
 from holdfast.engine.emitted import emit_again, emitted
 from holdfast.engine.enqueued import enqueue_again, enqueued_since, waiting
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
@@ -139,6 +140,7 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
             schema=call.schema,
             attempt=call.attempt.number,
             approved=call.approved,
+            policy=call.attempt.policy,
         )
     )
 
@@ -185,10 +187,7 @@ def _replayed(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> 
         case "failed":
             raise ToolFailed(recorder.text(_ref(finished)))
         case "deferred":
-            how = parse(recorder.content(_ref(finished)))
-            if how["kind"] == "approval":
-                raise ApprovalRequired(metadata=how["metadata"])
-            raise CallDeferred(metadata=how["metadata"], kind="question" if how["kind"] == "question" else "external")
+            raise deferred_again(recorder.content(_ref(finished)))
         case "error":
             error = parse(recorder.content(_ref(finished)))
             raise RecordedToolError(call.tool, error["type"], error["message"])
@@ -232,8 +231,7 @@ async def _performed(
         await _end(recorder, call, flying, "value", plain, stored)
         raise
     except (ApprovalRequired, CallDeferred) as deferred:
-        kind = "approval" if isinstance(deferred, ApprovalRequired) else deferred.kind
-        await _end(recorder, call, flying, "deferred", dump_json({"kind": kind, "metadata": deferred.metadata}))
+        await _end(recorder, call, flying, "deferred", dump_deferral(deferred))
         raise
     except (ToolTimedOut, ResultNotStored) as unknown:
         if call.attempt.args is None or call.declaration.recovery is Recovery.PURE:

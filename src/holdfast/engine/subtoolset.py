@@ -14,7 +14,8 @@ from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
 from holdfast.domain.state import WaitingOn
-from holdfast.engine.approvals import ask, shown_args
+from holdfast.engine.approvals import shown_args
+from holdfast.engine.asking import agreed_args, ask
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.emitted import HeardContext
@@ -63,12 +64,12 @@ class SubToolset(WrapperToolset[Any]):
             return await self._unjournaled(name, tool_args, ctx, tool)
         recorder = self.subagents.recorder
         if name in self.gated:
-            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
+            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool, ApprovalRequired())
         call = self._call(outside, name, tool_args, ctx, tool)
         try:
             return await self._through(recorder, call, name, tool_args, ctx, tool)
-        except ApprovalRequired:
-            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
+        except ApprovalRequired as required:
+            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool, required)
             call = self._call(outside, name, tool_args, ctx, tool)
             return await self._through(recorder, call, name, tool_args, ctx, tool)
         finally:
@@ -127,11 +128,12 @@ class SubToolset(WrapperToolset[Any]):
         tool_args: dict[str, Any],
         ctx: RunContext[Any],
         tool: ToolsetTool[Any],
+        required: ApprovalRequired,
     ) -> tuple[dict[str, Any], RunContext[Any]]:
         recorder = self.subagents.recorder
         part = ToolCallPart(name, tool_args, tool_call_id=ctx.tool_call_id or name)
         asked = self._call(outside, name, tool_args, ctx, tool)
-        entry = await ask(recorder, replace(asked, args=shown_args(part), attempt=Attempt()))
+        entry = await ask(recorder, replace(asked, args=shown_args(part), attempt=Attempt()), required)
         if entry.decided is None:
             await recorder.flight.wait_for_family(asked.scope)
             raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self.agent}' asks for approval")
@@ -139,8 +141,8 @@ class SubToolset(WrapperToolset[Any]):
             raise ToolFailed(
                 recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
             )
-        if entry.decided.args is not None:
-            tool_args = tool.args_validator.validate_python(parse(recorder.content(entry.decided.args)))
+        if (agreed := agreed_args(entry)) != recorder.seal(shown_args(part)):
+            tool_args = tool.args_validator.validate_python(parse(recorder.content(agreed)))
         return tool_args, replace(ctx, tool_call_approved=True)
 
     def _call(
