@@ -1,5 +1,6 @@
 """Policy is asked at the moment of dispatch, on exactly the arguments that the tool receives."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -165,6 +166,37 @@ async def test_what_was_agreed_to_and_is_denied_meanwhile_does_not_run(make_lab)
     assert ledger == []
     assert told(seen) == [("failed", "Refused by policy: closed at night")]
     await lab.expect("succeeded")
+
+
+async def test_agreed_to_while_a_sibling_is_under_way_and_stricter_since(make_lab):
+    """The question, its answer and the next question all happen in one execution."""
+    ledger: list[Any] = []
+    made = agent([("pay", {"amount": 500}, "p1"), ("wait", {}, "w1")], "done")
+    labs: list[Any] = []
+    rules = Rules(limit)
+
+    @made.tool_plain
+    @effect.idempotent
+    def pay(amount: int) -> str:
+        ledger.append(amount)
+        return "paid"
+
+    @made.tool_plain
+    @effect.idempotent
+    async def wait() -> str:
+        while not await pending(labs[0]):
+            await asyncio.sleep(0.01)
+        await agree(labs[0])
+        rules.rule = lambda tool, args, facts: TWO
+        return "waited"
+
+    lab = await make_lab(made)
+    labs.append(lab)
+    lab.governor.policy = rules
+    await lab.start()
+    assert await lab.work() == "parked"
+    assert ledger == []
+    assert [event.round for event in await lab.of(ev.ApprovalAsked)] == [1, 2]
 
 
 async def test_an_edit_is_decided_on_as_edited(make_lab):
@@ -348,3 +380,43 @@ async def test_a_subagents_calls_are_decided_on_as_well(make_lab):
     await agree(lab)
     assert await lab.work() == "finished"
     assert [amount for _, amount, _ in ledger] == [500]
+
+
+@pytest.mark.parametrize(("amount", "outcome"), [(50, "succeeded"), (-5, "succeeded"), (500, "failed")])
+async def test_a_subagent_inside_another_tool_is_decided_on_and_cannot_wait(make_lab, amount, outcome):
+    ledger: list[Any] = []
+    inner = payer(ledger, amount, name="payer")
+    outer: Agent[Any, Any] = agent([("handle", {}, "h1")], "done")
+
+    @outer.tool
+    @effect.idempotent
+    async def handle(ctx: RunContext[Any]) -> str:
+        return (await inner.run("pay", usage=ctx.usage)).output
+
+    lab, _ = await governed(make_lab, outer, agents=[inner])
+    assert await lab.work() == "finished"
+    assert [paid for _, paid, _ in ledger] == ([50] if amount == 50 else [])
+    await lab.expect(outcome)
+    if outcome == "failed":
+        assert "Declare 'handle' @effect.delegate" in await lab.failure()
+    assert len(await lab.of(ev.CallDenied)) == (amount == -5)
+
+
+async def test_nobody_is_asked_about_a_subagents_call_that_policy_denies(make_lab):
+    inner = agent([("pay", {"amount": -1}, "p1")], "done", name="payer")
+
+    @inner.tool_plain(requires_approval=True)
+    def pay(amount: int) -> str:
+        raise AssertionError
+
+    outer: Agent[Any, Any] = agent([("handle", {}, "h1")], "done")
+
+    @outer.tool
+    @effect.delegate
+    async def handle(ctx: RunContext[Any]) -> str:
+        return (await inner.run("pay", usage=ctx.usage)).output
+
+    lab, _ = await governed(make_lab, outer, agents=[inner])
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert await lab.of(ev.ApprovalAsked) == []

@@ -45,8 +45,8 @@ async def decide_batch(
     shown = {call.tool_call_id: _shown(seam, ctx, call) for call in requests.approvals}
     results = DeferredToolResults()
     for call, seen in list(shown.items()):
-        if (refused := await _refused(recorder, seen)) is not None:
-            results.approvals[call] = ToolDenied(message=refused)
+        if (why := await refused(recorder, seen)) is not None:
+            results.approvals[call] = ToolDenied(message=why)
             del shown[call]
     if handlers:
         answered = await handled(recorder, seam.scope, ctx, _open_to_handlers(recorder, requests, shown), shown)
@@ -74,7 +74,7 @@ def _may_end_with(requests: DeferredToolRequests, ctx: RunContext[Any]) -> bool:
     return types is type(requests) or (isinstance(types, list | tuple) and type(requests) in types)
 
 
-async def _refused(recorder: Recorder, call: ToolCall) -> str | None:
+async def refused(recorder: Recorder, call: ToolCall) -> str | None:
     """Why policy denies a call that its declaration would have people asked about; None where it does not."""
     key = (call.scope, call.step, call.call, False)
     if key in recorder.replay.approvals:

@@ -35,6 +35,7 @@ def question(
         round_: how often the call was asked about, this time included.
     """
     args = recorder.seal(call.args)
+    recorder.know(args, call.args)  # whoever decides may be quicker than this execution ends
     got = None if received is None or received == call.args else recorder.seal(received)
     asked = ev.ApprovalAsked(
         approval=recorder.gear.new_id(),
