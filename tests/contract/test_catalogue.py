@@ -7,7 +7,9 @@ import pytest
 from support.policies import INFRASTRUCTURE, faults
 
 LOGINS = ("holdfast_worker", "holdfast_api")
+TALLIES = ("tallies", "tally_entries")
 WORKER_ONLY = {
+    "read_tallies",
     "append",
     "claim_runs",
     "release_runs",
@@ -128,11 +130,15 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
     assert found == {
         *(
             (table, "SELECT")
-            for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline", "tenants")
+            for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline", "tenants", *TALLIES)
         ),
-        *((table, "UPDATE") for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants")),
+        *(
+            (table, "UPDATE")
+            for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants", "tallies")
+        ),
         *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", "halts")),
-        *((table, "DELETE") for table in ("workers", "tenants", "halts")),
+        *((table, "INSERT") for table in TALLIES),
+        *((table, "DELETE") for table in ("workers", "tenants", "halts", "tally_entries")),
     }
     assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
 
@@ -151,7 +157,9 @@ def test_a_login_reads_and_writes_only_these(rows, login):
     if login == "holdfast_worker":
         writes |= {("live", "INSERT"), ("live", "DELETE")}
     assert {grant for grant in found if grant[1] != "SELECT"} == writes
-    of_the_api = {"identities", "api_keys", "audit_log", "idempotency_keys"} if login == "holdfast_api" else set()
+    of_the_api = (
+        {"identities", "api_keys", "audit_log", "idempotency_keys", *TALLIES} if login == "holdfast_api" else set()
+    )
     assert {table for table, privilege in found if privilege == "SELECT"} == of_the_api | {
         "schema_version",
         "tenants",
@@ -209,7 +217,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
     assert (
         engine
-        == WORKER_ONLY - {"ensure_partitions", "short_journal", "look_into", "acting", "renew_rights"}
+        == WORKER_ONLY - {"ensure_partitions", "short_journal", "look_into", "acting", "renew_rights", "read_tallies"}
         | {"append_rare", "append_obstructed"}
         | PLATFORM
     )

@@ -30,7 +30,14 @@ class Rules:
     """Who is to be asked, why it is denied, or None where it is allowed."""
     digest: str = "first"
     uses_labels: bool = True
+    counted: tuple[str, ...] = ()
     seen: list[tuple[str, dict[str, Any], Facts]] = field(default_factory=list)
+
+    def tallies(self, tool: str) -> tuple[str, ...]:
+        return self.counted if tool == "pay" else ()
+
+    def added(self, tool: str, args: Mapping[str, Any]) -> dict[str, int]:
+        return dict.fromkeys(self.tallies(tool), args["amount"] * 10000)
 
     def verdict(self, tool: str, args: Mapping[str, Any], facts: Facts) -> Verdict:
         self.seen.append((tool, dict(args), facts))

@@ -33,6 +33,7 @@ _ARGUMENTS = {
     "declare_halt": f"{T}, 'run', %(run)s::text, 'why', 'me'",
     "lift_halt": f"{T}, 'task', 'nothing'",
     "renew_rights": f"{T}, %(run)s, %(worker)s, %(epoch)s",
+    "read_tallies": f"{T}, %(run)s, 'effect', array['spent'], array['p'], array[now()]",
     "create_session": f"{T}, %(own_session)s, 'p', 's'",
     "delete_session": f"{T}, %(own_session)s, null, 'me'",
     "invalidate": f"{T}, %(own_session)s, null, %(invalidation)s, %(run)s, 1, 1, '{{}}', 'd', 'r', 'me'",

@@ -66,6 +66,7 @@ SPECIAL = {
     "invalidate": {"digest": b"d", "reason": b"r", "id": NEW},
     "lift_invalidation": {"digest": b"d", "reason": b"r", "id": NEW},
     "create_session": {"principal": "p"},
+    "read_tallies": {"key": "effect", "names": ["spent"], "owners": ["p"], "since": [AT]},
     "set_quotas": {"principals": 1, "runs": 1, "bytes": 1},
     "begin_import": {"name": "another"},
     "import_rows": {"table": "sessions", "rows": "[]"},
@@ -138,4 +139,4 @@ def test_the_same_queries_do_show_it_to_its_own_tenant(two):
         answer = ask(two, "holdfast_api", two.b.id, name, given)
         if not answer or two.b.shows([answer]) == []:
             blind.append(name)
-    assert blind == ["find_identity", "list_own_approvals"], "they answer with nothing that is marked"
+    assert blind == ["find_identity", "list_own_approvals", "read_tallies"], "they answer with nothing that is marked"

@@ -56,6 +56,7 @@ class Member:
     blobs: list[tuple[bytes, bytes]] = field(default_factory=list)
     next: dict[str, Any] | None = None
     approvals: list[dict[str, Any]] = field(default_factory=list)
+    tallies: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def hashes(self) -> list[bytes]:
@@ -71,6 +72,7 @@ def parameters(members: list[Member]) -> dict[str, Any]:
     rare: dict[str, Any] = {
         "next": [{"m": n, **m.next} for n, m in numbered if m.next],
         "approvals": [{"m": n, **row} for n, m in numbered for row in m.approvals],
+        "tallies": [{"m": n, **row} for n, m in numbered for row in m.tallies],
     }
     rare = {name: rows for name, rows in rare.items() if rows}
     events = [

@@ -236,6 +236,10 @@ class RightsChanged(RunInterrupted):
     """The rights of the run's principal have changed since its holder read them: read them anew, then try again."""
 
 
+class TalliesMoved(RunInterrupted):
+    """A sum that the intent was decided on is another by now: read it anew, decide anew, then try again."""
+
+
 class SignalsPending(RunInterrupted):
     """The inbox holds signals that were not folded in: the run may not park or finish yet."""
 

@@ -49,7 +49,7 @@ async def decide_batch(
             results.approvals[call] = ToolDenied(message=why)
             del shown[call]
     if handlers:
-        answered = await handled(recorder, seam.scope, ctx, _open_to_handlers(recorder, requests, shown), shown)
+        answered = await handled(recorder, seam.scope, ctx, await _open_to_handlers(recorder, requests, shown), shown)
         results.calls, results.metadata = answered.calls, answered.metadata
     entries = {
         call: await ask(recorder, seen, ApprovalRequired(requests.metadata.get(call))) for call, seen in shown.items()
@@ -81,7 +81,7 @@ async def refused(recorder: Recorder, call: ToolCall) -> str | None:
         return None  # what came of it as it was dispatched is an outcome
     if (recorded := recorder.replay.denied.get(key)) is not None:
         return refusal_of(recorder.text(recorded.why))
-    verdict = verdict_on(recorder, call, call.args)
+    verdict = await verdict_on(recorder, call, call.args)
     if verdict is None or verdict.decision is not Decision.DENY:
         return None
     fact = denied(recorder, call, verdict, call.args)
@@ -90,22 +90,22 @@ async def refused(recorder: Recorder, call: ToolCall) -> str | None:
     return refusal_of(verdict.reason)
 
 
-def _open_to_handlers(
+async def _open_to_handlers(
     recorder: Recorder, requests: DeferredToolRequests, shown: Mapping[str, ToolCall]
 ) -> DeferredToolRequests:
     """What the agent's own handlers may answer: not what policy asks people, nor what it denies."""
 
-    def is_open(call: ToolCallPart) -> bool:
+    async def is_open(call: ToolCallPart) -> bool:
         seen = shown.get(call.tool_call_id)
         if seen is None:
             return False
         entry = recorder.replay.approvals.get((seen.scope, seen.step, seen.call, False))
         if entry is not None:
             return not entry.asked.ask
-        verdict = verdict_on(recorder, seen, seen.args)
+        verdict = await verdict_on(recorder, seen, seen.args)
         return verdict is None or verdict.decision is Decision.ALLOW
 
-    return replace(requests, approvals=[call for call in requests.approvals if is_open(call)])
+    return replace(requests, approvals=[call for call in requests.approvals if await is_open(call)])
 
 
 def check_approved(recorder: Recorder, call: ToolCall, part: ToolCallPart) -> None:

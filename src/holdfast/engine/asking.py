@@ -43,7 +43,7 @@ async def ask(recorder: Recorder, call: ToolCall, required: ApprovalRequired) ->
         return await _put(
             recorder, call, question(recorder, call, verdict=required.verdict, received=required.received)
         )
-    verdict = verdict_on(recorder, call, call.args)
+    verdict = await verdict_on(recorder, call, call.args)
     asks = verdict if verdict is not None and verdict.decision is Decision.ASK else None
     return await _put(recorder, call, question(recorder, call, required.metadata, verdict=asks))
 
@@ -76,7 +76,7 @@ async def _put(recorder: Recorder, call: ToolCall, asked: ev.ApprovalAsked) -> A
     recorder.replay.add(recorder.journal.seq, asked)
     await recorder.record(
         asked,
-        approvals=[
+        rows=[
             ApprovalRow(
                 id=asked.approval,
                 kind="approval",

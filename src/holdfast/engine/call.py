@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic_ai.messages import ToolCallPart
 
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
+from holdfast.store.tallies import Seen, Sum
 
 
 @dataclass(slots=True)
@@ -24,6 +25,10 @@ class Attempt:
     """Whether an attempt before this one may have had its effect."""
     policy: str = ""
     """Digest of the policy that let it pass."""
+    sums: Sequence[tuple[Sum, Seen]] = ()
+    """What it was decided on: sums, and what they were."""
+    added: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What it adds to them."""
     unbegun: bool = False
     """Whether it is certain that nothing of the user's was entered, up to the thread of a plain function."""
     counted: bool = False

@@ -341,7 +341,7 @@ class Execution:
         self, recorder: Recorder, state: RunState, *facts: ev.AnyEvent, tasks: Sequence[ApprovalRow] = ()
     ) -> Ended:
         try:
-            await recorder.end(*facts, finish=Finish(state), approvals=tasks)
+            await recorder.end(*facts, finish=Finish(state), rows=tasks)
         except errors.SignalsPending:
             raise _Again from None
         self._gear.hints.notify(f"r:{self._claimed.run}")

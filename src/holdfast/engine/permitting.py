@@ -30,13 +30,15 @@ async def permit(recorder: Recorder, call: ToolCall, args: bytes) -> None:
         CallRefused: it is denied.
         Park: people have to agree once more, or to say what became of an attempt that policy would not let begin now.
     """
-    verdict = verdict_on(recorder, call, args)
+    verdict = await verdict_on(recorder, call, args)
     if verdict is None:
         return
     if verdict.decision is Decision.ALLOW or (
         verdict.decision is Decision.ASK and call.approved and _agreed(recorder, call, verdict, args)
     ):
         call.attempt.policy = verdict.policy
+        if call.attempt.sums and recorder.gear.governor.policy is not None:
+            call.attempt.added = recorder.gear.governor.policy.added(call.tool, parse(args))
         return
     if call.attempt.again:
         if call.declaration.recovery is Recovery.DELEGATE:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
     from holdfast.store.claims import Claimed
-    from holdfast.store.journal import Finish, RunJournal, TaskRow
+    from holdfast.store.journal import Finish, Row, RunJournal
     from holdfast.store.journal import Park as ParkRow
 
 
@@ -154,29 +154,32 @@ class Recorder:
         """Let a fact ride with the first thing that is written from here on: it costs no commit."""
         self._opening.append(fact)
 
-    def hold(self, *facts: ev.AnyEvent) -> None:
+    def hold(self, *facts: ev.AnyEvent, rows: Sequence[Row] = ()) -> None:
         """Write facts that may wait a moment for the next intent.
 
         Raises:
             Interrupt: what was held before could not be written.
         """
         try:
-            self.journal.hold(*self._opened(facts))
+            self.journal.hold(*self._opened(facts), rows=rows)
         except errors.HoldfastError as error:
-            raise self._stopped_by(error) from error
+            raise self.stopped_by(error) from error
 
     def know_outcome(self, known: Known) -> None:
         """How a call ended is known from here on, whatever becomes of the run."""
         self.unconfirmed = [*self.unconfirmed, known]
 
-    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
+    async def record(self, *facts: ev.AnyEvent, rows: Sequence[Row] = ()) -> int:
         """Write facts; return the number of the last one when they are committed."""
-        return await self._append(*facts, approvals=approvals)
+        return await self._append(*facts, rows=rows)
 
-    async def intend(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> int:
+    async def intend(
+        self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted, rows: Sequence[Row] = ()
+    ) -> int:
         """Announce what is about to be done; return its sequence number when it is committed.
 
         Raises:
+            TalliesMoved: a sum among `rows` is another by now: nothing is announced.
             Interrupt: the run may not go on here.
         """
         try:
@@ -184,7 +187,7 @@ class Recorder:
             self.gear.probe("intent.before")
             while True:
                 try:
-                    seq = await self._append(intent)
+                    seq = await self._append(intent, rows=rows)
                     break
                 except errors.RightsChanged:
                     await self._look_again(intent)
@@ -204,7 +207,7 @@ class Recorder:
         try:
             await self.acting.renew()
         except errors.OperatorError as error:
-            raise self._stopped_by(error) from error
+            raise self.stopped_by(error) from error
         self._may_start(intent)
 
     def look(self) -> None:
@@ -233,19 +236,19 @@ class Recorder:
         if self.leaving:
             raise HandOver
 
-    async def fold(self, events: Sequence[ev.AnyEvent], to: int, closes: Sequence[TaskRow] = ()) -> int:
+    async def fold(self, events: Sequence[ev.AnyEvent], to: int, closes: Sequence[Row] = ()) -> int:
         """Write what signals mean, up to signal `to`; return the number of the last event when committed."""
         self._fold_to = max(self._fold_to, to)
         if not events:
             return self.journal.seq
-        return await self._append(*events, approvals=closes)
+        return await self._append(*events, rows=closes)
 
     async def end(
         self,
         *facts: ev.AnyEvent,
         park: ParkRow | None = None,
         finish: Finish | None = None,
-        approvals: Sequence[TaskRow] = (),
+        rows: Sequence[Row] = (),
     ) -> None:
         """Write the last facts of this execution.
 
@@ -258,7 +261,7 @@ class Recorder:
             *opened,
             park=park,
             finish=finish,
-            approvals=approvals,
+            rows=rows,
             fold_to=self._fold_to,
             rewound=self.claimed.rewound,
         )
@@ -271,18 +274,18 @@ class Recorder:
         self._opening.clear()
         return opened
 
-    async def _append(self, *events: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
+    async def _append(self, *events: ev.AnyEvent, rows: Sequence[Row] = ()) -> int:
         before = self.unconfirmed
         try:
-            seq = await self.journal.append(*self._opened(events), approvals=approvals, fold_to=self._fold_to)
+            seq = await self.journal.append(*self._opened(events), rows=rows, fold_to=self._fold_to)
         except errors.HoldfastError as error:
-            raise self._stopped_by(error) from error
+            raise self.stopped_by(error) from error
         # Everything held before this append was committed with it; another one may have been under way meanwhile.
         if before:
             self.unconfirmed = [known for known in self.unconfirmed if known not in before]
         return seq
 
-    def _stopped_by(self, error: errors.HoldfastError) -> BaseException:
+    def stopped_by(self, error: errors.HoldfastError) -> BaseException:
         """What an append that failed means to the agent."""
         match error:
             case errors.RunLost():

@@ -131,7 +131,7 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
     recorder.replay.add(recorder.journal.seq, doubt)
     await recorder.record(
         doubt,
-        approvals=[
+        rows=[
             ApprovalRow(
                 id=task,
                 kind="in_doubt",

@@ -23,6 +23,7 @@ from pydantic_ai.output import OutputContext
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
+from holdfast.domain.errors import TalliesMoved
 from holdfast.effects.declare import Effect, enter
 from holdfast.engine.approvals import check_approved, decide_batch, shown_args
 from holdfast.engine.asking import ask
@@ -299,8 +300,13 @@ async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes) -> Non
         PolicyAsks, CallRefused: it may not, or not yet.
         Interrupt: the run may not go on here.
     """
-    await permit(recorder, call, args)
-    await announce(recorder, call, args)
+    while True:
+        await permit(recorder, call, args)
+        try:
+            await announce(recorder, call, args)
+            break
+        except TalliesMoved:
+            continue  # another call was counted between the look and the commit: decide anew
     enter(
         Effect(
             key=call.key,

@@ -48,6 +48,7 @@ from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
+from holdfast.engine.tallying import to_add, to_release
 from holdfast.engine.usage import usage_now, use_again, used_since
 
 Perform = Callable[[], Awaitable[Any]]
@@ -141,7 +142,8 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
             attempt=call.attempt.number,
             approved=call.approved,
             policy=call.attempt.policy,
-        )
+        ),
+        to_add(call),
     )
 
 
@@ -352,11 +354,12 @@ async def _record(
         emitted=how.emitted,
     )
     recorder.gear.probe("outcome.before")
+    rows = to_release(call) if how.outcome == "retry" else ()
     # The last outcome of a turn rides with the next request's intent; one with a sibling under way does not wait.
     if recorder.flight.siblings(flying):
-        await recorder.record(fact)
+        await recorder.record(fact, rows=rows)
     else:
-        recorder.hold(fact)
+        recorder.hold(fact, rows=rows)
     recorder.gear.probe("outcome.after")
     return fact
 

@@ -85,7 +85,7 @@ class SubToolset(WrapperToolset[Any]):
         try:
             if name in self.gated and not ctx.tool_call_approved:
                 raise ApprovalRequired
-            self._decide(name, tool_args, ctx, tool)
+            await self._decide(name, tool_args, ctx, tool)
             return await super().call_tool(name, tool_args, ctx, tool)
         except ApprovalRequired:
             outside = surrounding.get()
@@ -96,12 +96,12 @@ class SubToolset(WrapperToolset[Any]):
                 f"step and cannot wait. Declare '{outside.call.tool}' @effect.delegate, and let it only run agents."
             ) from None
 
-    def _decide(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> None:
+    async def _decide(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> None:
         outside, recorder = surrounding.get(), self.subagents.recorder
         if recorder.gear.governor.policy is None:
             return
         call = self._call("" if outside is None else f"{outside.call.inner}{self.agent}/", name, tool_args, ctx, tool)
-        verdict = verdict_on(recorder, call, call.args)
+        verdict = await verdict_on(recorder, call, call.args)
         assert verdict is not None
         if verdict.decision is Decision.DENY:
             recorder.hold(denied(recorder, call, verdict, call.args))

@@ -10,6 +10,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.verdict import Ask, Decision, Facts, Verdict
 from holdfast.engine.codec import parse
 from holdfast.engine.provenance import labels_of
+from holdfast.engine.tallying import tallied
 
 if TYPE_CHECKING:
     from holdfast.engine.call import ToolCall
@@ -34,7 +35,7 @@ class CallRefused(ToolFailed):
     """Policy denies a call; the message is for the model."""
 
 
-def verdict_on(recorder: Recorder, call: ToolCall, args: bytes) -> Verdict | None:
+async def verdict_on(recorder: Recorder, call: ToolCall, args: bytes) -> Verdict | None:
     """What policy says of a call with these arguments; None where there is none and nobody is to be asked."""
     governor = recorder.gear.governor
     policy = governor.policy
@@ -44,6 +45,8 @@ def verdict_on(recorder: Recorder, call: ToolCall, args: bytes) -> Verdict | Non
     shapes = parse(args)
     who = recorder.acting.principal
     now = recorder.gear.now().astimezone(governor.zone)
+    sums = await tallied(recorder, call, policy.tallies(call.tool), now)
+    call.attempt.sums = sums
     return policy.verdict(
         call.tool,
         shapes,
@@ -56,6 +59,7 @@ def verdict_on(recorder: Recorder, call: ToolCall, args: bytes) -> Verdict | Non
             local_weekday=now.isoweekday(),
             depth=call.scope.count(">"),
             steps=recorder.begun,
+            tallies={one.name: seen.seen - (seen.own or 0) for one, seen in sums},
             labels=labels_of(recorder, shapes) if policy.uses_labels else {},
         ),
     )

@@ -41,6 +41,7 @@ class Item:
         "refused",
         "rewound",
         "size",
+        "tallies",
     )
 
     def __init__(self, entries: list[Entry], size: int) -> None:
@@ -50,9 +51,10 @@ class Item:
         self.future: asyncio.Future[int] | None = None
         """Who waits for it. Nobody waits for what is held."""
         self.approvals: tuple[bytes, ...] = ()
+        self.tallies: tuple[bytes, ...] = ()
         self.next: bytes | None = None
         self.is_plain = True
-        """Neither approvals nor a next state."""
+        """Neither rows beside its events nor a next state."""
         self.fold_to = 0
         self.rewound = False
         self.refused: Exception | None = None
@@ -83,6 +85,7 @@ class Item:
         """Keep the facts only."""
         self.refused = refused
         self.entries = [entry for entry in self.entries if entry.shape.flag != INTENT]
+        self.tallies = ()
 
 
 class Member:
@@ -122,7 +125,7 @@ class Member:
         self.folded_seq: int = journal.folded_seq
         self.entries: list[Entry] = items[0].entries if len(items) == 1 else [e for item in items for e in item.entries]
         self.is_plain = True
-        """None of its items has approvals or a next state."""
+        """None of its items has rows beside its events or a next state."""
         self.flags = 0
         self.counters = NOTHING_COUNTED
         for item in items:

@@ -62,7 +62,33 @@ class ApprovalClosed:
     by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """An amount that the intent of this append adds to a sum, if that is still what the intent was decided on."""
+
+    key: str
+    """Of the effect: what its attempts add is added once."""
+    name: str
+    owner: str
+    since: datetime
+    amount: int
+    """In ten-thousandths."""
+    seen: int
+    """What the sum was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """An effect is known not to have happened: what it added to sums is taken back."""
+
+    key: str
+    released: Literal[True] = True
+
+
 TaskRow: TypeAlias = ApprovalRow | ApprovalClosed
+TallyRow: TypeAlias = Tallied | Released
+Row: TypeAlias = TaskRow | TallyRow
+"""What an append may write beside events."""
 
 
 class Counters(NamedTuple):
@@ -78,7 +104,7 @@ class Counters(NamedTuple):
 NOTHING_COUNTED = Counters()
 
 
-def encode_approval(row: TaskRow) -> bytes:
+def encode_row(row: Row) -> bytes:
     """The row as a JSON object. NUL and lone surrogates, which no text column takes, become visible escapes.
 
     Raises:

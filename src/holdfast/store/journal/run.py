@@ -19,6 +19,7 @@ from holdfast.domain.errors import (
     RunInterrupted,
     RunLost,
     SignalsPending,
+    TalliesMoved,
     TooLarge,
 )
 from holdfast.domain.events import AnyEvent
@@ -26,7 +27,7 @@ from holdfast.domain.ids import Ref
 from holdfast.store.hashing import chain_prefix
 from holdfast.store.journal.intake import add_rows, make_item
 from holdfast.store.journal.member import Item, Member
-from holdfast.store.journal.rows import Finish, Park, TaskRow
+from holdfast.store.journal.rows import Finish, Park, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +100,7 @@ class RunJournal:
     async def append(
         self,
         *events: AnyEvent,
-        approvals: Iterable[TaskRow] = (),
+        rows: Iterable[Row] = (),
         park: Park | None = None,
         finish: Finish | None = None,
         fold_to: int | None = None,
@@ -112,7 +113,8 @@ class RunJournal:
 
         Raises:
             RunLost: fenced. Nothing was committed and nothing will be.
-            RunHalted, RunCancelling, RightsChanged: the intents among the events were refused; the facts are committed.
+            RunHalted, RunCancelling, RightsChanged, TalliesMoved: the intents among the events were refused; the facts
+                are committed.
             SignalsPending: the run may not park or finish yet; nothing of this call was committed.
             AppendRejected: an event cannot be stored, or the database refused this run's rows.
             TooLarge: an event is too long.
@@ -120,7 +122,7 @@ class RunJournal:
                 knows.
         """
         self._refuse_if_stopped()
-        item = self._item(events, approvals, park or finish, fold_to)
+        item = self._item(events, rows, park or finish, fold_to)
         item.rewound = rewound
         if self._writer.is_full(item.size):
             await self._wait_for_room(item)
@@ -131,7 +133,7 @@ class RunJournal:
     def hold(
         self,
         *events: AnyEvent,
-        approvals: Iterable[TaskRow] = (),
+        rows: Iterable[Row] = (),
         fold_to: int | None = None,
     ) -> None:
         """Queue facts for this run's next append, or for a commit of their own when that does not come soon.
@@ -139,7 +141,7 @@ class RunJournal:
         What goes wrong with them is raised by the next `append` or `flush`.
         """
         self._refuse_if_stopped()
-        item = self._item(events, approvals, None, fold_to)
+        item = self._item(events, rows, None, fold_to)
         if item.has_intent():
             raise ValueError("An intent cannot be held: it is to be committed before what it announces. Append it.")
         self._writer.bill(item.size)
@@ -218,6 +220,11 @@ class RunJournal:
                 self._without_intents(
                     member,
                     RightsChanged(self.run, f"The rights behind run {self.run} have changed: look at them first."),
+                )
+            case "moved":
+                self._without_intents(
+                    member,
+                    TalliesMoved(self.run, f"A sum that a call of run {self.run} was decided on has changed since."),
                 )
             case "signalled":
                 self._without_end(member)
@@ -343,13 +350,13 @@ class RunJournal:
     def _item(
         self,
         events: tuple[AnyEvent, ...],
-        approvals: Iterable[TaskRow],
+        rows: Iterable[Row],
         next_: Park | Finish | None,
         fold_to: int | None,
     ) -> Item:
         item = make_item(self.run, events, self._writer.clock(), self.seal)
-        if approvals or next_:
-            add_rows(self.run, item, approvals, next_)
+        if rows or next_:
+            add_rows(self.run, item, rows, next_)
         item.fold_to = fold_to or 0
         item.size += self._staged_bytes
         self._staged_bytes = 0

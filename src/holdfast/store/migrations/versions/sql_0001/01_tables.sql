@@ -20,6 +20,7 @@
 --   invalidations     messages of a conversation that no later run is given
 --   subject_keys      the wrapped key of each subject; wrapped is null once destroyed
 --   halts             stops in force
+--   tallies           amounts that add up over calls; tally_entries: what each effect added (20_tallies.sql)
 --   live              token deltas on their way to readers; unlogged, empty after a crash
 --   tenants           the tenants
 --   principals        the people and services of a tenant
@@ -34,7 +35,7 @@
 --   schema_version    the migration in force (Alembic's table)
 --
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
--- rows that belong to a run (approvals, signals), then `sessions`. `append`, `claim_runs` and `tick` never
+-- rows that belong to a run (approvals, signals), then `tallies`, then `sessions`. `append`, `claim_runs` and `tick` never
 -- wait for a row: they skip what is locked. What changes identities locks its tenant's row
 -- before rows of `runs`.
 -- `delete_session` alone locks its session before runs of it: who holds a run and waits for a session is `accept_run`,

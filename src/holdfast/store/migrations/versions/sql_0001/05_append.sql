@@ -24,6 +24,9 @@ begin
   if rare ? 'approvals' then
     obstructed := obstructed || closing_obstructed(m_tenant, m_run, verdict, rare -> 'approvals');
   end if;
+  if rare ? 'tallies' then
+    obstructed := obstructed || tallies_obstructed(m_tenant, m_run, verdict, rare -> 'tallies');
+  end if;
   if rare ? 'next' then
     select array_agg(x.m) into more
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
@@ -63,6 +66,9 @@ begin
                                                        closed text)
     where verdict[x.m] = 'appended' and x.closed is null;
     perform close_approvals(m_tenant, m_run, verdict, rare -> 'approvals', moment);
+  end if;
+  if rare ? 'tallies' then
+    perform write_tallies(m_tenant, m_run, verdict, rare -> 'tallies', moment);
   end if;
   if rare ? 'next' then
     update approvals a set state = 'void', decided_at = moment
@@ -159,6 +165,11 @@ begin
     foreach blocked in array append_obstructed(m_tenant, m_run, verdict, more) loop
       verdict[blocked] := 'busy';
     end loop;
+    if more ? 'tallies' then
+      foreach blocked in array coalesce(tallies_moved(m_tenant, verdict, more -> 'tallies'), '{}') loop
+        verdict[blocked] := 'moved';
+      end loop;
+    end if;
   end if;
 
   if 'appended' = any (verdict) then
