@@ -84,6 +84,7 @@ def test_a_sum_that_is_only_looked_at_has_to_be_what_it_was(scene):
 
 def test_another_tenants_sum_cannot_be_read(scene):
     [held] = scene.hold()
-    with scene.connect("holdfast_worker") as worker, pytest.raises(InsufficientPrivilege), worker.transaction():
+    with scene.connect("holdfast_worker") as worker, worker.transaction(force_rollback=True):
         worker.execute("select set_config('holdfast.tenant', %s, true)", ["00000000-0000-0000-0000-00000000000a"])
-        worker.execute(READ, [held.tenant, held.run, "effect", AT])
+        with pytest.raises(InsufficientPrivilege):
+            worker.execute(READ, [held.tenant, held.run, "effect", AT])
