@@ -9,7 +9,7 @@ from holdfast.guards.policy.errors import Fault, PolicyError
 from holdfast.guards.policy.meaning import Meaning
 from holdfast.guards.policy.policy import Policy
 from holdfast.guards.policy.source import Source
-from holdfast.guards.policy.statement import Statement, form_faults, statement_of
+from holdfast.guards.policy.statement import Statement, form_faults, names_of, statement_of
 from holdfast.guards.policy.syntax import syntax_fault
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def load(text: str, vocabulary: Vocabulary, path: str = "policy.cedar") -> Polic
         except cedar.CedarRefused as error:
             faults.append(syntax_fault(piece, source, str(error)))
             continue
-        found = [*form_faults(parsed, piece, source), *meaning.faults(piece, source)]
+        found = [*form_faults(parsed, piece, source), *meaning.faults(piece, source, names_of(parsed))]
         faults += found
         if not found:
             statements.append(statement_of(parsed, piece, source))

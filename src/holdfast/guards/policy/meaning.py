@@ -29,13 +29,21 @@ class Meaning:
         self._vocabulary = vocabulary
         self._schema = schema
 
-    def faults(self, piece: Piece, source: Source) -> list[Fault]:
-        """What is wrong with what a statement says; nothing where all is well."""
+    def faults(self, piece: Piece, source: Source, names: frozenset[str] | None) -> list[Fault]:
+        """What is wrong with what a statement about `names` says; nothing where all is well."""
         said = self._complaints(piece.text)
+        if said == [_NOWHERE] and self._idle(piece, names):
+            return []
         if len(said) > 1:  # a tool that does not exist is the reason, that nothing applies what follows from it
             said = [one for one in said if one != _NOWHERE]
         found = dict.fromkeys(self._fault(one, said, piece, source) for one in said)
         return list(found)
+
+    def _idle(self, piece: Piece, names: frozenset[str] | None) -> bool:
+        """Whether it is about groups that no tool is in at present. A deploy may take the last one away."""
+        known = self._vocabulary.groups
+        equals = piece.find("action", "==") is not None
+        return not equals and bool(names) and all(one in known and not self._vocabulary.members(one) for one in names)
 
     def _complaints(self, text: str) -> list[str]:
         return [_PREFIX.sub("", said) for said in cedar.complaints(text, self._schema)]
@@ -117,13 +125,6 @@ def _no_argument(vocabulary: Vocabulary, section: str, name: str, tools: list[st
     first = name.split(".", maxsplit=1)[0]
     actions = [vocabulary.actions[tool] for tool in dict.fromkeys(tools) if tool in vocabulary.actions]
     tools = [action.name for action in actions]
-    if not tools:
-        return (
-            "There is no tool yet that this could be about.",
-            "Ask for no arguments here.",
-            None,
-            (section, ".", first),
-        )
     noun = {"args": "argument", "labels": "argument", "facts": "fact"}.get(section, "attribute")
     whose = f"Tool {tools[0]!r} has" if len(tools) == 1 else f"Tools {listed(tools)} have"
     what = f"{whose} no {noun} '{name}'."

@@ -67,7 +67,7 @@ def statement_of(parsed: Mapping[str, Any], piece: Piece, source: Source) -> Sta
         forbids=body["effect"] == "forbid",
         ask=None if asked is None else Ask.parse(asked),
         reason=annotations.get("reason") or "",
-        names=_names(body["action"]),
+        names=names_of(parsed),
         everything=frozenset(SECTIONS if () in chains else (chain[0] for chain in chains if len(chain) == 1)),
         reads=frozenset((chain[0], chain[1]) for chain in chains if len(chain) > 1),
     )
@@ -106,7 +106,10 @@ def _person_faults(piece: Piece, source: Source) -> Iterator[Fault]:
 _ASKABLE = [str(one) for one in (Ask(), *(Ask(role, n) for role in Ask.parse("approver").roles for n in range(1, 6)))]
 
 
-def _names(scope: Mapping[str, Any]) -> frozenset[str] | None:
+def names_of(parsed: Mapping[str, Any]) -> frozenset[str] | None:
+    """The tools and groups that a statement's scope names; None where it is about every tool."""
+    bodies = [*parsed["staticPolicies"].values(), *parsed["templates"].values()]
+    scope = bodies[0]["action"]
     if scope["op"] == "All":
         return None
     entities = scope["entities"] if "entities" in scope else [scope["entity"]]

@@ -120,13 +120,10 @@ def _two_tools(shape: ToolShape, first: str, one: Action, other: Action) -> str:
 
 def _schema(actions: Mapping[str, Action], tasks: Sequence[str], tallies: Sequence[str]) -> str:
     groups = {*RESERVED, *(group for action in actions.values() for group in action.groups)}
-    used = {group for action in actions.values() for group in action.groups}
     return "".join(
         (
             _entities(tasks),
             *(f"action {quoted(group)};\n" for group in sorted(groups)),
-            # A group without tools would make each statement about it an error; a deploy may take the last tool away.
-            *(_placeholder(group, tallies) for group in sorted(groups - used)),
             *(_declaration(action, tallies, None) for action in actions.values()),
         )
     )
@@ -135,12 +132,6 @@ def _schema(actions: Mapping[str, Action], tasks: Sequence[str], tallies: Sequen
 def _entities(tasks: Sequence[str]) -> str:
     enums = _ENTITIES.format(roles=_strings(Role), envs=_strings(ENVS), labels=_strings(LABELS))
     return f"{enums}{_SOMEBODY}entity Task{f' enum [{_strings(tasks)}]' if tasks else ''};\n"
-
-
-def _placeholder(group: str, tallies: Sequence[str]) -> str:
-    empty = Record(())
-    context = {"run": run_of(tallies), "args": empty, "labels": empty, "facts": empty}
-    return _applies(f"no tool is in {group}", [group], context)
 
 
 def sections_of(action: Action, tallies: Sequence[str]) -> dict[str, Record]:
