@@ -3,7 +3,8 @@
 Two ways to one answer. Usually one question is put to Cedar, with all statements: it permits, or names the
 forbids that fired. Only where nothing but `@ask` forbids fired is there a second one, with the permits alone: an
 `@ask` lifts nothing, so what nobody permits stays denied. A request carries only what the statements look at, since
-reading it is most of what a verdict costs; and where they look at nothing, the answer is remembered.
+reading it is most of what a verdict costs. Where they look at no argument and no sum, the answer is remembered: what
+a call is made of is not kept.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from holdfast.guards.policy import cedar
 from holdfast.guards.policy.action import Action
 from holdfast.guards.policy.kinds import Kind, Unfit
 from holdfast.guards.policy.statement import Statement
-from holdfast.guards.policy.vocabulary import Vocabulary, sections_of
+from holdfast.guards.policy.vocabulary import RUN, Vocabulary, sections_of
 
 Shown: TypeAlias = Mapping[str, Mapping[str, Any]]
 """A request's context, by sections."""
@@ -81,36 +82,39 @@ class _Bench:
         self.looked_at: dict[str, dict[str, Kind]] = {
             section: {each.name: each.kind for each in record.fields if self._reads(section, each.name)}
             for section, record in sections_of(action, vocabulary.tallies).items()
+            if any(section in one.sections for one in self._statements)
         }
-        self._blind = not any(self.looked_at.values())
-        reads = frozenset((section, name) for section, kinds in self.looked_at.items() for name in kinds)
-        self._schema = cedar.schema(vocabulary.request_schema(action, reads))
+        self._schema = cedar.schema(vocabulary.request_schema(action, self.looked_at))
         self._set = cedar.policy_set(one.text for one in self._statements)
         self._roles = roles
         self._uid = {"type": "Action", "id": action.name}
-        self._remembered: dict[tuple[frozenset[Role], str], Finding] = {}
+        self._remembers = self.looked_at.keys() <= {"run", "labels"} and self.looked_at.get("run", {}).keys() <= set(
+            RUN
+        )
+        self._remembered: dict[tuple[frozenset[Role], str, str], Finding] = {}
 
     def ask(self, roles: frozenset[Role], task: str, shown: Shown) -> Finding:
         """What these statements say."""
-        if not self._blind:
-            return self._ask(roles, task, shown)
-        found = self._remembered.get((roles, task))
-        if found is None:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            found = self._remembered[roles, task] = self._ask(roles, task, shown)
-        return found
-
-    def _ask(self, roles: frozenset[Role], task: str, shown: Shown) -> Finding:
         context = {
             section: {name: shown[section][name] for name in kinds if name in shown[section]}
             for section, kinds in self.looked_at.items()
         }
+        text = orjson.dumps(context).decode()
+        if not self._remembers:
+            return self._ask(roles, task, text)
+        found = self._remembered.get((roles, task, text))
+        if found is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[roles, task, text] = self._ask(roles, task, text)
+        return found
+
+    def _ask(self, roles: frozenset[Role], task: str, context: str) -> Finding:
         request = {
             "principal": cedar.SOMEBODY,
             "action": self._uid,
             "resource": {"type": "Task", "id": task},
-            "context": orjson.dumps(context).decode(),
+            "context": context,
         }
         said = cedar.ask(request, self._set, self._roles[roles], self._schema)
         if said.errors:

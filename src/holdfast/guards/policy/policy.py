@@ -126,20 +126,19 @@ class Policy:
         """
         action, looked_at = judge.action, judge.looked_at
         given = action.args_given(args)
-        run = {name: kind.value(self._run(name, action, given, facts)) for name, kind in looked_at["run"].items()}
+        run = {
+            name: kind.value(self._run(name, action, given, facts)) for name, kind in looked_at.get("run", {}).items()
+        }
         labels = {
             name: kind.value((facts.labels.get(name) or _UNTRUSTED) if name in given else ())
-            for name, kind in looked_at["labels"].items()
+            for name, kind in looked_at.get("labels", {}).items()
         }
-        if declared is None and looked_at["facts"]:
-            declared = _facts(action, args, looked_at["facts"])
-        said = {name: _fact(name, kind, declared or {}) for name, kind in looked_at["facts"].items()}
-        return {
-            "run": run,
-            "args": {} if action.hidden else action.args.value(given),
-            "labels": labels,
-            "facts": said,
-        }
+        wanted = looked_at.get("facts", {})
+        if declared is None:
+            declared = _facts(action, args, wanted)
+        said = {name: _fact(name, kind, declared) for name, kind in wanted.items()}
+        shown = {} if action.hidden else action.args.value(given)
+        return {"run": run, "args": shown, "labels": labels, "facts": said}
 
     def _run(self, name: str, action: Action, given: Mapping[str, Any], facts: Facts) -> Any:
         match name:

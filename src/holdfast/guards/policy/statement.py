@@ -33,6 +33,11 @@ class Statement:
     reads: frozenset[tuple[str, str]]
     """What of `context` it looks at: section and name."""
 
+    @property
+    def sections(self) -> frozenset[str]:
+        """The sections of `context` that it looks at."""
+        return self.everything | {section for section, _ in self.reads}
+
     def covers(self, action: Action) -> bool:
         """Whether it can be about this tool."""
         return self.names is None or action.name in self.names or bool(self.names & action.groups)

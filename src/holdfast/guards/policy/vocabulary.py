@@ -6,7 +6,7 @@ policy is loaded, and never silently matches nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,8 +21,8 @@ LABELS = ("user", "system", "untrusted")
 SECTIONS = ("run", "args", "labels", "facts")
 """What `context` has."""
 
-Reads: TypeAlias = frozenset[tuple[str, str]]
-"""Which parts of `context` are looked at: section and name."""
+Reads: TypeAlias = Mapping[str, Collection[str]]
+"""Which parts of `context` are looked at: names by section."""
 
 _ENTITIES = "entity Role enum [{roles}];\nentity Env enum [{envs}];\nentity Label enum [{labels}];\n"
 _SOMEBODY = "entity Person in [Role];\n"
@@ -148,8 +148,8 @@ def _declaration(action: Action, tallies: Sequence[str], reads: Reads | None) ->
     context = sections_of(action, tallies)
     if reads is not None:
         context = {
-            section: Record(tuple(one for one in record.fields if (section, one.name) in reads))
-            for section, record in context.items()
+            section: Record(tuple(one for one in context[section].fields if one.name in names))
+            for section, names in reads.items()
         }
     return _applies(action.name, sorted(action.groups), context)
 
