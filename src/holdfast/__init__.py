@@ -10,19 +10,23 @@ if TYPE_CHECKING:
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
     from holdfast.domain.recovery import Recovery
     from holdfast.effects.declare import Declaration, Effect, effect
+    from holdfast.guards.policy import Governed, PolicyError, governed
 
 __all__ = [
     "App",
     "Declaration",
     "Effect",
+    "Governed",
     "HoldfastError",
     "OperatorError",
+    "PolicyError",
     "Recovery",
     "RequestError",
     "RunScope",
     "Task",
     "UserError",
     "effect",
+    "governed",
 ]
 
 __version__ = "0.1.0"
@@ -34,6 +38,9 @@ _HOME = {
     "Declaration": "holdfast.effects.declare",
     "Effect": "holdfast.effects.declare",
     "effect": "holdfast.effects.declare",
+    "Governed": "holdfast.guards.policy",
+    "PolicyError": "holdfast.guards.policy",
+    "governed": "holdfast.guards.policy",
     "Recovery": "holdfast.domain.recovery",
     "HoldfastError": "holdfast.domain.errors",
     "OperatorError": "holdfast.domain.errors",

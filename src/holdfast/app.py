@@ -7,8 +7,10 @@ factory of its dependencies, the recovery classes of its tools, its version.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from holdfast.domain.principal import Principal
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
+from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -30,6 +33,9 @@ Sessions: TypeAlias = Literal["own", "shared"]
 
 Undeclared: TypeAlias = Literal["run", "ask"]
 """What becomes of a tool that declares no recovery class, where no policy decides."""
+
+Env: TypeAlias = Literal["dev", "staging", "prod"]
+"""Where an app runs, for its policy."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
@@ -71,6 +77,7 @@ class Task:
     prompt: Callable[[Any], Any] | None = None
     version: str = "1"
     effects: Mapping[str, Declaration] = field(default_factory=dict[str, Declaration])
+    governed: Mapping[str, Governed] = field(default_factory=dict[str, Governed])
     agents: Sequence[AbstractAgent[Any, Any]] = ()
     usage_limits: UsageLimits | None = None
     sessions: Sessions = "own"
@@ -113,17 +120,58 @@ class App:
 
     Args:
         name: lower-case name of the application, shown in logs and traces.
+        policy: the file that says which tool calls may be made, as `policy.cedar`: absolute, or beside the file that
+            makes the app. `holdfast policy init` writes one.
+        env: `dev`, `staging` or `prod`, for policies that ask. Default: what the process that runs it says.
+
+    Raises:
+        UserError: the name is malformed, or there is no such environment.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, policy: str | Path | None = None, env: Env | None = None) -> None:
         _check_name("app", name)
+        if env is not None and env not in get_args(Env):
+            raise UserError(f"App '{name}': env is {', '.join(map(repr, get_args(Env)))}, not {env!r}.")
         self.name = name
+        self.env: Env | None = env
+        caller: str | None = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.policy_path = None if policy is None else _beside(caller, policy)
+        """Where its policy is; None if it has none."""
         self._tasks: dict[str, Task] = {}
 
     @property
     def tasks(self) -> Mapping[str, Task]:
         """The registered tasks by name."""
         return self._tasks
+
+    def vocabulary(self) -> Vocabulary:
+        """All that a policy of this app may speak of.
+
+        Raises:
+            UserError: two tasks have different tools of one name, or an argument cannot be mapped.
+        """
+        from holdfast.engine.inspect import shapes_of
+
+        return vocabulary_of((shape for task in self._tasks.values() for shape in shapes_of(task)), self._tasks)
+
+    def policy_file(self) -> PolicyFile | None:
+        """The app's policy, with its file to look at again; None if it has none.
+
+        Raises:
+            PolicyError: the file cannot be read, or is not in order.
+            UserError: as `vocabulary`.
+        """
+        return None if self.policy_path is None else PolicyFile(self.policy_path, self.vocabulary())
+
+    def load_policy(self) -> Policy | None:
+        """The app's policy as its file has it now; None if it has none.
+
+        Raises:
+            PolicyError: the file cannot be read, or is not in order.
+            UserError: as `vocabulary`.
+        """
+        found = self.policy_file()
+        return None if found is None else found.policy
 
     def __getitem__(self, name: str) -> Task:
         try:
@@ -142,6 +190,7 @@ class App:
         prompt: Callable[[Any], Any] | None = None,
         version: str = "1",
         effects: Mapping[str, Recovery | str | Declaration] | None = None,
+        governed: Mapping[str, Governed] | None = None,
         agents: Sequence[AbstractAgent[Any, Any]] = (),
         usage_limits: UsageLimits | None = None,
         sessions: Sessions = "own",
@@ -166,6 +215,8 @@ class App:
             version: change it when the agent's structure changes so that a run under way could not go on; such runs
                 wait for a worker that serves their version.
             effects: recovery classes by tool name, for tools that no decorator can reach (MCP servers, libraries).
+            governed: what policies are told of tools by name, each made by `holdfast.governed(...)`, for tools that no
+                decorator can reach.
             agents: sub-agents whose inner steps are journaled when a `delegate` tool runs them.
             usage_limits: Pydantic AI's limits for each run.
             sessions: "shared" lets those who may read and write every session of their tenant go on with a session
@@ -181,11 +232,12 @@ class App:
                 there is no policy to decide.
 
         Raises:
-            UserError: the name is taken or malformed, a type cannot be described or a tool's result not be stored.
+            UserError: the name is taken or malformed, a type cannot be described, a tool's result not be stored, or,
+                where the app has a policy, its arguments not be shown to one.
         """
         from pydantic_ai.agent import AbstractAgent
 
-        from holdfast.engine.inspect import check_tools
+        from holdfast.engine.inspect import check_tools, shapes_of
 
         _check_name("task", name)
         for given in (agent, *agents):
@@ -214,6 +266,7 @@ class App:
             prompt=prompt,
             version=version,
             effects={tool: _declaration(name, tool, given) for tool, given in (effects or {}).items()},
+            governed=dict(governed or {}),
             agents=tuple(agents),
             usage_limits=usage_limits,
             sessions=sessions,
@@ -227,6 +280,9 @@ class App:
             input_adapter=adapter,
         )
         check_tools(task)
+        shapes = shapes_of(task)
+        if self.policy_path is not None:
+            vocabulary_of(shapes)
         self._tasks[name] = task
         return task
 
@@ -237,6 +293,10 @@ def _check_name(what: str, name: str) -> None:
             f"'{name}' cannot name a {what}: begin with a lower-case letter, go on with lower-case letters, digits, "
             "'_', '-' or '.', 63 characters at most."
         )
+
+
+def _beside(file: str | None, given: str | Path) -> Path:
+    return (Path.cwd() if file is None else Path(file).absolute().parent) / given
 
 
 def _roles(task: str, roles: Iterable[Role | str]) -> frozenset[Role]:

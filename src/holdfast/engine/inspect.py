@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 from pydantic import TypeAdapter
 from pydantic_ai.output import NativeOutput, PromptedOutput, TextOutput, ToolOutput
-from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.tools import Tool, ToolDefinition
 from pydantic_ai.toolsets import (
     AbstractToolset,
+    CombinedToolset,
+    ExternalToolset,
     FunctionToolset,
     PrefixedToolset,
     RenamedToolset,
@@ -24,6 +26,8 @@ from pydantic_ai.toolsets import (
 
 from holdfast.domain.errors import UserError
 from holdfast.effects.declare import UNDECLARED, Declaration, declared_on
+from holdfast.guards.policy import Governed, ToolShape
+from holdfast.guards.policy.shape import governed_on
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -179,3 +183,60 @@ def _check_returns(task: Task, name: str, function: Callable[..., Any]) -> None:
             f"which cannot be stored: {str(error).splitlines()[0]} Return a type that Pydantic can serialise, so that "
             "a finished call never has to run again."
         ) from error
+
+
+def shapes_of(task: Task) -> list[ToolShape]:
+    """A task's tools, its sub-agents' included, as policies are told of them. Output functions are no tools.
+
+    A tool whose schema is not known before a run (an MCP server's) is one if the task names it, in `effects` or
+    `governed`; its arguments no policy sees.
+
+    Raises:
+        UserError: `governed` names a tool that there is not.
+    """
+    agents = (task.agent, *task.agents)
+    tools = [found for agent in agents for toolset in agent.toolsets for found in _tools(toolset)]
+    known = {name for name, _ in tools}
+    handed = {name for agent in agents for name in output_functions_of(agent)}
+    unknown = sorted(task.governed.keys() - known)
+    if unknown and all(_names_known(toolset) for agent in agents for toolset in agent.toolsets):
+        raise UserError(
+            f"Task '{task.name}': governed names {', '.join(map(repr, unknown))}, which the agent has no tool for. "
+            f"Its tools: {', '.join(sorted(known)) or 'none'}."
+        )
+    named = sorted((task.effects.keys() | task.governed.keys()) - known - handed)
+    return [*(_shape(task, name, tool) for name, tool in tools), *(_shape(task, name, None) for name in named)]
+
+
+def _tools(toolset: AbstractToolset[Any]) -> Iterator[tuple[str, Tool[Any] | ToolDefinition]]:
+    """The tools that can be listed without a run, by the names that the model sees."""
+    match toolset:
+        case FunctionToolset():
+            yield from toolset.tools.items()
+        case ExternalToolset():
+            yield from ((tool.name, tool) for tool in toolset.tool_defs)
+        case CombinedToolset():
+            for one in toolset.toolsets:
+                yield from _tools(one)
+        case PrefixedToolset():
+            yield from ((f"{toolset.prefix}_{name}", tool) for name, tool in _tools(toolset.wrapped))
+        case RenamedToolset():
+            renamed = {old: new for new, old in toolset.name_map.items()}
+            yield from ((renamed.get(name, name), tool) for name, tool in _tools(toolset.wrapped))
+        case WrapperToolset():
+            yield from _tools(toolset.wrapped)
+        case _:
+            return
+
+
+def _shape(task: Task, name: str, tool: Tool[Any] | ToolDefinition | None) -> ToolShape:
+    function = tool.function if isinstance(tool, Tool) else None
+    schema = tool.parameters_json_schema if isinstance(tool, ToolDefinition) else None
+    return ToolShape(
+        task=task.name,
+        name=name,
+        recovery=declaration_for(task, name, function).recovery,
+        schema=tool.function_schema.json_schema if isinstance(tool, Tool) else schema,
+        single=tool.function_schema.single_arg_name if isinstance(tool, Tool) else None,
+        governed=task.governed.get(name) or governed_on(function) or Governed(),
+    )
