@@ -23,6 +23,7 @@ from holdfast.domain.recovery import Recovery
 from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
 from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, vocabulary_of
+from holdfast.guards.tally import Tally
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -86,7 +87,7 @@ class Task:
     tool_timeout_s: float = 300.0
     slots: int | None = None
     approving: Approving = field(default_factory=Approving)
-    undeclared: Undeclared = "run"
+    undeclared: Undeclared | None = None
     roles: frozenset[Role] = frozenset()
     """Whom it is for: whoever has one of these. Empty: whoever may start runs."""
     input_adapter: TypeAdapter[Any]
@@ -123,17 +124,27 @@ class App:
         policy: the file that says which tool calls may be made, as `policy.cedar`: absolute, or beside the file that
             makes the app. `holdfast policy init` writes one.
         env: `dev`, `staging` or `prod`, for policies that ask. Default: what the process that runs it says.
+        tallies: how amounts add up that `@governed(tallies=...)` names. Default: by principal and day.
 
     Raises:
-        UserError: the name is malformed, or there is no such environment.
+        UserError: the name is malformed, there is no such environment, or two tallies have one name.
     """
 
-    def __init__(self, name: str, *, policy: str | Path | None = None, env: Env | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        policy: str | Path | None = None,
+        env: Env | None = None,
+        tallies: Iterable[Tally] = (),
+    ) -> None:
         _check_name("app", name)
         if env is not None and env not in get_args(Env):
             raise UserError(f"App '{name}': env is {', '.join(map(repr, get_args(Env)))}, not {env!r}.")
         self.name = name
         self.env: Env | None = env
+        self.tallies = _by_name(name, tallies)
+        """How amounts add up, by name."""
         caller: str | None = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self.policy_path = None if policy is None else _beside(caller, policy)
         """Where its policy is; None if it has none."""
@@ -152,7 +163,8 @@ class App:
         """
         from holdfast.engine.inspect import shapes_of
 
-        return vocabulary_of((shape for task in self._tasks.values() for shape in shapes_of(task)), self._tasks)
+        shapes = (shape for task in self._tasks.values() for shape in shapes_of(task))
+        return vocabulary_of(shapes, self._tasks, self.tallies)
 
     def policy_file(self) -> PolicyFile | None:
         """The app's policy, with its file to look at again; None if it has none.
@@ -200,7 +212,7 @@ class App:
         slots: int | None = None,
         roles: Iterable[Role | str] = (),
         approving: Approving | None = None,
-        undeclared: Undeclared = "run",
+        undeclared: Undeclared | None = None,
     ) -> Task:
         """Register a task.
 
@@ -228,8 +240,9 @@ class App:
             roles: whom it is for: principals that have one of these roles. A run whose principal loses them stops at
                 its next effect. Default: whoever may start runs.
             approving: how questions to people end when nobody answers. Default: they wait for good.
-            undeclared: "ask" puts each call of a tool without a recovery class before the person behind the run, where
-                there is no policy to decide.
+            undeclared: what becomes of tools that declare no recovery class, where no policy decides: "ask" puts each
+                of their calls before the person behind the run, "run" lets them pass. Default: neither is said, and
+                only `holdfast dev` starts a worker.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described, a tool's result not be stored, or,
@@ -248,8 +261,8 @@ class App:
                 )
         if sessions not in get_args(Sessions):
             raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
-        if undeclared not in get_args(Undeclared):
-            raise UserError(f"Task '{name}': undeclared tools 'run' or 'ask', not {undeclared!r}.")
+        if undeclared not in (None, *get_args(Undeclared)):
+            raise UserError(f"Task '{name}': undeclared is 'run' or 'ask', not {undeclared!r}.")
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:
@@ -285,6 +298,15 @@ class App:
             vocabulary_of(shapes)
         self._tasks[name] = task
         return task
+
+
+def _by_name(app: str, tallies: Iterable[Tally]) -> dict[str, Tally]:
+    found = dict[str, Tally]()
+    for tally in tallies:
+        if tally.name in found:
+            raise UserError(f"App '{app}': tally '{tally.name}' is declared twice. Keep one.")
+        found[tally.name] = tally
+    return found
 
 
 def _check_name(what: str, name: str) -> None:

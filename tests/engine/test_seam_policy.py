@@ -29,9 +29,11 @@ class Rules:
     rule: Callable[[str, Mapping[str, Any], Facts], Ask | str | None]
     """Who is to be asked, why it is denied, or None where it is allowed."""
     digest: str = "first"
-    uses_labels: bool = True
     counted: tuple[str, ...] = ()
     seen: list[tuple[str, dict[str, Any], Facts]] = field(default_factory=list)
+
+    def uses_labels(self, _tool: str) -> bool:
+        return True
 
     def tallies(self, tool: str) -> tuple[str, ...]:
         return self.counted if tool == "pay" else ()

@@ -16,6 +16,10 @@ class UserError(HoldfastError):
     """The developer changes code or configuration."""
 
 
+class ToolsUndeclared(UserError):
+    """An application has tools of which nobody has said what may be done with them."""
+
+
 class ModelMissing(UserError):
     """A task's agent has no model: no run of it could succeed."""
 

@@ -21,9 +21,8 @@ class Policy(Protocol):
         """Which one it is."""
         ...
 
-    @property
-    def uses_labels(self) -> bool:
-        """Whether it looks at where arguments came from."""
+    def uses_labels(self, tool: str) -> bool:
+        """Whether a verdict on this tool looks at where its arguments came from."""
         ...
 
     def tallies(self, tool: str) -> Collection[str]:

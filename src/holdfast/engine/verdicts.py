@@ -60,7 +60,7 @@ async def verdict_on(recorder: Recorder, call: ToolCall, args: bytes) -> Verdict
             depth=call.scope.count(">"),
             steps=recorder.begun,
             tallies={one.name: seen.seen - (seen.own or 0) for one, seen in sums},
-            labels=labels_of(recorder, shapes) if policy.uses_labels else {},
+            labels=labels_of(recorder, shapes) if policy.uses_labels(call.tool) else {},
         ),
     )
 

@@ -28,6 +28,10 @@ class LogEvent(StrEnum):
     RUNS_RELEASED = "runs.released"
     TICKED = "tick.moved"
 
+    POLICY_CHANGED = "policy.changed"
+    POLICY_REFUSED = "policy.refused"
+    TOOLS_UNDECLARED = "tools.undeclared"
+
     DATABASE_UNAVAILABLE = "database.unavailable"
     DATABASE_BACK = "database.back"
 
