@@ -55,8 +55,8 @@ CATALOGUE: dict[str, Problem] = {
             "too-many-attempts",
             429,
             "Too many attempts",
-            "Too many credentials from your address were refused. Wait for the seconds that `Retry-After` says, then "
-            "send a valid one.",
+            "Too many credentials from your address were refused, and this request came with none that is accepted. "
+            "A valid one is let in at any time. Without one, wait for the seconds that `Retry-After` says.",
         ),
         Problem("not-found", 404, "Not found", "Nothing with this id exists, or you may not see it. Check the id."),
         Problem(

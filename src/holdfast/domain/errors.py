@@ -76,7 +76,10 @@ class TooManyAttempts(RequestError):
     status = 429
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__("Too many credentials from your address were refused. Wait as long as Retry-After says.")
+        super().__init__(
+            "Too many credentials from your address were refused, and this one was too. Send a valid one, or wait as "
+            "long as Retry-After says."
+        )
         self.retry_after_s = retry_after_s
 
 

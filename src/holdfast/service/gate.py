@@ -28,8 +28,9 @@ _NOTED_S = 60.0
 _NOTED_MOST = 1_000
 
 
-_NO_GUESS = frozenset({Reason.EXPIRED, Reason.KEYS_UNAVAILABLE})
-"""Refusals of honest callers: a token that ran out, a provider that is away. Nobody has to wait for those."""
+_NO_GUESS = frozenset({"absent", Reason.EXPIRED, Reason.KEYS_UNAVAILABLE})
+"""Refusals of honest callers: no credential yet, a token that ran out, a provider that is away. Nobody has to wait for
+those."""
 
 
 class _Refused(Exception):
@@ -61,24 +62,34 @@ class Gate:
     async def admit(self, credential: str | None, *, source: str) -> Who:
         """The principal behind a credential, with what both of them may.
 
+        A valid one is let in wherever it comes from: behind one address there may be many, and one that guesses must
+        not lock the others out. So each is looked at. That costs one indexed read, or the check of one signature and,
+        if it holds, one read: less than to have received the request. What could cost more, to fetch an issuer's keys,
+        is bounded where it is done. Guesses are not slowed down to keep them from succeeding, for which 256 bits are
+        enough, but to send them away.
+
         Args:
             credential: an API key or a token; None where none was sent.
-            source: where the request comes from, for the audit log and to slow those down who guess.
+            source: where the request comes from, for the audit log and to tell those who guess to wait.
 
         Raises:
             Unauthenticated: it is not accepted. The audit log says why, the caller is not told.
-            TooManyAttempts: too many from there were not accepted; this one was not looked at.
+            TooManyAttempts: nor is it, and too many from there were not accepted before. That says even less: not
+                whether one was sent, nor whether it was a guess.
         """
-        if wait_s := self._throttle.wait_s(source):
-            raise TooManyAttempts(wait_s)
-        if not credential:
-            raise Unauthenticated("absent")
+        wait_s = self._throttle.wait_s(source)
         try:
+            if not credential:
+                raise _Refused("absent")
             return await self._by(credential)
         except _Refused as refusal:
-            if refusal.reason not in _NO_GUESS:
+            # One that has to wait is counted whatever the reason: else the next Retry-After would tell of it.
+            if wait_s or refusal.reason not in _NO_GUESS:
                 self._throttle.refused(source)
-            await self._note(refusal.tenant, refusal.reason, source)
+            if credential:
+                await self._note(refusal.tenant, refusal.reason, source)
+            if wait_s:
+                raise TooManyAttempts(wait_s) from None
             raise Unauthenticated(refusal.reason) from None
 
     async def again(self, credential: str) -> Who:
