@@ -17,11 +17,10 @@ WORKER_ONLY = {
     "tick",
     "ensure_partitions",
     "short_journal",
-    "look_into",
     "acting",
     "renew_rights",
 }
-BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
+BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now", "look_into"}
 IDENTITY = {
     "note",
     "create_principal",
@@ -32,6 +31,7 @@ IDENTITY = {
     "end_key",
     "touch_key",
     "log_in",
+    "find_identity",
     "delete_rows",
     "tenant_tables",
     "import_rows",
@@ -209,7 +209,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
     assert (
         engine
-        == WORKER_ONLY - {"ensure_partitions", "short_journal", "look_into", "acting", "renew_rights"}
+        == WORKER_ONLY - {"ensure_partitions", "short_journal", "acting", "renew_rights"}
         | {"append_rare", "append_obstructed"}
         | PLATFORM
     )

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from holdfast.domain.errors import TooManyAttempts, Unauthenticated
@@ -123,7 +124,8 @@ async def test_who_has_to_wait_is_told_the_same_whatever_was_wrong(street, servi
 async def test_to_look_costs_one_read_at_most(street, services, signer):
     key, _ = await made(services.db)
     await street.gate.admit(key, source=THERE)
-    await street.gate.admit(token(signer, sub="known"), source=THERE)
+    known = token(signer, sub="known")
+    await street.gate.admit(known, source=THERE)
     await street.crowded()
     for credential, cost in (
         (None, {}),
@@ -138,5 +140,16 @@ async def test_to_look_costs_one_read_at_most(street, services, signer):
         street.db.asked.clear()  # the first of its kind is noted in the audit log, and no other for a minute
         await street.told(credential)
         assert street.db.asked == cost, credential
+    street.db.asked.clear()
     await street.gate.admit(key, source=THERE)
-    assert street.db.asked == {"find_key": 2}
+    await street.gate.admit(known, source=THERE)
+    assert street.db.asked == {"find_key": 1, "find_identity": 1}
+
+
+@pytest.mark.parametrize("state", ["deleting", "importing"])
+async def test_nobody_signs_in_to_a_tenant_that_is_not_there_yet_or_any_more(street, signer, database, state):
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("update holdfast.tenants set state = %s where name = 'default'", [state])
+    assert (await street.told(token(signer)))[0] is Unauthenticated
+    with psycopg.connect(database.admin_url) as connection:
+        assert connection.execute("select * from holdfast.identities").fetchall() == []

@@ -16,11 +16,12 @@ from holdfast.domain.rights import Role
 from holdfast.identity.api_keys import PREFIX, ApiKey
 from holdfast.identity.reasons import Reason
 from holdfast.identity.throttle import Throttle
-from holdfast.store import audit, identities, keys, tenants
+from holdfast.store import audit, identities, keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.identity.claims import Claims
     from holdfast.identity.tokens import TokenVerifier
     from holdfast.store.pool import Database
 
@@ -127,21 +128,28 @@ class Gate:
             claims = await self.tokens.verify(text)
         except Unauthenticated as refusal:
             raise _Refused(refusal.reason) from None
-        tenant = await tenants.find_tenant(self.db, claims.tenant)
-        if tenant is None:
-            raise _Refused(Reason.NO_TENANT)
-        found = await identities.find_identity(self.db, tenant, claims.issuer, claims.subject)
-        if found is None or found.issued_at < claims.issued_at:
-            roles = claims.roles
-            if roles is not None and tenant != PLATFORM_TENANT:
-                roles -= {Role.PLATFORM}
-            if not await identities.log_in(self.db, tenant, self.new_id(), claims, roles):
-                raise _Refused("too-many-principals", tenant)
-            found = await identities.find_identity(self.db, tenant, claims.issuer, claims.subject)
-            assert found is not None, "who has just logged in is there"
+        found = await self._meant(claims)
+        if isinstance(found, identities.Unseen) or found.issued_at < claims.issued_at:
+            found = await self._log_in(found.tenant, claims)
         if found.disabled:
-            raise _Refused("disabled", tenant)
-        return Who.of(found.owner(tenant))
+            raise _Refused("disabled", found.tenant)
+        return Who.of(found.owner())
+
+    async def _meant(self, claims: Claims) -> identities.Identity | identities.Unseen:
+        found = await identities.find_identity(self.db, claims.tenant, claims.issuer, claims.subject)
+        if found is None:
+            raise _Refused(Reason.NO_TENANT)
+        return found
+
+    async def _log_in(self, tenant: UUID, claims: Claims) -> identities.Identity:
+        roles = claims.roles
+        if roles is not None and tenant != PLATFORM_TENANT:
+            roles -= {Role.PLATFORM}
+        if not await identities.log_in(self.db, tenant, self.new_id(), claims, roles):
+            raise _Refused("too-many-principals", tenant)
+        found = await self._meant(claims)
+        assert isinstance(found, identities.Identity), "who has just logged in is there"
+        return found
 
     async def _note(self, tenant: UUID, reason: str, source: str) -> None:
         """In the log of the tenant whose key it is; guesses are the platform's. The same one once a minute."""
