@@ -32,6 +32,7 @@ IDENTITY = {
     "touch_key",
     "log_in",
     "find_identity",
+    "found_tenant",
     "delete_rows",
     "tenant_tables",
     "import_rows",
@@ -178,7 +179,7 @@ def test_nobody_but_the_named_may_execute(rows):
     )
     for name, grantees, is_default in functions:
         assert not is_default, f"{name}: PUBLIC may execute it"
-        logins = {grantee for grantee in grantees if grantee != "holdfast_engine"}
+        logins = set(grantees) - {"holdfast_engine", "holdfast_owner"}
         expected = (
             {"holdfast_worker"}
             if name in WORKER_ONLY

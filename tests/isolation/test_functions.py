@@ -51,6 +51,8 @@ AS_ABSENT = {
 PLATFORM_ONLY = {
     "list_tenants": "select * from holdfast.list_tenants(null, null, 100)",
     "create_tenant": "select holdfast.create_tenant(gen_random_uuid(), 'another', 'me')",
+    "found_tenant": "select holdfast.found_tenant(gen_random_uuid(), 'another', gen_random_uuid(), 'Ada',"
+    " gen_random_uuid(), 'first', 'd', 'me')",
     "suspend_tenant": "select holdfast.suspend_tenant(%(b)s, true, 'why', 'me')",
     "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, 'me')",
     "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
@@ -85,7 +87,8 @@ def values(two: Two, tenant, of) -> dict:
     return {
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
-        "worker": of.held.worker, "name": of.name, "epoch": of.held.epoch, "own_session": of.session, "invalidation": of.invalidation,
+        "worker": of.held.worker, "name": of.name, "epoch": of.held.epoch, "own_session": of.session,
+        "invalidation": of.invalidation,
     }  # fmt: skip
 
 

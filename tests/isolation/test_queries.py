@@ -24,7 +24,7 @@ QUERIES = {
 NOT_A_TENANTS = {
     "append", "claim_runs", "release_runs", "renew_lease", "leave", "register_worker", "tick",
     "begin_tenant", "session_settings", "schema_version", "check_login", "may_carry", "notify",
-    "live_no_wait", "begin_snapshot", "tenant_tables", "find_tenant", "list_tenants", "create_tenant",
+    "live_no_wait", "begin_snapshot", "tenant_tables", "find_tenant", "list_tenants", "found_tenant",
     "find_identity",
 }  # fmt: skip
 """Those without a tenant's id: functions of the engine's and the platform's, the one that finds a tenant by its name
@@ -73,8 +73,8 @@ SPECIAL = {
     "import_rows": {"table": "sessions", "rows": "[]"},
     "declare_halt": {"scope": "run", "key": "x"},
     "lift_halt": {"scope": "task", "key": "nothing"},
-    "create_principal": {"kind": "person", "name": "Another"},
-    "create_key": {"name": "k"},
+    "create_principal": {"kind": "person", "name": "Another", "key": "idem3"},
+    "create_key": {"name": "k", "id": NEW, "key": "idem4", "replaces": None, "overlap_until": None},
     "log_in": {"kind": "person", "name": "Another"},
 }
 """Where a name means something else, or a value is needed."""

@@ -85,6 +85,13 @@ CATALOGUE: dict[str, Problem] = {
             "key for a new request.",
         ),
         Problem(
+            "unknown-scope",
+            409,
+            "Unknown scope",
+            "The key is narrowed to a scope that this release does not know, so that no key like it can be made here. "
+            "Nothing was changed. Rotate it with the release that made it, or make a new key and end this one.",
+        ),
+        Problem(
             "name-taken",
             409,
             "Name taken",

@@ -125,6 +125,13 @@ class IdempotencyConflict(RequestError):
     status = 409
 
 
+class UnknownScope(RequestError):
+    """A key is narrowed to something that this release does not know."""
+
+    slug = "unknown-scope"
+    status = 409
+
+
 class NameTaken(RequestError):
     """Another of its kind has this name."""
 

@@ -238,7 +238,7 @@ create table idempotency_keys (
   scope text not null,
   key text not null,
   request bytea not null,
-  run uuid not null,
+  made uuid not null,  -- what the first request made: a run, a principal, a key, a tenant
   at timestamptz not null,
   primary key (tenant, scope, key)
 );

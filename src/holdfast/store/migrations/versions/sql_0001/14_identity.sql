@@ -50,9 +50,11 @@ as $$
       where m.tenant = p_tenant and m.role = 'admin' and m.principal <> p_principal and p.disabled_at is null)
 $$;
 
--- 'created'; 'repeated' when this very principal is there already; 'taken' when the name is somebody else's; 'too_many'.
+-- 'created'; 'repeated' when this very principal is there already; 'asked_before' when the idempotency key came before;
+-- 'taken' when the name is somebody else's; 'too_many'.
 create function create_principal(
-  p_tenant uuid, p_id uuid, p_kind text, p_name text, p_email text, p_roles text[], p_by text
+  p_tenant uuid, p_id uuid, p_kind text, p_name text, p_email text, p_roles text[], p_by text,
+  p_scope text default null, p_key text default null, p_request bytea default null
 ) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
@@ -60,6 +62,9 @@ begin
   perform begin_change(p_tenant);
   if exists (select from principals p where p.tenant = p_tenant and p.id = p_id) then
     return 'repeated';
+  end if;
+  if asked_before(p_tenant, p_scope, p_key) then
+    return 'asked_before';
   end if;
   if (select count(*) from principals p where p.tenant = p_tenant)
       >= (select t.max_principals from tenants t where t.id = p_tenant) then
@@ -72,6 +77,7 @@ begin
   end if;
   insert into memberships (tenant, principal, role, granted_at, granted_by)
   select p_tenant, p_id, r.role, holdfast.now(), p_by from unnest(p_roles) as r (role);
+  perform keep_request(p_tenant, p_scope, p_key, p_request, p_id);
   perform note(p_tenant, p_by, 'principal.created', p_id::text,
     json_build_object('kind', p_kind, 'roles', p_roles)::text);
   return 'created';
@@ -204,23 +210,37 @@ begin
   return true;
 end $$;
 
--- 'created'; 'repeated'; 'absent' when there is no such principal.
+-- 'created'; 'repeated' and 'asked_before' as for a principal; 'absent' when there is no such principal. With p_replaces it
+-- is the successor of a key that ends at p_overlap_until, both or neither; 'ended' when that one has ended already.
 create function create_key(
-  p_tenant uuid, p_id uuid, p_principal uuid, p_name text, p_digest bytea, p_scopes text[], p_expires_at timestamptz, p_by text
+  p_tenant uuid, p_id uuid, p_principal uuid, p_name text, p_digest bytea, p_scopes text[], p_expires_at timestamptz, p_by text,
+  p_replaces uuid default null, p_overlap_until timestamptz default null,
+  p_scope text default null, p_key text default null, p_request bytea default null
 ) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
   perform begin_change(p_tenant);
+  if exists (select from api_keys k where k.tenant = p_tenant and k.id = p_id) then
+    return 'repeated';
+  end if;
+  if asked_before(p_tenant, p_scope, p_key) then
+    return 'asked_before';
+  end if;
   if not exists (select from principals p where p.tenant = p_tenant and p.id = p_principal) then
     return 'absent';
   end if;
-  insert into api_keys (tenant, id, principal, name, digest, scopes, created_at, created_by, expires_at)
-  values (p_tenant, p_id, p_principal, p_name, p_digest, p_scopes, holdfast.now(), p_by, p_expires_at)
-  on conflict do nothing;
-  if not found then
-    return 'repeated';
+  if p_replaces is not null and not exists (
+      select from api_keys k where k.tenant = p_tenant and k.id = p_replaces and k.revoked_at is null
+        and (k.expires_at is null or k.expires_at > holdfast.now())) then
+    return 'ended';
   end if;
+  insert into api_keys (tenant, id, principal, name, digest, scopes, created_at, created_by, expires_at)
+  values (p_tenant, p_id, p_principal, p_name, p_digest, p_scopes, holdfast.now(), p_by, p_expires_at);
+  if p_replaces is not null then
+    perform end_key(p_tenant, p_replaces, p_overlap_until, p_by);
+  end if;
+  perform keep_request(p_tenant, p_scope, p_key, p_request, p_id);
   perform note(p_tenant, p_by, 'key.created', p_id::text,
     json_build_object('principal', p_principal, 'scopes', p_scopes, 'expires_at', p_expires_at)::text);
   return 'created';
@@ -260,9 +280,10 @@ begin
 end $$;
 
 grant execute on function
-  note(uuid, text, text, text, text), create_principal(uuid, uuid, text, text, text, text[], text),
+  note(uuid, text, text, text, text),
+  create_principal(uuid, uuid, text, text, text, text[], text, text, text, bytea),
   grant_role(uuid, uuid, text, text), revoke_role(uuid, uuid, text, text), set_disabled(uuid, uuid, boolean, text),
-  create_key(uuid, uuid, uuid, text, bytea, text[], timestamptz, text), end_key(uuid, uuid, timestamptz, text),
+  create_key(uuid, uuid, uuid, text, bytea, text[], timestamptz, text, uuid, timestamptz, text, text, bytea), end_key(uuid, uuid, timestamptz, text),
   touch_key(uuid, uuid), log_in(uuid, uuid, text, text, text, text, text, text[], timestamptz) to holdfast_api;
 
 -- Tenants. The caller is in the platform's tenant, and sees of another no more than its name and state.
@@ -318,5 +339,6 @@ begin
 end $$;
 
 grant execute on function find_tenant(text), list_tenants(uuid, text, int), create_tenant(uuid, text, text) to holdfast_api;
+grant execute on function create_tenant(uuid, text, text) to holdfast_owner;
 set local role holdfast_owner;
 grant execute on function must_be_tenant(uuid), free_halted(uuid) to holdfast_engine;
