@@ -76,6 +76,8 @@ class Task:
     slots: int | None = None
     roles: frozenset[Role] = frozenset()
     """Whom it is for: whoever has one of these. Empty: whoever may start runs."""
+    claims_max_age_s: float | None = 86_400.0
+    """How old what an identity provider said of its principal may be at an effect. None: as old as it likes."""
     input_adapter: TypeAdapter[Any]
 
     def read_input(self, raw: Any) -> Any:
@@ -144,6 +146,7 @@ class App:
         tool_timeout_s: float = 300.0,
         slots: int | None = None,
         roles: Iterable[Role | str] = (),
+        claims_max_age_s: float | None = 86_400.0,
     ) -> Task:
         """Register a task.
 
@@ -168,6 +171,9 @@ class App:
             slots: the most runs of this task that one worker executes at once. Default: the worker's own bound.
             roles: whom it is for: principals that have one of these roles. A run whose principal loses them stops at
                 its next effect. Default: whoever may start runs.
+            claims_max_age_s: how long ago, in seconds, an identity provider may have said who a run's principal is, at
+                each effect of it; then the run waits until they sign in again. Default: a day. None: for ever.
+                Principals that came by no provider have nothing that grows old.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described or a tool's result not be stored.
@@ -185,6 +191,10 @@ class App:
                 )
         if sessions not in get_args(Sessions):
             raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
+        if claims_max_age_s is not None and not claims_max_age_s > 0:
+            raise UserError(
+                f"Task '{name}': claims_max_age_s is {claims_max_age_s}; give seconds above 0, or None for no limit."
+            )
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:
@@ -209,6 +219,7 @@ class App:
             tool_timeout_s=tool_timeout_s,
             slots=slots,
             roles=_roles(name, roles),
+            claims_max_age_s=claims_max_age_s,
             input_adapter=adapter,
         )
         check_tools(task)

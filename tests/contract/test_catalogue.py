@@ -18,6 +18,7 @@ WORKER_ONLY = {
     "ensure_partitions",
     "short_journal",
     "acting",
+    "principal_id",
     "renew_rights",
 }
 BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now", "look_into"}
@@ -210,7 +211,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
     assert (
         engine
-        == WORKER_ONLY - {"ensure_partitions", "short_journal", "acting", "renew_rights"}
+        == WORKER_ONLY - {"ensure_partitions", "short_journal", "acting", "principal_id", "renew_rights"}
         | {"append_rare", "append_obstructed"}
         | PLATFORM
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ class Lab:
     writer_deadline_s: float = 30.0
     lease: Lease = field(default_factory=Lease)
     """That of the next worker."""
+    monotonic: Callable[[], float] = time.monotonic
 
     @property
     def services(self) -> Services:
@@ -134,6 +136,7 @@ class Lab:
             hints=self.hints,
             live=live,
             probe=noting,
+            monotonic=self.monotonic,
         )
         try:
             self.lease = Lease()

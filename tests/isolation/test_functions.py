@@ -77,6 +77,7 @@ ENGINE = {
     "tick": "counts only",
     "ensure_partitions": "no tenant's",
     "now": "no tenant's",
+    "principal_id": "no tenant's: a text for an id",
     "tenant_tables": "no tenant's",
     "find_tenant": "a name for an id: a tenant's name is no secret of an API's process",
 }

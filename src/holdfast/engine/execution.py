@@ -94,7 +94,7 @@ class Execution:
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
         self._stop: Interrupt | None = None
         self._inbox = Inbox(gear.db, claimed)
-        self._acting = Acting(gear.db, claimed, task)
+        self._acting = Acting(gear.db, claimed, task, gear.monotonic)
         self._short = True
         """Whether the short road may be tried: the first time only."""
 
@@ -172,7 +172,7 @@ class Execution:
         if (older := opening.written_by_newer(recorder.replay.library)) is not None:
             return await self._park(recorder, Park(WaitingOn.CODE, older))
         try:
-            self._acting.check()
+            await self._acting.enter()
             result, output = await self._drive(recorder)
         except Park as park:
             return await self._park(recorder, park)

@@ -52,6 +52,8 @@ class Gate:
     db: Database
     tokens: TokenVerifier | None = None
     """None where no issuer is configured."""
+    woken: Callable[[], None] = lambda: None
+    """Told when somebody has signed in anew: runs may go on that waited for it."""
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
     clock: Callable[[], float] = time.monotonic
     _throttle: Throttle = field(init=False)
@@ -147,6 +149,7 @@ class Gate:
             roles -= {Role.PLATFORM}
         if not await identities.log_in(self.db, tenant, self.new_id(), claims, roles):
             raise _Refused("too-many-principals", tenant)
+        self.woken()
         found = await self._meant(claims)
         assert isinstance(found, identities.Identity), "who has just logged in is there"
         return found
