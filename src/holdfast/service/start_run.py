@@ -30,7 +30,7 @@ from holdfast.service.idempotency import check_idempotency_key
 from holdfast.service.manage_principals import existing_principal
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
-from holdfast.service.session_history import check_history, joinable, no_session
+from holdfast.service.session_history import check_history, check_session_id, joinable, no_session
 from holdfast.service.views import RunView, UsageView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
@@ -88,6 +88,7 @@ async def start_run(
             "Ask an administrator."
         )
     _check(priority, labels or {}, idempotency_key)
+    check_session_id(session)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)
     shared = registered.sessions == "shared"
