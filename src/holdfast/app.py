@@ -21,8 +21,12 @@ from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from pydantic_ai.agent import AbstractAgent
     from pydantic_ai.usage import UsageLimits
+
+    from holdfast.store.connection import Connection
 
 Sessions: TypeAlias = Literal["own", "shared"]
 """Whose conversations the runs of a task may go on with: one's own, or also others'."""
@@ -49,6 +53,10 @@ class RunScope:
     subject: str
     session: UUID | None = None
     acting: Acting
+    connection: Callable[[], AbstractAsyncContextManager[Connection]] = field(repr=False)
+    """`async with scope.connection() as connection:` is one transaction on the installation's database, in the run's
+    tenant, for tables of one's own that `holdfast_tools` was granted. It sees nothing of Holdfast's. It is committed at
+    the end of the block, and by itself: not with the outcome of the tool."""
 
     @property
     def principal(self) -> Principal:

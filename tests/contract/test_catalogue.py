@@ -241,7 +241,32 @@ def test_logins_are_plain_and_members_of_nothing(rows, login):
         " or rolcreatedb or rolreplication)",
         login,
     ) == [(1,)]
-    assert rows("select 1 from pg_auth_members where member = %s::regrole", login) == []
+    of = rows("select roleid::regrole::text from pg_auth_members where member = %s::regrole", login)
+    assert of == ([("holdfast_tools",)] if login == "holdfast_worker" else [])
+
+
+def test_what_tools_become_never_logs_in_and_may_nothing_here(rows):
+    assert rows(
+        "select 1 from pg_roles where rolname = 'holdfast_tools' and not (rolcanlogin or rolsuper or rolbypassrls"
+        " or rolcreaterole or rolcreatedb or rolreplication)"
+    ) == [(1,)]
+    assert rows("select 1 from pg_auth_members where member = 'holdfast_tools'::regrole") == []
+    assert rows("select has_schema_privilege('holdfast_tools', 'holdfast', 'USAGE')") == [(False,)]
+    assert (
+        rows(
+            "select c.oid::regclass from pg_class c where relnamespace = 'holdfast'::regnamespace"
+            " and has_table_privilege('holdfast_tools', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES')"
+            " and relkind in ('r', 'p')"
+        )
+        == []
+    )
+    assert (
+        rows(
+            "select p.oid::regprocedure from pg_proc p where pronamespace = 'holdfast'::regnamespace"
+            " and has_function_privilege('holdfast_tools', p.oid, 'EXECUTE')"
+        )
+        == []
+    )
 
 
 def test_content_is_kept_as_it_is_in_every_partition(rows):
