@@ -43,7 +43,8 @@ class Street:
 
     def __init__(self, db, tokens):
         self.db, self.now_s = Counting(db), 1000.0
-        self.gate = Gate(self.db, tokens, clock=lambda: self.now_s)
+        self.told_of: list[str] = []
+        self.gate = Gate(self.db, tokens, clock=lambda: self.now_s, woken=lambda: self.told_of.append("signed in"))
 
     async def crowded(self):
         for _ in range(BURST):
@@ -144,6 +145,14 @@ async def test_to_look_costs_one_read_at_most(street, services, signer):
     await street.gate.admit(key, source=THERE)
     await street.gate.admit(known, source=THERE)
     assert street.db.asked == {"find_key": 1, "find_identity": 1}
+
+
+async def test_workers_are_told_of_whoever_signs_in_anew_and_of_no_other_request(street, signer):
+    """Runs may wait for it, and are not to wait for the next look besides."""
+    first, second = token(signer, age_s=60), token(signer)
+    for sent in (first, first, second, first, second):
+        await street.gate.admit(sent, source=THERE)
+    assert street.told_of == ["signed in"] * 2
 
 
 @pytest.mark.parametrize("state", ["deleting", "importing"])
