@@ -26,8 +26,12 @@ from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, voc
 from holdfast.guards.tally import Tally
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from pydantic_ai.agent import AbstractAgent
     from pydantic_ai.usage import UsageLimits
+
+    from holdfast.store.connection import Connection
 
 Sessions: TypeAlias = Literal["own", "shared"]
 """Whose conversations the runs of a task may go on with: one's own, or also others'."""
@@ -60,6 +64,10 @@ class RunScope:
     subject: str
     session: UUID | None = None
     acting: Acting
+    connection: Callable[[], AbstractAsyncContextManager[Connection]] = field(repr=False)
+    """`async with scope.connection() as connection:` is one transaction on the installation's database, in the run's
+    tenant, for tables of one's own that `holdfast_tools` was granted. It sees nothing of Holdfast's. It is committed at
+    the end of the block, and by itself: not with the outcome of the tool."""
 
     @property
     def principal(self) -> Principal:
@@ -90,6 +98,8 @@ class Task:
     undeclared: Undeclared | None = None
     roles: frozenset[Role] = frozenset()
     """Whom it is for: whoever has one of these. Empty: whoever may start runs."""
+    claims_max_age_s: float | None = 86_400.0
+    """How old what an identity provider said of its principal may be at an effect. None: as old as it likes."""
     input_adapter: TypeAdapter[Any]
 
     def read_input(self, raw: Any) -> Any:
@@ -213,6 +223,7 @@ class App:
         roles: Iterable[Role | str] = (),
         approving: Approving | None = None,
         undeclared: Undeclared | None = None,
+        claims_max_age_s: float | None = 86_400.0,
     ) -> Task:
         """Register a task.
 
@@ -243,6 +254,9 @@ class App:
             undeclared: what becomes of tools that declare no recovery class, where no policy decides: "ask" puts each
                 of their calls before the person behind the run, "run" lets them pass. Default: neither is said, and
                 only `holdfast dev` starts a worker.
+            claims_max_age_s: how long ago, in seconds, an identity provider may have said who a run's principal is, at
+                each effect of it; then the run waits until they sign in again. Default: a day. None: for ever.
+                Principals that came by no provider have nothing that grows old.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described, a tool's result not be stored, or,
@@ -263,6 +277,10 @@ class App:
             raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
         if undeclared not in (None, *get_args(Undeclared)):
             raise UserError(f"Task '{name}': undeclared is 'run' or 'ask', not {undeclared!r}.")
+        if claims_max_age_s is not None and not claims_max_age_s > 0:
+            raise UserError(
+                f"Task '{name}': claims_max_age_s is {claims_max_age_s}; give seconds above 0, or None for no limit."
+            )
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:
@@ -290,6 +308,7 @@ class App:
             roles=_roles(name, roles),
             approving=approving or Approving(),
             undeclared=undeclared,
+            claims_max_age_s=claims_max_age_s,
             input_adapter=adapter,
         )
         check_tools(task)

@@ -222,7 +222,7 @@ async def open_gate(services: Services, settings: Settings) -> AsyncGenerator[Ga
 
     async with TokenVerifier(settings.oidc, report=_report_issuer) as tokens:
         await tokens.faults()
-        yield Gate(services.db, tokens)
+        yield Gate(services.db, tokens, woken=lambda: services.hints.notify("q"))
 
 
 def _report_issuer(issuer: str, fault: str | None) -> None:

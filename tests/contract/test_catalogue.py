@@ -19,11 +19,11 @@ WORKER_ONLY = {
     "tick",
     "ensure_partitions",
     "short_journal",
-    "look_into",
     "acting",
+    "principal_id",
     "renew_rights",
 }
-BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
+BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now", "look_into"}
 IDENTITY = {
     "note",
     "create_principal",
@@ -34,6 +34,8 @@ IDENTITY = {
     "end_key",
     "touch_key",
     "log_in",
+    "find_identity",
+    "found_tenant",
     "delete_rows",
     "tenant_tables",
     "import_rows",
@@ -186,7 +188,7 @@ def test_nobody_but_the_named_may_execute(rows):
     )
     for name, grantees, is_default in functions:
         assert not is_default, f"{name}: PUBLIC may execute it"
-        logins = {grantee for grantee in grantees if grantee != "holdfast_engine"}
+        logins = set(grantees) - {"holdfast_engine", "holdfast_owner"}
         expected = (
             {"holdfast_worker"}
             if name in WORKER_ONLY
@@ -217,7 +219,8 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
     assert (
         engine
-        == WORKER_ONLY - {"ensure_partitions", "short_journal", "look_into", "acting", "renew_rights", "read_tallies"}
+        == WORKER_ONLY
+        - {"ensure_partitions", "short_journal", "acting", "principal_id", "renew_rights", "read_tallies"}
         | {"append_rare", "append_obstructed"}
         | PLATFORM
     )
@@ -247,7 +250,32 @@ def test_logins_are_plain_and_members_of_nothing(rows, login):
         " or rolcreatedb or rolreplication)",
         login,
     ) == [(1,)]
-    assert rows("select 1 from pg_auth_members where member = %s::regrole", login) == []
+    of = rows("select roleid::regrole::text from pg_auth_members where member = %s::regrole", login)
+    assert of == ([("holdfast_tools",)] if login == "holdfast_worker" else [])
+
+
+def test_what_tools_become_never_logs_in_and_may_nothing_here(rows):
+    assert rows(
+        "select 1 from pg_roles where rolname = 'holdfast_tools' and not (rolcanlogin or rolsuper or rolbypassrls"
+        " or rolcreaterole or rolcreatedb or rolreplication)"
+    ) == [(1,)]
+    assert rows("select 1 from pg_auth_members where member = 'holdfast_tools'::regrole") == []
+    assert rows("select has_schema_privilege('holdfast_tools', 'holdfast', 'USAGE')") == [(False,)]
+    assert (
+        rows(
+            "select c.oid::regclass from pg_class c where relnamespace = 'holdfast'::regnamespace"
+            " and has_table_privilege('holdfast_tools', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES')"
+            " and relkind in ('r', 'p')"
+        )
+        == []
+    )
+    assert (
+        rows(
+            "select p.oid::regprocedure from pg_proc p where pronamespace = 'holdfast'::regnamespace"
+            " and has_function_privilege('holdfast_tools', p.oid, 'EXECUTE')"
+        )
+        == []
+    )
 
 
 def test_content_is_kept_as_it_is_in_every_partition(rows):

@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from holdfast.domain.errors import DatabaseUnavailable, SchemaMismatch
 from holdfast.store import approvals, claims, errors, halts, leases, runs, signals
+from holdfast.store.idempotency import Idempotency
 from holdfast.store.pool import Database
 from holdfast.store.sessions import get_session
 from support.store_scene import AT, TENANT
@@ -57,7 +58,7 @@ async def test_a_url_without_a_user_logs_in_as_the_role_of_the_process(database,
 
 async def test_the_verbs_one_after_another(db):
     session = uuid7()
-    run = await accept(db, session=session, idempotency=runs.Idempotency("p", "k", b"r"))
+    run = await accept(db, session=session, idempotency=Idempotency("p", "k", b"r"))
     worker = uuid7()
     await leases.register_worker(db, worker, "h", 1, {"t": ["1"]}, 60)
     [claimed] = await claims.claim_runs(db, worker, 5, ["t"], ["1"], [5])

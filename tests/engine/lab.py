@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ class Lab:
     governor: Governor = field(default_factory=Governor)
     lease: Lease = field(default_factory=Lease)
     """That of the next worker."""
+    monotonic: Callable[[], float] = time.monotonic
 
     @property
     def services(self) -> Services:
@@ -137,6 +139,7 @@ class Lab:
             live=live,
             governor=self.governor,
             probe=noting,
+            monotonic=self.monotonic,
         )
         try:
             self.lease = Lease()

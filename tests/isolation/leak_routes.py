@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -10,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from leak_model import PROMISED, Key, Person, sees, verdict
 from leak_wire import Answer
-from leak_world import Plan, World
+from leak_world import Plan, World, body, perhaps_again, tainted
 
 ROLES = ("user", "approver", "operator", "auditor", "admin")
 SSE = {"Accept": "text/event-stream"}
@@ -24,14 +23,6 @@ def route(name: str) -> Callable[[Make], Make]:
         return make
 
     return add
-
-
-def body(value: Any) -> bytes:
-    return json.dumps(value).encode()
-
-
-def tainted(who: Key, text: str) -> str:
-    return f"{who.owner.mark if who.owner else ''}{text}"
 
 
 def page(w: World, r: Random, **filters: str) -> tuple[str, tuple[str, ...]]:
@@ -106,7 +97,7 @@ def post_run(w: World, r: Random, who: Key) -> Plan:
             expected = 404
         if mine is None:
             given.pop("session")  # to begin one that only the other has would make it shared for what follows
-    headers = {"Idempotency-Key": f"idem-{r.randrange(6)}"} if r.random() < 0.3 else {}
+    headers = perhaps_again(r)
     query = r.choice(["", "", "?wait=0.001"])
 
     def done(answer: Answer) -> None:
@@ -195,7 +186,7 @@ def post_principal(w: World, r: Random, who: Key) -> Plan:
 
     return w.to(
         who, "POST /v1/principals", "principals:write", "/v1/principals", body=body(given), said=(given["name"],),
-        then=done,
+        headers=perhaps_again(r), then=done,
     )  # fmt: skip
 
 
@@ -278,7 +269,7 @@ def post_key(w: World, r: Random, who: Key) -> Plan:
 
     plan = w.to(
         who, "POST /v1/keys", "keys:write", "/v1/keys", body=body(given), expected=expected,
-        said=(given.get("principal", ""),), then=done,
+        headers=perhaps_again(r, expected=expected), said=(given.get("principal", ""),), then=done,
     )  # fmt: skip
     if thing is not None and not sees(who, "keys:write", thing):
         absent = w.absent(r)
@@ -307,7 +298,9 @@ def post_rotation(w: World, r: Random, who: Key) -> Plan:
         w.add("key", answer.json()["id"], thing.tenant, thing.owner)
 
     given = r.choice([b"", body({"overlap_s": 3600})])
-    plan = named(w, r, who, "POST /v1/keys/{key}/rotate", "keys:write", "key", thing=thing, body=given, then=done)
+    headers = perhaps_again(r, expected=verdict(who, "keys:write", thing))
+    name, more = "POST /v1/keys/{key}/rotate", {"headers": headers, "body": given, "then": done}
+    plan = named(w, r, who, name, "keys:write", "key", thing=thing, **more)
     if plan.expected == 200 and who.scopes is not None:
         plan.also = (403,)  # where the key may more than who rotates it, which the key alone knows
     return plan
@@ -325,8 +318,13 @@ def post_tenant(w: World, r: Random, who: Key) -> Plan:
     def done(answer: Answer) -> None:
         w.spare.append(answer.json()["name"])
 
+    headers = perhaps_again(r)
+    also = (
+        (404,) if headers and verdict(who, "tenants:write") == 200 else ()
+    )  # what the first made may be deleted by now
     return w.to(
-        who, "POST /v1/tenants", "tenants:write", "/v1/tenants", body=body({"name": name}), said=(name,), then=done
+        who, "POST /v1/tenants", "tenants:write", "/v1/tenants", body=body({"name": name}), headers=headers, also=also,
+        said=(name,), then=done,
     )  # fmt: skip
 
 

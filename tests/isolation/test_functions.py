@@ -52,6 +52,8 @@ AS_ABSENT = {
 PLATFORM_ONLY = {
     "list_tenants": "select * from holdfast.list_tenants(null, null, 100)",
     "create_tenant": "select holdfast.create_tenant(gen_random_uuid(), 'another', 'me')",
+    "found_tenant": "select holdfast.found_tenant(gen_random_uuid(), 'another', gen_random_uuid(), 'Ada',"
+    " gen_random_uuid(), 'first', 'd', 'me')",
     "suspend_tenant": "select holdfast.suspend_tenant(%(b)s, true, 'why', 'me')",
     "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, 'me')",
     "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
@@ -63,8 +65,9 @@ LOOKS_IN = {
     "short_journal": "select * from holdfast.short_journal(%(tenant)s, %(run)s, 2)",
     "look_into": "select holdfast.look_into(%(tenant)s)",
     "acting": "select * from holdfast.acting(%(tenant)s, %(principal)s::text)",
+    "find_identity": "select * from holdfast.find_identity(%(name)s, 'issuer', 'subject')",
 }
-"""Those that look into one tenant after another for a worker that has none set, and leave none set."""
+"""Those that look into a tenant where none is set, for a worker or for whoever signs in, and leave none set."""
 ENGINE = {
     "append": "fenced by worker, epoch, sequence and head: below",
     "claim_runs": "gives any tenant's queued runs to a worker: that is what it is for",
@@ -75,6 +78,7 @@ ENGINE = {
     "tick": "counts only",
     "ensure_partitions": "no tenant's",
     "now": "no tenant's",
+    "principal_id": "no tenant's: a text for an id",
     "tenant_tables": "no tenant's",
     "find_tenant": "a name for an id: a tenant's name is no secret of an API's process",
 }
@@ -85,7 +89,8 @@ def values(two: Two, tenant, of) -> dict:
     return {
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
-        "worker": of.held.worker, "epoch": of.held.epoch, "own_session": of.session, "invalidation": of.invalidation,
+        "worker": of.held.worker, "name": of.name, "epoch": of.held.epoch, "own_session": of.session,
+        "invalidation": of.invalidation,
     }  # fmt: skip
 
 
@@ -106,6 +111,12 @@ def test_every_function_has_a_case(scene, login):
 
 def each(scene):
     return [(login, name) for login in LOGINS for name in SCOPED if name in executable(scene, login)]
+
+
+def looking(scene):
+    return [
+        (login, name, sql) for login in LOGINS for name, sql in LOOKS_IN.items() if name in executable(scene, login)
+    ]
 
 
 def call(scene, login, tenant, sql, parameters):
@@ -172,18 +183,18 @@ def test_tenants_are_managed_from_the_platforms_only(two, name):
 def test_what_looks_into_a_tenant_by_itself_refuses_where_another_is_set(two):
     """An argument says where to look. In a transaction that is another tenant's it is a mistake."""
     scene, given = two.scene, values(two, two.b.id, two.b)
-    for name, sql in LOOKS_IN.items():
+    for login, name, sql in looking(scene):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            call(scene, "holdfast_worker", two.a.id, sql, given)
-        assert call(scene, "holdfast_worker", None, sql, given) != [], name
-        assert call(scene, "holdfast_worker", two.b.id, sql, given) != [], name
+            call(scene, login, two.a.id, sql, given)
+        assert call(scene, login, None, sql, given) != [], name
+        assert call(scene, login, two.b.id, sql, given) != [], name
 
 
 def test_what_looks_into_a_tenant_by_itself_leaves_the_scope_as_it_was(two):
     given = values(two, two.b.id, two.b)
-    for name, sql in ((name, sql) for name, sql in LOOKS_IN.items() if name != "look_into"):
+    for login, name, sql in (one for one in looking(two.scene) if one[1] != "look_into"):
         for scope in (None, two.b.id):
-            with psycopg.connect(two.scene.database.worker_url) as connection:
+            with psycopg.connect(two.scene.database.url_of(login)) as connection:
                 connection.execute("select set_config('holdfast.tenant', %s, true)", [str(scope or "")])
                 connection.execute(sql, given)
                 [seen] = connection.execute("select current_setting('holdfast.tenant')").fetchall()

@@ -89,7 +89,7 @@ select
    from holdfast.halts h where h.tenant = any (%(tenants)s)),
   (select jsonb_agg(jsonb_build_array(s.tenant, s.id, s.last_run) order by s.tenant, s.id)
    from holdfast.sessions s where s.tenant = any (%(tenants)s)),
-  (select jsonb_agg(jsonb_build_array(k.tenant, k.key, k.run) order by k.tenant, k.key)
+  (select jsonb_agg(jsonb_build_array(k.tenant, k.key, k.made) order by k.tenant, k.key)
    from holdfast.idempotency_keys k where k.tenant = any (%(tenants)s)),
   (select jsonb_agg(jsonb_build_array(w.id, floor(extract(epoch from w.lease_until - %(begun)s) / 1800)) order by w.id)
    from holdfast.workers w)

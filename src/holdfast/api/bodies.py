@@ -30,7 +30,9 @@ class StartRunBody(Body):
     )
 
     input: Any = Field(description="The input, as the task's input type says.")
-    session: UUID | None = Field(None, description="The conversation to go on with, or to begin under this id.")
+    session: UUID | None = Field(
+        None, description="The conversation to go on with, or to begin under this id: a random UUID, of version 4 or 7."
+    )
     on_behalf_of: UUID | None = Field(
         None, description="The principal whom the run is for, with their rights; needs the scope `runs:delegated`."
     )
@@ -47,7 +49,9 @@ class SessionBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "01980000-0000-7000-8000-000000000000"}]})
 
-    id: UUID | None = Field(None, description="Chosen by you, so that asking again begins it once. A UUID.")
+    id: UUID | None = Field(
+        None, description="Chosen by you, so that asking again begins it once. A random UUID, of version 4 or 7."
+    )
 
 
 class InvalidationBody(Body):

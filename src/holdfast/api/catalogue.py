@@ -55,8 +55,8 @@ CATALOGUE: dict[str, Problem] = {
             "too-many-attempts",
             429,
             "Too many attempts",
-            "Too many credentials from your address were refused. Wait for the seconds that `Retry-After` says, then "
-            "send a valid one.",
+            "Too many credentials from your address were refused, and this request came with none that is accepted. "
+            "A valid one is let in at any time. Without one, wait for the seconds that `Retry-After` says.",
         ),
         Problem("not-found", 404, "Not found", "Nothing with this id exists, or you may not see it. Check the id."),
         Problem(
@@ -83,6 +83,13 @@ CATALOGUE: dict[str, Problem] = {
             "Idempotency key reused",
             "An idempotency key names one request. The same key came with another one, and nothing was done. Use a new "
             "key for a new request.",
+        ),
+        Problem(
+            "unknown-scope",
+            409,
+            "Unknown scope",
+            "The key is narrowed to a scope that this release does not know, so that no key like it can be made here. "
+            "Nothing was changed. Rotate it with the release that made it, or make a new key and end this one.",
         ),
         Problem(
             "name-taken",

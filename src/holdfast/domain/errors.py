@@ -80,7 +80,10 @@ class TooManyAttempts(RequestError):
     status = 429
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__("Too many credentials from your address were refused. Wait as long as Retry-After says.")
+        super().__init__(
+            "Too many credentials from your address were refused, and this one was too. Send a valid one, or wait as "
+            "long as Retry-After says."
+        )
         self.retry_after_s = retry_after_s
 
 
@@ -123,6 +126,13 @@ class IdempotencyConflict(RequestError):
     """The idempotency key was used before with a different request."""
 
     slug = "idempotency-key-reused"
+    status = 409
+
+
+class UnknownScope(RequestError):
+    """A key is narrowed to something that this release does not know."""
+
+    slug = "unknown-scope"
     status = 409
 
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -25,7 +26,7 @@ from holdfast.engine import ending, opening
 from holdfast.engine.acting import Acting
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
-from holdfast.engine.deps import dependencies
+from holdfast.engine.deps import dependencies, own_rows
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.gear import Unending
 from holdfast.engine.history import session_history
@@ -94,7 +95,7 @@ class Execution:
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
         self._stop: Interrupt | None = None
         self._inbox = Inbox(gear.db, claimed)
-        self._acting = Acting(gear.db, claimed, task)
+        self._acting = Acting(gear.db, claimed, task, gear.monotonic)
         self._short = True
         """Whether the short road may be tried: the first time only."""
 
@@ -172,7 +173,7 @@ class Execution:
         if (older := opening.written_by_newer(recorder.replay.library)) is not None:
             return await self._park(recorder, Park(WaitingOn.CODE, older))
         try:
-            self._acting.check()
+            await self._acting.enter()
             result, output = await self._drive(recorder)
         except Park as park:
             return await self._park(recorder, park)
@@ -259,6 +260,7 @@ class Execution:
             subject=claimed.subject,
             session=claimed.session,
             acting=self._acting,
+            connection=partial(own_rows, recorder),
         )
         subagents = SubAgents(recorder)
         async with AsyncExitStack() as stack:

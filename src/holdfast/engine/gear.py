@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,6 +60,8 @@ class Gear:
     governor: Governor = field(default_factory=Governor)
     late: LateReports = field(default_factory=LateReports)
     now: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds that only go forward, for how old what is known of somebody has become."""
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
     probe: Callable[[str], None] = no_probe
     """Called at each named point inside the step pipeline; crash tests end the process there."""

@@ -185,6 +185,8 @@ class Recorder:
         try:
             self._may_start(intent)
             self.gear.probe("intent.before")
+            if self.acting.outdated:
+                await self._look_again(intent)
             while True:
                 try:
                     seq = await self._append(intent, rows=rows)

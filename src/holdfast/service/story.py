@@ -26,6 +26,7 @@ _WAITS = {
     WaitingOn.QUARANTINE: "was put in quarantine: it was taken up again and again without getting anywhere",
     WaitingOn.HALT: "was halted",
     WaitingOn.RIGHTS: "waited for its principal to have the rights it needs",
+    WaitingOn.LOGIN: "waited for its principal to sign in again",
 }
 _END_TITLES = {
     "run_succeeded": ("the run succeeded", "succeeded"),

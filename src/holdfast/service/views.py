@@ -62,6 +62,8 @@ class RunView(View):
     state: RunState
     waiting_on: WaitingOn | None = None
     """What a parked run waits for."""
+    why: str | None = None
+    """The same in words, where the run said so itself. None in lists."""
     wake_at: datetime | None = None
     session: UUID | None = None
     principal: str

@@ -37,7 +37,7 @@
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
 -- rows that belong to a run (approvals, signals), then `tallies`, then `sessions`. `append`, `claim_runs` and `tick` never
 -- wait for a row: they skip what is locked. What changes identities locks its tenant's row
--- before rows of `runs`.
+-- before rows of `runs`, and `renew_rights` locks a principal before its run.
 -- `delete_session` alone locks its session before runs of it: who holds a run and waits for a session is `accept_run`,
 -- whose run nobody else can see yet.
 
@@ -62,6 +62,7 @@ create table principals (
   created_at timestamptz not null,
   created_by text not null,
   disabled_at timestamptz,
+  claims_at timestamptz,  -- when the newest token that said who this is was issued; null where none ever did
   primary key (tenant, id),
   unique (tenant, name)
 );
@@ -170,7 +171,7 @@ create index runs_queued on runs (task, task_version, tenant, priority desc, que
 create index runs_held on runs (worker, tenant, id) where state = 'running';
 create index runs_running on runs (tenant) where state = 'running';
 create index runs_waking on runs (wake_at) where state = 'parked' and wake_at is not null;
-create index runs_freed on runs (tenant, id) where state = 'parked' and stale and waiting_on in ('halt', 'rights');
+create index runs_freed on runs (tenant, id) where state = 'parked' and stale and waiting_on in ('halt', 'rights', 'login');
 create index runs_unserved on runs (task, task_version) where unserved;
 
 create table events (
@@ -239,7 +240,7 @@ create table idempotency_keys (
   scope text not null,
   key text not null,
   request bytea not null,
-  run uuid not null,
+  made uuid not null,  -- what the first request made: a run, a principal, a key, a tenant
   at timestamptz not null,
   primary key (tenant, scope, key)
 );

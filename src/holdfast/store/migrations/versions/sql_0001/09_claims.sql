@@ -160,9 +160,18 @@ end $$;
 
 grant execute on function short_journal(uuid, uuid, bigint) to holdfast_worker;
 
--- Whom a run is for, as they stand now: no row where there is nobody of that id. It reads as its caller, in the run's
--- tenant. Read after the run's row was locked and `stale` taken from it, it misses no change that `stale` told of.
-create function acting(p_tenant uuid, p_principal text) returns table (kind text, name text, disabled boolean, roles text[])
+-- The id of a principal, as journals and runs name it; null where the text is none.
+create function principal_id(p_principal text) returns uuid
+language sql immutable set search_path = holdfast, pg_temp
+as $$
+  select case when p_principal ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_principal::uuid end
+$$;
+
+-- Whom a run is for, as they stand now: no row where there is nobody of that id. `claims_age_s` is how long ago their
+-- provider last said who they are, null where none ever did. It reads as its caller, in the run's tenant. Read after the
+-- run's row was locked and `stale` taken from it, it misses no change that `stale` told of.
+create function acting(p_tenant uuid, p_principal text)
+returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision)
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 declare
@@ -170,16 +179,18 @@ declare
 begin
   return query
     select p.kind, p.name, p.disabled_at is not null,
-      array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id)
+      array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id),
+      extract(epoch from holdfast.now() - p.claims_at)::double precision
     from principals p
-    where p.tenant = p_tenant
-      and p.id = case when p_principal ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_principal::uuid end;
+    where p.tenant = p_tenant and p.id = principal_id(p_principal);
   perform set_config('holdfast.tenant', before, true);
 end $$;
 
--- For the holder of a run whose rights have changed: who it is for, as they stand now, and whether it is still held.
+-- For the holder of a run whose rights have changed or whose principal has to sign in again: who it is for, as they stand
+-- now, and whether it is still held. A sign-in that is under way is waited for: it has been when this reads, or it comes
+-- later and finds the run held, or parked, and marks or wakes it.
 create function renew_rights(p_tenant uuid, p_run uuid, p_worker uuid, p_epoch bigint)
-returns table (kind text, name text, disabled boolean, roles text[])
+returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 #variable_conflict use_column
@@ -187,10 +198,12 @@ declare
   whose text;
 begin
   perform must_be_tenant(p_tenant);
+  perform from principals p where p.tenant = p_tenant
+    and p.id = (select principal_id(r.principal) from runs r where r.tenant = p_tenant and r.id = p_run) for share;
   update runs r set stale = false
   where r.tenant = p_tenant and r.id = p_run and r.state = 'running' and r.worker = p_worker and r.epoch = p_epoch
   returning r.principal into whose;
-  return query select a.kind, a.name, a.disabled, a.roles from acting(p_tenant, whose) a;
+  return query select a.kind, a.name, a.disabled, a.roles, a.claims_age_s from acting(p_tenant, whose) a;
 end $$;
 
-grant execute on function acting(uuid, text), renew_rights(uuid, uuid, uuid, bigint) to holdfast_worker;
+grant execute on function principal_id(text), acting(uuid, text), renew_rights(uuid, uuid, uuid, bigint) to holdfast_worker;
