@@ -21,7 +21,7 @@ WORKER_ONLY = {
     "acting",
     "renew_rights",
 }
-BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
+BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "approval_standing", "now"}
 IDENTITY = {
     "note",
     "create_principal",
@@ -160,6 +160,8 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         "blobs",
         "signals",
         "approvals",
+        "approval_votes",
+        "approval_history",
         "sessions",
         "invalidations",
         "subject_keys",
