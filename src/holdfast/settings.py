@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     dev_login: bool = Field(False, description="serve the login of `holdfast dev`, which sets this itself")
     max_body_bytes: int = Field(1 << 20, ge=1, description="the largest request body the API reads")
 
+    newcomer_s: float = Field(
+        7 * 86_400, ge=0, description="for how long whom a requester admitted or promoted may not authorise their calls"
+    )
+
     oidc: Issuers = Field((), description="whose tokens are accepted, one table each; docs/identity-oidc.md")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

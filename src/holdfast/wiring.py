@@ -188,6 +188,7 @@ class Installation:
                 vault=await self._vault(db),
                 hints=hints,
                 max_content_bytes=self.settings.max_body_bytes,
+                newcomer_s=self.settings.newcomer_s,
             )
 
 

@@ -23,7 +23,7 @@ WORKER_ONLY = {
     "principal_id",
     "renew_rights",
 }
-BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now", "look_into"}
+BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "approval_standing", "now", "look_into"}
 IDENTITY = {
     "note",
     "create_principal",
@@ -170,6 +170,8 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         "blobs",
         "signals",
         "approvals",
+        "approval_votes",
+        "approval_history",
         "sessions",
         "invalidations",
         "subject_keys",

@@ -83,7 +83,7 @@ async def test_the_verbs_one_after_another(db):
     assert (await get_session(db, TENANT, session)).subject == "s"
     assert await approvals.list_approvals(db, TENANT) == []
     assert await approvals.get_approval(db, TENANT, uuid4()) is None
-    said = await approvals.decide_approval(db, TENANT, uuid4(), "approved", "d", "{}", by="me")
+    said = await approvals.decide_approval(db, TENANT, uuid4(), "approved", "d", by="me")
     assert said.outcome == "absent"
 
 

@@ -184,7 +184,7 @@ def test_nothing_is_inserted_for_another_tenant(scene, login, sql):
         lambda scene, c: scene.call(
             c,
             TENANT,
-            "select holdfast.decide_approval(%s, gen_random_uuid(), 'approved', '', '', '', null, null)",
+            "select holdfast.decide_approval(%s, gen_random_uuid(), 'approved', '', '', null, null, 0, null)",
             uuid4(),
         ),
         lambda scene, c: c.execute(

@@ -20,7 +20,8 @@ _ARGUMENTS = {
     " '{{}}', 'scope', 'new', 'x'",
     "accepted_before": f"{T}, 'scope', 'idem', %(request)s",
     "deliver_signal": f"{T}, %(run)s, 'message', '', null, null, 'me', 'dedupe'",
-    "decide_approval": f"{T}, %(task)s, 'approved', 'shown', 'me', '{{}}', null, null",
+    "decide_approval": f"{T}, %(task)s, 'approved', 'shown', 'me', null, null, 0, null",
+    "approval_standing": f"{T}, %(task)s, %(principal)s::text, 0",
     "note": f"{T}, 'me', 'what', %(run)s::text, '{{}}'",
     "create_principal": f"{T}, %(principal)s, 'person', 'New', null, '{{user}}', 'me'",
     "grant_role": f"{T}, %(principal)s, 'auditor', 'me'",
@@ -44,7 +45,8 @@ _ARGUMENTS = {
 SCOPED = {name: f"select * from holdfast.{name}({arguments})" for name, arguments in _ARGUMENTS.items()}
 """Those that name a tenant, which has to be the transaction's."""
 AS_ABSENT = {
-    "deliver_signal", "decide_approval", "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
+    "deliver_signal", "decide_approval", "approval_standing",
+    "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
     "touch_key", "renew_rights",
     "delete_session", "invalidate", "lift_invalidation",
 }  # fmt: skip

@@ -30,6 +30,8 @@ class Tenant:
     held: Held
     queued: UUID
     task: UUID
+    voted: UUID
+    """A task to which one of two has agreed."""
     session: UUID
     """A session that only this one has; SESSION is one of both."""
     invalidation: UUID
@@ -41,7 +43,17 @@ class Tenant:
     @property
     def ids(self) -> set[str]:
         """Every id that only this tenant has."""
-        found = (self.id, self.principal, self.key, self.run, self.queued, self.task, self.session, self.invalidation)
+        found = (
+            self.id,
+            self.principal,
+            self.key,
+            self.run,
+            self.queued,
+            self.task,
+            self.voted,
+            self.session,
+            self.invalidation,
+        )
         return {str(one) for one in found}
 
     def shows(self, answers: Any) -> list[str]:
@@ -96,6 +108,7 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
     assert outcomes(scene.worker, member) == ["appended"]
     call("select * from holdfast.deliver_signal(%s, %s, 'message', %s, %s, %s, 'me', 'dedupe')",
          id_, held.run, mark, mark.encode(), DIGEST)  # fmt: skip
+    voted = _vote(scene, id_, held, mark)
     session, invalidation = uuid4(), uuid4()
     call("select holdfast.create_session(%s, %s, 'p', 's')", id_, session)
     call("select holdfast.invalidate(%s, %s, null, %s, %s, 1, 1, %s, 'd', %s, 'me')",
@@ -106,7 +119,22 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
         " values (%s, %s, 1, 1, 0, 0, 'text', %s, 1) returning 1", id_, held.run, mark.encode(),
         connection=scene.worker,
     )  # fmt: skip
-    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, session, invalidation)
+    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, voted, session, invalidation)
+
+
+def _vote(scene: Scene, tenant: UUID, held: Held, mark: str) -> UUID:
+    """A question to two, to which one has agreed."""
+    asked, voter = approval(ask="two admins", why=mark, digest=f"{mark}-2"), uuid7()
+    assert outcomes(scene.worker, Member(held, approvals=[asked])) == ["appended"]
+    create = "select holdfast.create_principal(%s, %s, 'person', 'Voter', %s, '{admin}', 'me')"
+    scene.call(scene.api, tenant, create, tenant, voter, mark)
+    [said] = scene.call(
+        scene.api, tenant,
+        "select outcome from holdfast.decide_approval(%s, %s, 'approved', %s, %s, null, null, 0, null)",
+        tenant, asked["id"], f"{mark}-2", str(voter),
+    )  # fmt: skip
+    assert said.outcome == "voted"
+    return asked["id"]
 
 
 def _accept(scene: Scene, tenant: UUID, run: UUID, principal: UUID, mark: str) -> None:

@@ -15,7 +15,7 @@ from set_config('holdfast.tenant', %(tenant)s, true) s,
 -- name: decide_approval
 select d.outcome, d.state, d.decided_by, d.run, d.seq
 from set_config('holdfast.tenant', %(tenant)s, true) s,
-  lateral holdfast.decide_approval(s::uuid, %(task_id)s, %(verdict)s, %(digest)s, %(by)s, '{}', null, null) d
+  lateral holdfast.decide_approval(s::uuid, %(task_id)s, %(verdict)s, %(digest)s, %(by)s, null, null, 0, null) d
 
 -- name: declare_halt
 select h from set_config('holdfast.tenant', %(tenant)s, true) s,

@@ -17,7 +17,10 @@ KINDS = {
     *(f"append {outcome}" for outcome in ("appended", "fenced", "halted", "cancelled", "stale", "signalled", "busy")),
     *(f"accept_run {outcome}" for outcome in ("accepted", "repeated", "conflict")),
     *(f"deliver_signal {outcome}" for outcome in ("delivered", "repeated", "finished", "absent")),
-    *(f"decide_approval {outcome}" for outcome in ("decided", "already", "mismatch", "invalid", "absent")),
+    *(
+        f"decide_approval {outcome}"
+        for outcome in ("decided", "already", "mismatch", "cancelling", "invalid", "absent")
+    ),
     *(f"tick {count}" for count in ("rescued", "quarantined", "woken", "parked", "unparked", "rewound")),
     *(f"renew {kind}" for kind in ("True", "False", "attention", "stray", "lost")),
     *(f"{verb} {how}" for verb in ("claim_runs", "release_runs", "leave") for how in ("some", "none")),

@@ -70,6 +70,8 @@ class Model:
             return [("already", task.state, task.by, task.run, None)]
         if task.digest != digest:
             return [("mismatch", task.state, task.by, task.run, None)]
+        if task.kind == "approval" and self.runs[tenant, task.run].cancelling:
+            return [("cancelling", task.state, task.by, task.run, None)]
         task.state, task.by = verdict, by
         ((_, seq),) = self.deliver_signal(tenant, task.run, "decision", None)
         return [("decided", verdict, by, task.run, seq)]

@@ -285,16 +285,31 @@ class Scene:
             dedupe,
         )[0]
 
-    def decide(self, task: UUID, verdict: str, digest: str = "shown", by: str = "me", tenant: UUID = TENANT) -> Any:
+    def decide(
+        self,
+        task: UUID,
+        verdict: str,
+        digest: str = "shown",
+        by: str = "me",
+        tenant: UUID = TENANT,
+        content: bytes | None = None,
+        newcomer_s: float = 0,
+        via: str | None = None,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> Any:
         return self.call(
-            self.api,
+            connection or self.api,
             tenant,
-            "select * from holdfast.decide_approval(%s, %s, %s, %s, %s, '{}', null, null)",
+            "select * from holdfast.decide_approval(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             tenant,
             task,
             verdict,
             digest,
             by,
+            content,
+            content and hashlib.sha256(content).digest(),
+            newcomer_s,
+            via,
         )[0]
 
     def halt(self, scope: str, key: str = "", tenant: UUID = TENANT, connection: Any = None) -> bool:

@@ -46,6 +46,12 @@ CATALOGUE: dict[str, Problem] = {
             "what `detail` names. Ask an administrator of your tenant.",
         ),
         Problem(
+            "may-not-decide",
+            403,
+            "This is for others to decide",
+            "`detail` says who has to agree and why you may not. Nothing was changed.",
+        ),
+        Problem(
             "missing-role",
             403,
             "Missing role",
@@ -136,6 +142,25 @@ CATALOGUE: dict[str, Problem] = {
             "Already decided",
             "Somebody decided this first, a worker reported late how the effect ended, or the run ended. Nothing was "
             "changed. `GET /v1/approvals/{id}` shows how it stands.",
+        ),
+        Problem(
+            "already-voted",
+            409,
+            "You have agreed already",
+            "Your agreement is kept and counts once. `GET /v1/approvals/{id}` shows how many have agreed and how many "
+            "have to.",
+        ),
+        Problem(
+            "approval-expired",
+            409,
+            "Nobody answered in time",
+            "It was no longer open when you decided. Nothing was changed; what follows is what was said to follow.",
+        ),
+        Problem(
+            "run-cancelling",
+            409,
+            "The run is to stop",
+            "Somebody cancelled the run, so that nothing is approved for it any more. Nothing was changed.",
         ),
         Problem(
             "effect-reported",

@@ -7,6 +7,7 @@ that what is compared later (approved arguments) is compared in one form.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from holdfast.domain import events as ev
@@ -17,6 +18,7 @@ from holdfast.engine.replay import Replay
 from holdfast.store.inbox import Signal
 
 Seal = Callable[[bytes], Ref]
+_UNANSWERED = b'"Nobody answered in time whether this may be called, so it was not."'
 
 
 def fold(
@@ -46,7 +48,7 @@ def _event(signal: Signal, replay: Replay, content: bytes | None, seal: Seal) ->
 
 
 def _decision(
-    signal: Signal, replay: Replay, body: dict[str, str], content: bytes | None, seal: Seal
+    signal: Signal, replay: Replay, body: dict[str, Any], content: bytes | None, seal: Seal
 ) -> ev.AnyEvent | None:
     approval = UUID(body["approval"])
     match body["verdict"]:
@@ -60,6 +62,7 @@ def _decision(
                     call=asked.call,
                     verdict="approved",
                     by=signal.by,
+                    voters=body["voters"] if len(body["voters"]) > 1 else [],
                     args=None if content is None else seal(canonical(parse(content))),
                 )
             )
@@ -74,6 +77,20 @@ def _decision(
                     verdict="rejected",
                     by=signal.by,
                     reason=None if content is None else seal(content),
+                )
+            )
+        case "expired":
+            asked = replay.asked(approval)
+            return (
+                None
+                if asked is None
+                else ev.ApprovalDecided(
+                    approval=approval,
+                    call=asked.call,
+                    verdict="rejected",
+                    by=signal.by,
+                    reason=seal(_UNANSWERED),
+                    on_expiry=body["on_expiry"],
                 )
             )
         case "done" | "not_done" | "fail_run" as resolution:

@@ -53,6 +53,8 @@ class ApprovalDecided(Event):
     args: Ref | None = None
     """The arguments as edited, where they were."""
     reason: Ref | None = None
+    on_expiry: Literal["reject", "fail_run"] | None = None
+    """What it comes to that nobody answered in time; None where somebody did."""
 
 
 @fact

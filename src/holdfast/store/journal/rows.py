@@ -43,11 +43,15 @@ class ApprovalRow:
     key: str | None = None
     why: str | None = None
     ask: str = ""
-    """Who has to agree, as `Ask` is written; empty: whoever may decide."""
+    """Who has to agree, as `Ask` is written; empty: whoever may decide. Of an effect in doubt, empty: whoever had to
+    agree to the call, where somebody had to."""
+    round: int = 1
+    """How often this call has been asked about."""
     received: Ref | None = None
     """Digest of the arguments as the tool would receive them, where they differ from those shown."""
     expires_s: float | None = None
-    """Seconds until the question is no longer open; None: it waits for good."""
+    """Seconds until the question is no longer open; None: it waits for good. An effect in doubt has no answer to give
+    by itself: its question ends only where that fails the run."""
     on_expiry: OnExpiry = "reject"
     escalate: Sequence[tuple[float, str]] = ()
     """Whom it goes to when it has waited so many seconds, as `Ask` is written, in the order of their times."""

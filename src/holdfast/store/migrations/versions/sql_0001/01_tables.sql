@@ -15,6 +15,8 @@
 --   blobs             content, sealed under its subject's key, named by run and keyed digest
 --   signals           the inbox of each run, in order
 --   approvals         every human task: approvals, and effects in doubt
+--   approval_votes    who has agreed to one, and to exactly what
+--   approval_history  what has happened to one: votes, edits, escalations, its end
 --   idempotency_keys  requests that were accepted, so that a repeated one answers the same
 --   sessions          conversations, and the run that holds a conversation's history
 --   invalidations     messages of a conversation that no later run is given
@@ -35,9 +37,10 @@
 --   schema_version    the migration in force (Alembic's table)
 --
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
--- rows that belong to a run (approvals, signals), then `tallies`, then `sessions`. `append`, `claim_runs` and `tick` never
--- wait for a row: they skip what is locked. What changes identities locks its tenant's row
--- before rows of `runs`, and `renew_rights` locks a principal before its run.
+-- rows that belong to a run (approvals, what belongs to those, signals), then `tallies`, then `sessions`. `append`,
+-- `claim_runs` and `tick` never wait for a row: they skip what is locked. What changes identities locks its tenant's row,
+-- and so does, in the weakest way, what rests on them (`decide_approval`), before rows of `runs`; `renew_rights` locks a
+-- principal before its run.
 -- `delete_session` alone locks its session before runs of it: who holds a run and waits for a session is `accept_run`,
 -- whose run nobody else can see yet.
 
@@ -217,23 +220,64 @@ create table approvals (
   run uuid not null,
   kind text not null check (kind in ('approval', 'in_doubt')),
   state text not null default 'pending'
-    check (state in ('pending', 'approved', 'rejected', 'done', 'not_done', 'fail_run', 'void')),
+    check (state in ('pending', 'approved', 'rejected', 'expired', 'done', 'not_done', 'fail_run', 'void')),
   scope text not null,
   step bigint not null,
   call text not null,
   tool text not null,
   key text,
-  args bytea not null,
-  digest text not null,
+  args bytea not null,  -- as the model gave them
+  received bytea,  -- as the tool would receive them, where hooks changed them
+  edited bytea,  -- as people last edited them
+  digest text not null,  -- what a decision is bound to; each edit makes another of it
   why text,
+  ask text not null default ''  -- who has to agree; '': whoever may decide
+    check (ask ~ '^(|user|approver|admin|(two|three|four|five) (approver|admin)s)$'),
+  round int not null default 1,
+  requesters text[] not null default '{}',  -- who is behind the call: they authorise nothing of it
   asked_at timestamptz not null,
+  expires_at timestamptz,
+  on_expiry text not null default 'reject' check (on_expiry in ('reject', 'fail_run')),
+  escalate_at timestamptz[] not null default '{}',
+  escalate_ask text[] not null default '{}',  -- whom it goes to at each of these times
+  escalated int not null default 0,  -- how many of them have come
+  due_at timestamptz,  -- when time alone changes it next: looked for by `tick`
+  newcomer interval not null default '0',  -- for how long one is a newcomer, as who voted last had it
   decided_at timestamptz,
   decided_by text,
+  voters text[] not null default '{}',  -- all whose agreement settled it
   primary key (tenant, id)
 );
 
 create index approvals_of_run on approvals (tenant, run);
 create index approvals_pending on approvals (tenant, asked_at, id) where state = 'pending';
+create index approvals_due on approvals (due_at) where state = 'pending' and due_at is not null;
+
+-- One row for each person and what they agreed to. Of an earlier digest, before an edit, it agrees to nothing any more.
+create table approval_votes (
+  tenant uuid not null,
+  approval uuid not null,
+  digest text not null,
+  voter text not null,
+  verdict text not null,
+  content bytea,  -- digest of the result they say an effect had
+  via text,  -- who made the link they decided by, if another
+  at timestamptz not null,
+  primary key (tenant, approval, digest, voter)
+);
+
+create table approval_history (
+  tenant uuid not null,
+  approval uuid not null,
+  nth int not null,
+  at timestamptz not null,
+  what text not null,  -- 'voted', 'edited', 'escalated', or the state it ended in
+  by text not null,
+  digest text not null,  -- from then on
+  ask text not null,  -- from then on
+  content bytea,  -- digest of the arguments as edited, of a reason, of a result
+  primary key (tenant, approval, nth)
+);
 
 create table idempotency_keys (
   tenant uuid not null,

@@ -6,12 +6,14 @@ do $$
 declare
   name text;
 begin
-  foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
+  foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'approval_votes',
+                              'approval_history', 'idempotency_keys',
                               'sessions', 'invalidations', 'subject_keys', 'halts', 'live', 'principals', 'memberships',
                               'identities', 'api_keys', 'audit_log'] loop
     execute format('create policy tenant on %I using (tenant = nullif(current_setting(''holdfast.tenant'', true), '''')::uuid)', name);
   end loop;
-  foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
+  foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'approval_votes',
+                              'approval_history', 'idempotency_keys',
                               'sessions', 'invalidations', 'subject_keys', 'halts', 'live', 'principals', 'memberships',
                               'identities', 'api_keys', 'audit_log', 'workers', 'clock', 'timeline', 'schema_version'] loop
     execute format('alter table %I enable row level security', name);
@@ -43,7 +45,8 @@ grant select, update on timeline to holdfast_engine;
 grant select, insert, update, delete on tenants to holdfast_engine;
 grant insert on audit_log to holdfast_engine;
 
-grant select on schema_version, tenants, runs, events, blobs, signals, approvals, sessions, invalidations,
+grant select on schema_version, tenants, runs, events, blobs, signals, approvals, approval_votes, approval_history,
+  sessions, invalidations,
   subject_keys, halts, live, principals, memberships to holdfast_worker, holdfast_api;
 grant select on identities, api_keys, audit_log, idempotency_keys to holdfast_api;
 grant insert on sessions, subject_keys to holdfast_worker, holdfast_api;

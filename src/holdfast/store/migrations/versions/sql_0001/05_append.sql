@@ -58,20 +58,14 @@ language plpgsql security definer set search_path = holdfast, pg_temp
 as $$
 begin
   if rare ? 'approvals' then
-    insert into approvals (tenant, id, run, kind, scope, step, call, tool, key, args, digest, why, asked_at)
-    select m_tenant[x.m], x.id, m_run[x.m], x.kind, x.scope, x.step, x.call, x.tool, x.key, decode(x.args, 'hex'),
-      x.digest, x.why, moment
-    from jsonb_to_recordset(rare -> 'approvals') as x (m int, id uuid, kind text, scope text, step bigint, call text,
-                                                       tool text, key text, args text, digest text, why text,
-                                                       closed text)
-    where verdict[x.m] = 'appended' and x.closed is null;
+    perform open_approvals(m_tenant, m_run, verdict, rare -> 'approvals', moment);
     perform close_approvals(m_tenant, m_run, verdict, rare -> 'approvals', moment);
   end if;
   if rare ? 'tallies' then
     perform write_tallies(m_tenant, m_run, verdict, rare -> 'tallies', moment);
   end if;
   if rare ? 'next' then
-    update approvals a set state = 'void', decided_at = moment
+    update approvals a set state = 'void', decided_at = moment, due_at = null
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text)
     where verdict[x.m] = 'appended' and x.state <> 'parked' and a.tenant = m_tenant[x.m] and a.run = m_run[x.m]
       and a.state = 'pending' and a.kind = 'approval';

@@ -144,8 +144,31 @@ begin
   return marked;
 end $$;
 
+-- Does to human tasks what their time brings: whom they ask next, and that they are no longer open. Each in the scope of
+-- its tenant, by `let_time_pass` (18_approvals.sql), which waits for nobody.
+create function tick_approvals(moment timestamptz, p_limit int, out expired int, out escalated int)
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  before text := coalesce(current_setting('holdfast.tenant', true), '');
+  due record;
+  came record;
+begin
+  expired := 0;
+  escalated := 0;
+  for due in select a.tenant, a.id from approvals a where a.state = 'pending' and a.due_at <= moment
+    order by a.due_at limit p_limit
+  loop
+    perform set_config('holdfast.tenant', due.tenant::text, true);
+    select * into came from let_time_pass(due.tenant, due.id);
+    expired := expired + came.expired;
+    escalated := escalated + came.escalated;
+  end loop;
+  perform set_config('holdfast.tenant', before, true);
+end $$;
+
 create function tick(p_limit int)
-returns table (rescued int, quarantined int, woken int, parked int, unparked int, rewound int)
+returns table (rescued int, quarantined int, woken int, parked int, unparked int, rewound int, expired int, escalated int)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
 as $$
@@ -156,6 +179,7 @@ begin
   select t.rescued, t.quarantined into rescued, quarantined from tick_rescue(moment, p_limit) t;
   woken := tick_wake(moment, p_limit) + tick_freed(moment, p_limit);
   select t.parked, t.unparked into parked, unparked from tick_code(moment, p_limit) t;
+  select t.expired, t.escalated into expired, escalated from tick_approvals(moment, p_limit) t;
   begin
     perform ensure_partitions(2);
   exception when lock_not_available then
