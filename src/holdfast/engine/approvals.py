@@ -14,14 +14,13 @@ from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
 from holdfast.domain.verdict import Decision
 from holdfast.effects.declare import Declaration
-from holdfast.engine.asking import agreed_args, ask
+from holdfast.engine.asking import agreed_args, answered, ask, check_bound
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import canonical, dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
 from holdfast.engine.handlers import handled
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
-from holdfast.engine.question import bound
 from holdfast.engine.replay import ApprovalEntry
 from holdfast.engine.verdicts import denied, refusal_of, verdict_on
 
@@ -49,12 +48,12 @@ async def decide_batch(
             results.approvals[call] = ToolDenied(message=why)
             del shown[call]
     if handlers:
-        answered = await handled(recorder, seam.scope, ctx, await _open_to_handlers(recorder, requests, shown), shown)
-        results.calls, results.metadata = answered.calls, answered.metadata
+        handed = await handled(recorder, seam.scope, ctx, await _open_to_handlers(recorder, requests, shown), shown)
+        results.calls, results.metadata = handed.calls, handed.metadata
     entries = {
         call: await ask(recorder, seen, ApprovalRequired(requests.metadata.get(call))) for call, seen in shown.items()
     }
-    waiting = sum(entry.decided is None for entry in entries.values())
+    waiting = sum(not answered(entry) for entry in entries.values())
     if waiting:
         decided = len(entries) - waiting
         raise Park(WaitingOn.APPROVAL, f"{waiting} to decide" + (f", {decided} decided" if decided else ""))
@@ -117,11 +116,9 @@ def check_approved(recorder: Recorder, call: ToolCall, part: ToolCallPart) -> No
     entry = recorder.replay.approvals.get((call.scope, call.step, call.call, False))
     if entry is None or entry.decided is None or entry.decided.verdict != "approved":
         raise ApprovalMismatch(f"'{call.tool}' ({call.call}) came as approved, but no approval of it is recorded.")
-    shown = shown_args(part)
-    if recorder.seal(shown) != agreed_args(entry) or bound(recorder, call, entry.asked) != entry.asked.digest:
-        raise ApprovalMismatch(
-            f"'{call.tool}' ({call.call}) is no longer what was approved: its arguments, schema or requester changed."
-        )
+    if recorder.seal(shown_args(part)) != agreed_args(entry):
+        raise ApprovalMismatch(f"The arguments of '{call.tool}' ({call.call}) are not those that were approved.")
+    check_bound(recorder, call, entry)
 
 
 def shown_args(call: ToolCallPart) -> bytes:

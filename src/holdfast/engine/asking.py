@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, NoReturn
 from pydantic_ai.exceptions import ApprovalRequired
 
 from holdfast.domain import events as ev
+from holdfast.domain.approving import Edit, edited_digest
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import WaitingOn
 from holdfast.domain.verdict import Decision
 from holdfast.engine.errors import ApprovalMismatch
-from holdfast.engine.interrupt import Park
-from holdfast.engine.question import question
+from holdfast.engine.interrupt import Fail, Park
+from holdfast.engine.question import bound, question
 from holdfast.engine.verdicts import PolicyAsks, verdict_on
 from holdfast.store.journal import ApprovalRow
 
@@ -28,6 +29,34 @@ _MOST_ROUNDS = 5
 def agreed_args(entry: ApprovalEntry) -> Ref:
     """The arguments, in the form people see, that were put before them last, as they edited them."""
     return entry.decided.args if entry.decided is not None and entry.decided.args is not None else entry.asked.args
+
+
+def answered(entry: ApprovalEntry) -> bool:
+    """Whether a question is decided.
+
+    Raises:
+        Fail: nobody answered in time, and its task says that the run fails then.
+    """
+    if entry.decided is not None and entry.decided.on_expiry == "fail_run":
+        raise Fail(f"Nobody answered in time whether '{entry.asked.tool}' may be called.", "ApprovalExpired")
+    return entry.decided is not None
+
+
+def check_bound(recorder: Recorder, call: ToolCall, entry: ApprovalEntry) -> None:
+    """Refuse an approval that is not of what was asked, or not of what the edits made of it.
+
+    Raises:
+        ApprovalMismatch: the tool, its schema or the requester changed, or the edits do not lead to what was agreed to.
+    """
+    assert entry.decided is not None
+    edits = [Edit(Ref(edit.args), edit.by) for edit in entry.decided.edits]
+    if (
+        bound(recorder, call, entry.asked) != entry.asked.digest
+        or edited_digest(entry.asked.digest, edits) != entry.decided.digest
+    ):
+        raise ApprovalMismatch(
+            f"'{call.tool}' ({call.call}) is no longer what was approved: its arguments, schema or requester changed."
+        )
 
 
 async def ask(recorder: Recorder, call: ToolCall, required: ApprovalRequired) -> ApprovalEntry:

@@ -180,7 +180,7 @@ class Execution:
         except Diverged as diverged:
             return await self._diverged(recorder, diverged)
         except Fail as failed:
-            return await self._failed(recorder, "FailedByPerson", str(failed), "")
+            return await self._failed(recorder, failed.error, str(failed), "")
         except (Cancelling, LongRoad):
             raise _Again from None
         except (HandOver, Lost):

@@ -63,7 +63,10 @@ def _decision(
                     verdict="approved",
                     by=signal.by,
                     voters=body["voters"] if len(body["voters"]) > 1 else [],
+                    ask=body["ask"],
                     args=None if content is None else seal(canonical(parse(content))),
+                    edits=[ev.Edited(args=edit["args"], by=edit["by"]) for edit in body["edits"]],
+                    digest=body["digest"] if _is_last_edit(signal, body["edits"]) else "",
                 )
             )
         case "rejected":
@@ -108,6 +111,12 @@ def _decision(
             )
         case _:
             return None
+
+
+def _is_last_edit(signal: Signal, edits: list[dict[str, str]]) -> bool:
+    """Whether the content that came with an approval is what was edited last, and none where nothing was."""
+    came = None if signal.digest is None else signal.digest.hex()
+    return came == (edits[-1]["args"] if edits else None)
 
 
 def _result(content: bytes | None) -> bytes:

@@ -57,7 +57,11 @@ class Cancelling(Interrupt):
 
 
 class Fail(Interrupt):
-    """A person decided that the run fails."""
+    """A person decided that the run fails, or nobody decided in time."""
+
+    def __init__(self, why: str, error: str = "FailedByPerson") -> None:
+        super().__init__(why)
+        self.error = error
 
 
 class LongRoad(Interrupt):

@@ -62,7 +62,7 @@ def _agreed(recorder: Recorder, call: ToolCall, verdict: Verdict, args: bytes) -
     if entry is None or entry.decided is None or entry.decided.verdict != "approved" or not entry.asked.ask:
         return False
     assert verdict.ask is not None
-    if not Ask.parse(entry.asked.ask).covers(verdict.ask):
+    if not Ask.parse(entry.decided.ask or entry.asked.ask).covers(verdict.ask):
         return False
     if entry.decided.args is not None:
         # What was edited has not passed the agent's hooks before: it is what was agreed to only if they leave it be.

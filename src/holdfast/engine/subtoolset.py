@@ -16,7 +16,7 @@ from holdfast.domain.errors import UserError
 from holdfast.domain.state import WaitingOn
 from holdfast.domain.verdict import Decision
 from holdfast.engine.approvals import refused, shown_args
-from holdfast.engine.asking import agreed_args, ask
+from holdfast.engine.asking import agreed_args, answered, ask, check_bound
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.emitted import HeardContext
@@ -153,13 +153,15 @@ class SubToolset(WrapperToolset[Any]):
         if (why := await refused(recorder, asked)) is not None:
             raise CallRefused(why)
         entry = await ask(recorder, asked, required)
-        if entry.decided is None:
+        if not answered(entry):
             await recorder.flight.wait_for_family(asked.scope)
             raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self.agent}' asks for approval")
+        assert entry.decided is not None
         if entry.decided.verdict == "rejected":
             raise ToolFailed(
                 recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
             )
+        check_bound(recorder, asked, entry)
         if (agreed := agreed_args(entry)) != recorder.seal(shown_args(part)):
             tool_args = tool.args_validator.validate_python(parse(recorder.content(agreed)))
         return tool_args, replace(ctx, tool_call_approved=True)
