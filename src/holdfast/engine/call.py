@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_ai.messages import ToolCallPart
 
+from holdfast.domain.events import fact
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
 from holdfast.store.tallies import Seen, Sum
@@ -55,7 +56,7 @@ class CallNames:
         return call if count == 1 else f"{call}#{count}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ToolCall:
     """One tool call, and how to recognise and recover it."""
 

@@ -256,9 +256,7 @@ class Database:
             if tenant is None:
                 await cursor.execute(query(name), parameters)
                 return await cursor.fetchall()
-            # The statements of a pipeline are one transaction, up to its end.
-            async with connection.pipeline():
-                await connection.execute(query("set_tenant"), {"tenant": str(tenant)})
+            async with connection.together(tenant):
                 await cursor.execute(query(name), parameters)
             return await cursor.fetchall()
 
@@ -269,8 +267,7 @@ class Database:
         """The answers of named queries that go out together: one transaction in a tenant's scope, one round trip."""
         async with self._pool.connection() as connection:
             cursors = [connection.cursor(binary=True, row_factory=tuple_row) for _ in queries]
-            async with connection.pipeline():
-                await connection.execute(query("set_tenant"), {"tenant": str(tenant)})
+            async with connection.together(tenant):
                 for cursor, (name, parameters) in zip(cursors, queries, strict=True):
                     await cursor.execute(query(name), parameters)
             yield cursors

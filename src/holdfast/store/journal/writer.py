@@ -172,7 +172,10 @@ class JournalWriter:
 
     def holds_no_more(self, journal: RunJournal) -> None:
         """What it held is due, or gone."""
-        self._held.pop(journal, None)
+        if self._held.pop(journal, None) is not None and not self._held and self._sweeping is not None:
+            # Of a run alone it would ring while the commit is waited for: a process woken for nothing, each step.
+            self._sweeping.cancel()
+            self._sweeping = None
 
     def _sweep(self) -> None:
         """Commit what was held long enough."""
