@@ -13,7 +13,9 @@ from holdfast.service.contents import Plain, shown_field
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.views import StepView
 
-Kind = Literal["accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"]
+Kind = Literal[
+    "accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"
+]
 
 _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",

@@ -186,7 +186,9 @@ class StepView(View):
     """One thing that happened in a run, as a person would tell it."""
 
     seq: int
-    kind: Literal["accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"]
+    kind: Literal[
+        "accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"
+    ]
     scope: str = ""
     step: int | None = None
     title: str

@@ -55,6 +55,8 @@ class Ticked:
     parked: int
     unparked: int
     rewound: int
+    halts_due: int
+    """Halts whose time is up, for `expire_halts`."""
 
     @property
     def queued(self) -> int:

@@ -53,3 +53,4 @@ def add_rows(run: UUID, item: Item, approvals: Iterable[TaskRow], next_: Park | 
         if item.has_intent():
             raise ValueError("A run cannot announce something and park or end in one append.")
         item.next = encode_next(next_)
+        item.names = next_.names if isinstance(next_, Park) else ()

@@ -319,4 +319,4 @@ end $$;
 
 grant execute on function find_tenant(text), list_tenants(uuid, text, int), create_tenant(uuid, text, text) to holdfast_api;
 set local role holdfast_owner;
-grant execute on function must_be_tenant(uuid), free_halted(uuid) to holdfast_engine;
+grant execute on function must_be_tenant(uuid) to holdfast_engine;
