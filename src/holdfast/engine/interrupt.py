@@ -25,7 +25,8 @@ def interrupt_in(error: BaseException) -> Interrupt | None:
         group = cast("BaseExceptionGroup[BaseException]", error)
         return next((found for one in group.exceptions if (found := interrupt_in(one)) is not None), None)
     behind = error.__cause__ or error.__context__
-    return None if behind is None else interrupt_in(behind)
+    # One that is raised from itself, as an append that was refused, is its own cause.
+    return None if behind is None or behind is error else interrupt_in(behind)
 
 
 class Park(Interrupt):

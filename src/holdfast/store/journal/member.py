@@ -161,7 +161,7 @@ class Member:
         for shape, _, body, _ in self.entries:
             if shape.flag == INTENT:
                 what, field = _NAMED[shape.name]
-                found += names_of(what, orjson.loads(body)[field])
+                found += names_of(what, orjson.loads(body)["e"][field])
         return found
 
     def _chain(self) -> list[bytes]:
