@@ -84,7 +84,7 @@ begin
         for no key update skip locked;
       continue when not found;
       if any_halt then
-        update runs r set state = 'parked', waiting_on = 'halt', updated_at = moment
+        update runs r set state = 'parked', waiting_on = 'halt', stale = false, updated_at = moment
         where r.tenant = candidate.tenant and r.id = candidate.id and not r.cancelling
           and is_halted(r.tenant, r.id, r.task, r.session, r.principal, null);
         parked := parked + found::int;

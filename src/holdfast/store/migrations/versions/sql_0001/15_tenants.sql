@@ -21,8 +21,6 @@ begin
   if not found then
     return 'unchanged';
   end if;
-  perform note_both(p_tenant, p_by, case when p_suspended then 'tenant.suspended' else 'tenant.resumed' end,
-    json_build_object('reason', p_reason)::text);
   if p_suspended then
     perform put_halt(p_tenant, gen_random_uuid(), 'tenant', 'suspended', p_reason, p_by, 4, null);
     with waiting as (
@@ -38,6 +36,8 @@ begin
       perform end_halt(suspension, p_by, 'halt.lifted');
     end if;
   end if;
+  perform note_both(p_tenant, p_by, case when p_suspended then 'tenant.suspended' else 'tenant.resumed' end,
+    json_build_object('reason', p_reason)::text);
   return 'changed';
 end $$;
 
