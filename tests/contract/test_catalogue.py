@@ -22,6 +22,9 @@ WORKER_ONLY = {
     "acting",
     "principal_id",
     "renew_rights",
+    "watch_halts",
+    "is_held_back",
+    "expire_halts",
 }
 BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "approval_standing", "now", "look_into"}
 IDENTITY = {
@@ -52,7 +55,8 @@ PLATFORM = {
     "end_import",
 }
 SESSIONS = {"create_session", "delete_session", "invalidate", "lift_invalidation"}
-API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | SESSIONS | PLATFORM
+HALTS = {"declare_halt", "lift_halt", "halt_workers", "everything_halts", "halt_tenant", "platform_halts"}
+API_ONLY = HALTS | IDENTITY | SESSIONS | PLATFORM
 
 
 @pytest.fixture
@@ -130,17 +134,15 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
         )
     }
     assert found == {
-        *(
-            (table, "SELECT")
-            for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline", "tenants", *TALLIES)
-        ),
+        *((table, "SELECT") for table in ("runs", "approvals", "sessions", "halts", "halt_acks", "clock", "workers")),
+        *((table, "SELECT") for table in ("timeline", "tenants", *TALLIES)),
         *(
             (table, "UPDATE")
             for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants", "tallies")
         ),
-        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", "halts")),
-        *((table, "INSERT") for table in TALLIES),
-        *((table, "DELETE") for table in ("workers", "tenants", "halts", "tally_entries")),
+        *((table, privilege) for table in ("halts", "halt_acks") for privilege in ("INSERT", "UPDATE")),
+        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", *TALLIES)),
+        *((table, "DELETE") for table in ("workers", "tenants", "tally_entries")),
     }
     assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
 
@@ -160,7 +162,9 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         writes |= {("live", "INSERT"), ("live", "DELETE")}
     assert {grant for grant in found if grant[1] != "SELECT"} == writes
     of_the_api = (
-        {"identities", "api_keys", "audit_log", "idempotency_keys", *TALLIES} if login == "holdfast_api" else set()
+        {"identities", "api_keys", "audit_log", "idempotency_keys", "halt_acks", *TALLIES}
+        if login == "holdfast_api"
+        else set()
     )
     assert {table for table, privilege in found if privilege == "SELECT"} == of_the_api | {
         "schema_version",
@@ -225,6 +229,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
         - {"ensure_partitions", "short_journal", "acting", "principal_id", "renew_rights", "read_tallies"}
         | {"append_rare", "append_obstructed"}
         | PLATFORM
+        | HALTS
     )
 
 

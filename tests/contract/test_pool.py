@@ -8,6 +8,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from holdfast.domain.errors import DatabaseUnavailable, SchemaMismatch
+from holdfast.domain.halts import Authority, HaltScope
 from holdfast.store import approvals, claims, errors, halts, leases, runs, signals
 from holdfast.store.idempotency import Idempotency
 from holdfast.store.pool import Database
@@ -87,13 +88,19 @@ async def test_the_verbs_one_after_another(db):
     assert said.outcome == "absent"
 
 
+ADMIN = {"reason": "why", "by": "me", "authority": Authority.ADMIN}
+
+
 async def test_halts_are_the_apis(database, db):
     async with Database.open(database.url, role="api") as api:
-        assert await halts.declare_halt(api, TENANT, "task", "t", reason="why", by="me")
-        assert await halts.lift_halt(api, TENANT, "task", "t")
-        assert not await halts.lift_halt(api, TENANT, "task", "t")
+        declared = await halts.declare_halt(api, TENANT, uuid4(), HaltScope.TASK, "t", **ADMIN)
+        assert declared.is_new
+        again = await halts.declare_halt(api, TENANT, uuid4(), HaltScope.TASK, "t", **ADMIN)
+        assert again == (declared.id, False)
+        lifted = [await halts.lift_halt(api, TENANT, declared.id, by="me", authority=Authority.ADMIN) for _ in range(2)]
+        assert lifted == ["lifted", "unchanged"]
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        await halts.declare_halt(db, TENANT, "task", "t", reason="why", by="me")
+        await halts.declare_halt(db, TENANT, uuid4(), HaltScope.TASK, "t", **ADMIN)
 
 
 async def test_a_tenant_is_set_for_its_transaction_only(db):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from holdfast.domain.stored import load
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear, no_probe
 from holdfast.engine.governor import Governor
+from holdfast.engine.halts import Halts
 from holdfast.service.services import Services
 from holdfast.service.start_run import start_run
 from holdfast.store.claims import claim_runs
@@ -59,6 +61,7 @@ class Lease:
     """A lease that runs out when a test says so."""
 
     expired: bool = False
+    halts: Halts = field(default_factory=lambda: Halts(fresh_until=math.inf))
 
 
 @dataclass

@@ -31,8 +31,11 @@ _ARGUMENTS = {
     "end_key": f"{T}, %(key)s, null, 'me'",
     "touch_key": f"{T}, %(key)s",
     "log_in": f"{T}, %(principal)s, 'issuer', 'subject', 'person', 'Out', null, '{{admin}}', now()",
-    "declare_halt": f"{T}, 'run', %(run)s::text, 'why', 'me'",
-    "lift_halt": f"{T}, 'task', 'nothing'",
+    "declare_halt": f"{T}, gen_random_uuid(), 'run', %(run)s::text, 'why', 'me', 3, null",
+    "lift_halt": f"{T}, %(halt)s, 'me', 3, null",
+    "halt_workers": f"{T}, %(halt)s",
+    "everything_halts": T,
+    "is_held_back": f"{T}, %(run)s, '[]'",
     "renew_rights": f"{T}, %(run)s, %(worker)s, %(epoch)s",
     "read_tallies": f"{T}, %(run)s, 'effect', array['spent'], array['p'], array[now()]",
     "create_session": f"{T}, %(own_session)s, 'p', 's'",
@@ -48,7 +51,7 @@ AS_ABSENT = {
     "deliver_signal", "decide_approval", "approval_standing",
     "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
     "touch_key", "renew_rights",
-    "delete_session", "invalidate", "lift_invalidation",
+    "delete_session", "invalidate", "lift_invalidation", "lift_halt", "halt_workers", "is_held_back",
 }  # fmt: skip
 """Of those, the ones that look something up: another tenant's is not there."""
 PLATFORM_ONLY = {
@@ -61,6 +64,8 @@ PLATFORM_ONLY = {
     "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
     "bury_tenant": "select holdfast.bury_tenant(%(b)s, 'me', '{}')",
     "begin_import": "select holdfast.begin_import(gen_random_uuid(), 'another', now(), 'me')",
+    "halt_tenant": "select * from holdfast.halt_tenant(%(b)s, gen_random_uuid(), 'why', 'me', null)",
+    "platform_halts": "select * from holdfast.platform_halts(null, 10)",
     "end_import": "select holdfast.end_import(%(b)s, 'me')",
 }
 LOOKS_IN = {
@@ -78,6 +83,8 @@ ENGINE = {
     "renew_lease": "a worker's own runs, by the worker's id",
     "leave": "a worker's own runs, by the worker's id",
     "tick": "counts only",
+    "watch_halts": "a worker carries runs of all tenants, and is told what it has to stop: ids, scopes and keys",
+    "expire_halts": "a count only",
     "ensure_partitions": "no tenant's",
     "now": "no tenant's",
     "principal_id": "no tenant's: a text for an id",
@@ -92,7 +99,7 @@ def values(two: Two, tenant, of) -> dict:
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
         "worker": of.held.worker, "name": of.name, "epoch": of.held.epoch, "own_session": of.session,
-        "invalidation": of.invalidation,
+        "invalidation": of.invalidation, "halt": of.halt,
     }  # fmt: skip
 
 
@@ -154,6 +161,7 @@ def test_another_tenants_ids_are_as_those_of_nobody(two):
         "new": uuid4(),
         "own_session": uuid4(),
         "invalidation": uuid4(),
+        "halt": uuid4(),
     }
     # Those that create come last: they make the other's id one's own.
     for login, name in sorted(each(scene), key=lambda one: one[1] not in AS_ABSENT):

@@ -25,7 +25,7 @@ NOT_A_TENANTS = {
     "append", "claim_runs", "release_runs", "renew_lease", "leave", "register_worker", "tick",
     "begin_tenant", "session_settings", "schema_version", "check_login", "may_carry", "notify",
     "live_no_wait", "begin_snapshot", "tenant_tables", "find_tenant", "list_tenants", "found_tenant",
-    "find_identity",
+    "find_identity", "watch_halts", "expire_halts", "platform_halts",
 }  # fmt: skip
 """Those without a tenant's id: functions of the engine's and the platform's, the one that finds a tenant by its name
 (test_functions.py has them), and settings of a session."""
@@ -52,6 +52,7 @@ def parameters(of, tenant: UUID) -> dict:
         "newcomer_s": 0.0, "via": None, "mine": False, "ask": None, "tool": None,
         "issued_at": datetime.now(UTC) + timedelta(days=1), "content_digest": b"x",
         "worker": of.held.worker, "epoch": of.held.epoch, "created_at": AT, "suspended": True, "evidence": "{}",
+        "authority": 3, "for_s": None, "halt": of.halt, "names": "[]",
     }  # fmt: skip
 
 
@@ -74,8 +75,9 @@ SPECIAL = {
     "set_quotas": {"principals": 1, "runs": 1, "bytes": 1},
     "begin_import": {"name": "another"},
     "import_rows": {"table": "sessions", "rows": "[]"},
-    "declare_halt": {"scope": "run", "key": "x"},
-    "lift_halt": {"scope": "task", "key": "nothing"},
+    "declare_halt": {"scope": "run", "key": "x", "id": NEW},
+    "halt_tenant": {"id": NEW},
+    "lift_halt": {"id": NEW},
     "create_principal": {"kind": "person", "name": "Another", "key": "idem3"},
     "create_key": {"name": "k", "id": NEW, "key": "idem4", "replaces": None, "overlap_until": None},
     "log_in": {"kind": "person", "name": "Another"},

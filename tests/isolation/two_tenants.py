@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,7 @@ class Tenant:
     session: UUID
     """A session that only this one has; SESSION is one of both."""
     invalidation: UUID
+    halt: UUID
 
     @property
     def run(self) -> UUID:
@@ -53,6 +55,7 @@ class Tenant:
             self.voted,
             self.session,
             self.invalidation,
+            self.halt,
         )
         return {str(one) for one in found}
 
@@ -113,13 +116,16 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
     call("select holdfast.create_session(%s, %s, 'p', 's')", id_, session)
     call("select holdfast.invalidate(%s, %s, null, %s, %s, 1, 1, %s, 'd', %s, 'me')",
          id_, session, invalidation, held.run, [mark], mark.encode())  # fmt: skip
-    call("select holdfast.declare_halt(%s, 'task', 'nothing', %s, 'me')", id_, mark)
+    halt = uuid7()
+    call("select holdfast.declare_halt(%s, %s, 'task', 'nothing', %s, 'me', 3, null)", id_, halt, mark)
+    ack = [{"tenant": str(id_), "halt": str(halt), "in_flight": [{"name": mark}]}]
+    scene.worker.execute("select holdfast.watch_halts(%s, %s)", [held.worker, json.dumps(ack)])
     call(
         "insert into holdfast.live (tenant, run, seq, attempt, part, start, kind, body, length)"
         " values (%s, %s, 1, 1, 0, 0, 'text', %s, 1) returning 1", id_, held.run, mark.encode(),
         connection=scene.worker,
     )  # fmt: skip
-    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, voted, session, invalidation)
+    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, voted, session, invalidation, halt)
 
 
 def _vote(scene: Scene, tenant: UUID, held: Held, mark: str) -> UUID:

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.domain.halts import HaltScope
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role, Scope
+from holdfast.service.halts import HALT_KEY_MOST, HALT_MOST_S
 from holdfast.service.identity_views import Quotas
 from holdfast.service.invalidate_messages import Span
 from holdfast.service.manage_keys import OVERLAP_MOST_S, OVERLAP_S
@@ -185,6 +187,31 @@ class SuspendBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "unpaid since May"}]})
 
     reason: str = Field(description="The tenant reads it in its audit log.")
+
+
+class HaltBody(Body):
+    """What to stop."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"scope": "tool", "key": "issue_refund", "reason": "refunds go out twice"},
+                {"scope": "tenant", "reason": "incident 42", "for_s": 3600},
+            ]
+        }
+    )
+
+    scope: HaltScope
+    key: str = Field(
+        "",
+        max_length=HALT_KEY_MOST,
+        description="Which: the id of a run, session or principal, or the name of a task, tool, model or tenant. "
+        "Left out for everything, and for your own tenant.",
+    )
+    reason: str = Field(description="Why: told to whoever sees the halt. Not encrypted: no personal content.")
+    for_s: float | None = Field(
+        None, gt=0, le=HALT_MOST_S, description="After how many seconds it ends by itself; left out: when it is lifted."
+    )
 
 
 class ExportBody(Body):

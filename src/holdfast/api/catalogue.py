@@ -131,6 +131,13 @@ CATALOGUE: dict[str, Problem] = {
             "platform for more.",
         ),
         Problem(
+            "halt-outranked",
+            403,
+            "The halt takes more authority to lift",
+            "A halt is lifted by its author, or with at least the author's authority: what an administrator declared, "
+            "by administrators; what the platform declared, by the platform. Nothing was changed. `detail` says whose.",
+        ),
+        Problem(
             "run-finished",
             409,
             "The run has ended",

@@ -199,6 +199,13 @@ class SessionDeleted(RequestError):
         return cls(f"Session {session} was deleted. Start a new one: send a new id, or none.")
 
 
+class Outranked(RequestError):
+    """Who declared the halt had more authority than who wants to lift it."""
+
+    slug = "halt-outranked"
+    status = 403
+
+
 class AlreadyFinished(RequestError):
     """The run has ended; nothing more can be delivered to it."""
 

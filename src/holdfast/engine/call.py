@@ -32,6 +32,10 @@ class Attempt:
     """What it adds to them."""
     unbegun: bool = False
     """Whether it is certain that nothing of the user's was entered, up to the thread of a plain function."""
+    entered: float = 0.0
+    """When its body was entered, in seconds of the monotonic clock; 0: it was not."""
+    in_thread: bool = False
+    """Whether its body is a plain function that was entered in a thread: nothing can stop it."""
     counted: bool = False
     """Whether the framework has counted the call: its toolset returned."""
     enqueued: Callable[[], Ref | None] = lambda: None

@@ -46,10 +46,10 @@ async def own_rows(recorder: Recorder) -> AsyncGenerator[Connection]:
         Interrupt: the run is not held here any more.
         OperatorError: the database is away, or the worker's login too weak.
     """
-    recorder.look()
+    recorder.look("", "")
     async with recorder.gear.db.tool(recorder.claimed.tenant) as connection:
         yield connection
-        recorder.look()
+        recorder.look("", "")
 
 
 def _is_plain_value(value: Any) -> bool:

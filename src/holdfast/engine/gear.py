@@ -11,6 +11,7 @@ from uuid import UUID
 
 import uuid_utils.compat
 
+from holdfast.engine import halts
 from holdfast.engine.governor import Governor
 from holdfast.engine.late import LateReports
 
@@ -40,11 +41,17 @@ class Lease(Protocol):
         """Whether it has run out, by this machine's clock. Asked before every step, from any thread."""
         ...
 
+    @property
+    def halts(self) -> halts.Halts:
+        """What is known of halts where it is held."""
+        ...
+
 
 class Unending:
     """A lease that does not run out: of executions that nobody but the fence takes a run from."""
 
     expired = False
+    halts = halts.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

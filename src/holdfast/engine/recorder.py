@@ -14,14 +14,17 @@ from pydantic_ai.messages import ModelMessage
 
 from holdfast.domain import errors
 from holdfast.domain import events as ev
+from holdfast.domain.halts import Covered, covering, names_of
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.codec import load_message, parse
 from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
-from holdfast.engine.interrupt import Away, Cancelling, HandOver, Interrupt, Lost, Park
+from holdfast.engine.halting import halted_by
+from holdfast.engine.interrupt import Away, Cancelling, Halted, HandOver, Interrupt, Lost, Park
 from holdfast.engine.messages import MessageLog
 from holdfast.engine.replay import Replay
+from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
     from holdfast.app import Task
@@ -198,6 +201,8 @@ class Recorder:
             raise
         self.gear.probe("intent.after")
         self._begun += 1
+        if self._lease.halts.doubtful:
+            await self._lease.halts.confirmed()
         return seq
 
     @property
@@ -212,26 +217,62 @@ class Recorder:
             raise self.stopped_by(error) from error
         self._may_start(intent)
 
-    def look(self) -> None:
+    def look(self, what: str, name: str) -> None:
         """The last thing before anything of the user's is entered or sent: is the run still held here?
 
         Between the commit of an intent and this, the lease may have been lost, or the process have been stopped until
-        it ran out: others may have the run by now. Takes a fifth of a microsecond; may be called from any thread.
+        it ran out: others may have the run by now. Or a halt may have come. Takes a fifth of a microsecond; may be
+        called from any thread.
+
+        Args:
+            what: `tool` or `model`.
+            name: of which; both are empty where nothing is entered yet.
 
         Raises:
             Lost: it is not, as far as can be known here.
+            Halted: it is, and a halt covers what is about to be entered.
         """
-        if self.stop is not None and isinstance(self.stop, Lost):
+        if self.stop is not None and isinstance(self.stop, Lost | Halted):
             raise self.stop
         if self._lease.expired:
             # For good: a lease that is renewed after all must not let anything pass.
             self.stop = Lost("the lease had run out before what was announced could begin")
             raise self.stop
+        if what and (self._lease.halts.in_force or self._lease.halts.doubtful):
+            self._look_at_halts(what, name)
+
+    def _look_at_halts(self, what: str, name: str) -> None:
+        if self._lease.halts.doubtful:
+            self.stop = Lost("which halts are in force could not be confirmed for a second")
+            raise self.stop
+        halt = covering(self._lease.halts.in_force, self.covered, what, name)
+        if halt is not None:
+            raise halted_by(halt, what, name)
+
+    async def ask_halts(self, tool: str) -> None:
+        """For what no intent announces, as asking a probe: ask whether it is held back.
+
+        Raises:
+            Park: it is.
+        """
+        claimed = self.claimed
+        try:
+            held_back = await is_held_back(self.gear.db, claimed.tenant, claimed.run, names_of("tool", tool))
+        except errors.OperatorError as error:
+            raise self.stopped_by(error) from error
+        if held_back:
+            raise Park(WaitingOn.HALT, f"A halt covers run {claimed.run}: nothing new is started.")
+
+    @property
+    def covered(self) -> Covered:
+        """What of the run halts are about."""
+        claimed = self.claimed
+        return Covered(claimed.tenant, claimed.run, claimed.task, claimed.session, claimed.principal)
 
     def _may_start(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
         if self.stop is not None:
             raise self.stop
-        self.look()
+        self.look("", "")
         for scopes, why in self.closed.items():
             if intent.scope.startswith(scopes):
                 raise why

@@ -79,7 +79,8 @@ async def _probed(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settl
     assert call.declaration.probe is not None
     assert entry.started is not None
     effect = Effect(key=call.key, attempt=entry.attempts, run=recorder.claimed.run, tenant=recorder.claimed.tenant)
-    recorder.look()
+    await recorder.ask_halts(call.tool)
+    recorder.look("tool", call.tool)
     answer = call.declaration.probe(effect, **parse(recorder.content(entry.started.args)))
     if isinstance(answer, Awaitable):
         answer = await answer

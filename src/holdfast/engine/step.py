@@ -43,7 +43,7 @@ from holdfast.engine.emitted import emit_again, emitted
 from holdfast.engine.enqueued import enqueue_again, enqueued_since, waiting
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
 from holdfast.engine.flight import StepInFlight, family
-from holdfast.engine.interrupt import Away, Diverged, Interrupt, interrupt_in
+from holdfast.engine.interrupt import Away, Diverged, Halted, Interrupt, interrupt_in
 from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
@@ -103,6 +103,7 @@ async def _carried_out(recorder: Recorder, call: ToolCall, entry: ToolEntry, per
         group=(call.scope, call.step),
         deadline=time.monotonic() + recorder.task.tool_timeout_s,
         inner=call.inner,
+        attempt=call.attempt,
     )
     recorder.flight.begin(flying)
     try:
@@ -261,6 +262,10 @@ async def _within(recorder: Recorder, call: ToolCall, flying: StepInFlight, perf
         return await perform()
     try:
         return await recorder.flight.in_time(flying, perform())
+    except Halted:
+        if flying.stopped is not None and call.declaration.recovery is Recovery.ONCE:
+            await in_doubt(recorder, call, "a halt cut it off when its grace was over")
+        raise
     except TimeoutError:
         if not flying.expired:
             raise

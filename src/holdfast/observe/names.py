@@ -26,6 +26,8 @@ class LogEvent(StrEnum):
     RUN_BROKE = "run.broke"
     RUN_STRAY = "run.stray"
     RUNS_RELEASED = "runs.released"
+    HALT_HEARD = "halt.heard"
+    HALTS_UNKNOWN = "halt.unknown"
     TICKED = "tick.moved"
 
     POLICY_CHANGED = "policy.changed"

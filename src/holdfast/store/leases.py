@@ -55,6 +55,8 @@ class Ticked:
     parked: int
     unparked: int
     rewound: int
+    halts_due: int
+    """Halts whose time is up, for `expire_halts`."""
     expired: int = 0
     """Questions to people that nobody answered in time."""
     escalated: int = 0

@@ -57,3 +57,4 @@ def add_rows(run: UUID, item: Item, rows: Iterable[Row], next_: Park | Finish | 
         if item.has_intent():
             raise ValueError("A run cannot announce something and park or end in one append.")
         item.next = encode_next(next_)
+        item.names = next_.names if isinstance(next_, Park) else ()

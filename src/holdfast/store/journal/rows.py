@@ -18,6 +18,10 @@ class Park(NamedTuple):
 
     waiting_on: WaitingOn
     wake_at: datetime | None = None
+    unsure: bool = False
+    """It parks for a halt that this process heard of, which may be lifted by now: then it is refused."""
+    names: tuple[str, ...] = ()
+    """The tools and models that it could not go on with, where the halt is of one of those."""
 
 
 class Finish(NamedTuple):
@@ -127,7 +131,8 @@ def encode_next(next_: Park | Finish) -> bytes:
     """The run's next state as a JSON object."""
     if isinstance(next_, Finish):
         return orjson.dumps({"state": next_.state})
-    return orjson.dumps({"state": RunState.PARKED, "waiting_on": next_.waiting_on, "wake_at": next_.wake_at})
+    row = {"state": RunState.PARKED, "waiting_on": next_.waiting_on, "wake_at": next_.wake_at}
+    return orjson.dumps(row | {"unsure": True} if next_.unsure else row)
 
 
 def _storable(value: Any) -> Any:

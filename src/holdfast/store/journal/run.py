@@ -42,6 +42,14 @@ BLOB_BYTES = 16 * 1024 * 1024
 
 _BUSY_FIRST_S, _BUSY_MOST_S = 0.002, 0.1
 
+_REFUSED: dict[str, tuple[type[RunInterrupted], str]] = {
+    "halted": (RunHalted, "A halt covers run {run}: nothing new is started."),
+    "cancelled": (RunCancelling, "Run {run} is being cancelled: nothing new is started."),
+    "stale": (RightsChanged, "The rights behind run {run} have changed: look at them first."),
+    "moved": (TalliesMoved, "A sum that a call of run {run} was decided on has changed since."),
+}
+"""Answers that refuse a member's intents, and what they mean."""
+
 
 class RunJournal:
     """Appends to one run's journal while this process holds it. Made by `JournalWriter.open`."""
@@ -67,6 +75,7 @@ class RunJournal:
         self._staged_bytes = 0
         self._pending: deque[Item] = deque()
         self._take_only = 0
+        self._one_by_one = 0
         self._flying: Member | None = None
         self._busy_s = _BUSY_FIRST_S
         self._idle = True
@@ -169,7 +178,7 @@ class RunJournal:
             return self._flying
         self._writer.holds_no_more(self)
         pending, items, size, has_entries = self._pending, list[Item](), 0, False
-        for _ in range(self._take_only or len(pending)):
+        for _ in range(1 if self._one_by_one else self._take_only or len(pending)):
             if items and size >= max_bytes:
                 break
             item = pending.popleft()
@@ -179,6 +188,7 @@ class RunJournal:
             if item.next is not None:
                 break
         self._take_only = 0
+        self._one_by_one = max(0, self._one_by_one - 1)
         self._due = bool(pending)
         if not has_entries:
             self._commit(items, self.seq)
@@ -186,6 +196,8 @@ class RunJournal:
             return None
         blobs, self._staged = self._staged, []
         self._flying = Member(self, items, blobs, size)
+        if items[-1].names or self._writer.wants_names(self.tenant):
+            self._flying.name()
         return self._flying
 
     def appended(self, member: Member) -> None:
@@ -203,29 +215,20 @@ class RunJournal:
         if answer.outcome == "busy":
             self._wait_for_row()
             return
+        if answer.outcome == "unnamed":
+            self._writer.want_names(self.tenant)
+            member.name()
+            self._writer.ready(self)
+            return
         self._flying = None
         match answer.outcome:
             case "appended":
                 self._appended(member)
-            case "halted":
-                self._without_intents(
-                    member, RunHalted(self.run, f"A halt covers run {self.run}: nothing new is started.")
-                )
-            case "cancelled":
-                self._without_intents(
-                    member,
-                    RunCancelling(self.run, f"Run {self.run} is being cancelled: nothing new is started."),
-                )
-            case "stale":
-                self._without_intents(
-                    member,
-                    RightsChanged(self.run, f"The rights behind run {self.run} have changed: look at them first."),
-                )
-            case "moved":
-                self._without_intents(
-                    member,
-                    TalliesMoved(self.run, f"A sum that a call of run {self.run} was decided on has changed since."),
-                )
+            case "halted" if self._by_itself(member):
+                pass
+            case refused if refused in _REFUSED:
+                error, why = _REFUSED[refused]
+                self._without_intents(member, error(self.run, why.format(run=self.run)))
             case "signalled":
                 self._without_end(member)
             case _:
@@ -291,6 +294,15 @@ class RunJournal:
         self._requeue(member, [item for item in member.items if item not in empty])
         self._fail(empty, error)
         self._rest()
+
+    def _by_itself(self, member: Member) -> bool:
+        # A halt may be of one tool: what else was announced in the same moment is asked for again, each by itself.
+        if not member.named or sum(item.has_intent() for item in member.items) == 1:
+            return False
+        self._requeue(member, member.items)
+        self._one_by_one = len(member.items)
+        self._rest()
+        return True
 
     def _without_end(self, member: Member) -> None:
         # The end comes last in its member. Its own events, as a RunSucceeded, must not be committed now.

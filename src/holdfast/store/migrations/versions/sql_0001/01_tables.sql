@@ -21,7 +21,8 @@
 --   sessions          conversations, and the run that holds a conversation's history
 --   invalidations     messages of a conversation that no later run is given
 --   subject_keys      the wrapped key of each subject; wrapped is null once destroyed
---   halts             stops in force
+--   halts             stops: in force while `lifted_at` is null; kept afterwards
+--   halt_acks         what each worker said of a stop: since when it knows, what it still had under way
 --   tallies           amounts that add up over calls; tally_entries: what each effect added (20_tallies.sql)
 --   live              token deltas on their way to readers; unlogged, empty after a crash
 --   tenants           the tenants
@@ -175,6 +176,7 @@ create index runs_held on runs (worker, tenant, id) where state = 'running';
 create index runs_running on runs (tenant) where state = 'running';
 create index runs_waking on runs (wake_at) where state = 'parked' and wake_at is not null;
 create index runs_freed on runs (tenant, id) where state = 'parked' and stale and waiting_on in ('halt', 'rights', 'login');
+create index runs_halted on runs (tenant, id) where state = 'parked' and waiting_on = 'halt';
 create index runs_unserved on runs (task, task_version) where unserved;
 
 create table events (
@@ -336,12 +338,38 @@ create table subject_keys (
 
 create table halts (
   tenant uuid not null,
-  scope text not null check (scope in ('everything', 'tenant', 'task', 'run')),
-  key text not null,
+  id uuid not null,
+  scope text not null check (scope in ('everything', 'tenant', 'task', 'tool', 'model', 'user', 'session', 'run')),
+  key text not null,  -- what of that: a name, or an id as text; '' of a tenant and of everything
   reason text not null,
   by text not null,
+  authority smallint not null,  -- what it takes to lift it
   at timestamptz not null,
-  primary key (tenant, scope, key)
+  expires_at timestamptz,
+  lifted_at timestamptz,
+  lifted_by text,
+  freed_at timestamptz,  -- when nothing was left that it had held back
+  primary key (tenant, id),
+  check (scope <> 'everything' or tenant = '00000000-0000-7000-8000-000000000000')
+);
+
+create unique index halts_in_force on halts (tenant, scope, key) where lifted_at is null;
+create index halts_expiring on halts (expires_at) where lifted_at is null and expires_at is not null;
+create index halts_lifted on halts (lifted_at) where lifted_at is not null and freed_at is null;
+create index halts_listed on halts (tenant, at desc, id desc) where at > '-infinity';
+
+create table halt_acks (
+  tenant uuid not null,
+  halt uuid not null,
+  worker uuid not null,
+  host text not null,
+  pid int not null,
+  at timestamptz not null,
+  dispatched_at timestamptz,  -- when it began what it began last
+  cancelled_at timestamptz,  -- when the last call ended that could be cancelled
+  finished_at timestamptz,  -- when the last effect ended that could not
+  in_flight text not null,  -- a JSON array of what it has still under way
+  primary key (tenant, halt, worker)
 );
 
 create unlogged table live (

@@ -48,6 +48,8 @@ $$;
 
 -- Gives queued runs to a worker: at most p_want in all and p_free[i] of p_tasks[i] at p_versions[i]. Nothing for a
 -- worker whose lease has expired. What another is claiming at this moment is skipped, not waited for.
+-- What a halt covers is parked here, when its turn comes: it costs one look each, and nobody waits behind it. What is to be
+-- cancelled is given all the same, since that takes no intent. The halt lock is held meanwhile, as in `append`.
 -- The disk is not waited for. Nothing rests on a claim until the first append under it, and that commit is on disk only
 -- with everything before it: after a crash of the server a claim that nothing was appended under may never have been.
 create function claim_runs(p_worker uuid, p_want int, p_tasks text[], p_versions text[], p_free int[])
@@ -61,25 +63,44 @@ as $$
 declare
   moment timestamptz := holdfast.now();
   candidate record;
+  any_halt boolean;
+  parked int;
 begin
   if not is_alive(p_worker, moment) then
     return;
   end if;
   perform set_config('synchronous_commit', 'off', true);
-  for candidate in select * from claimable(p_want, p_tasks, p_versions) loop
-    exit when p_want <= 0;
-    continue when p_free[candidate.offer] <= 0;
-    perform from runs r where r.tenant = candidate.tenant and r.id = candidate.id and r.state = 'queued'
-      for no key update skip locked;
-    continue when not found;
-    return query
-      update runs r set state = 'running', worker = p_worker, epoch = r.epoch + 1,
-        claims = least(r.claims + 1, 32767), stale = false, started_at = coalesce(r.started_at, moment), updated_at = moment
-      where r.tenant = candidate.tenant and r.id = candidate.id
-      returning r.tenant, r.id, r.task, r.task_version, r.epoch, r.seq, r.head, r.inbox_seq, r.folded_seq, r.cancelling,
-        r.claims, r.rewound, r.subject, r.principal, r.session, r.parent;
-    p_want := p_want - 1;
-    p_free[candidate.offer] := p_free[candidate.offer] - 1;
+  any_halt := exists (select from halts h where h.lifted_at is null);
+  if any_halt then
+    perform pg_advisory_xact_lock_shared(4857);
+  end if;
+  -- Once, but for what is parked: then there may be more behind it.
+  for pass in 1..20 loop
+    parked := 0;
+    for candidate in select * from claimable(p_want, p_tasks, p_versions) loop
+      exit when p_want <= 0;
+      continue when p_free[candidate.offer] <= 0;
+      perform from runs r where r.tenant = candidate.tenant and r.id = candidate.id and r.state = 'queued'
+        for no key update skip locked;
+      continue when not found;
+      if any_halt then
+        update runs r set state = 'parked', waiting_on = 'halt', stale = false, updated_at = moment
+        where r.tenant = candidate.tenant and r.id = candidate.id and not r.cancelling
+          and is_halted(r.tenant, r.id, r.task, r.session, r.principal, null);
+        parked := parked + found::int;
+        continue when found;
+      end if;
+      return query
+        update runs r set state = 'running', worker = p_worker, epoch = r.epoch + 1,
+          claims = least(r.claims + 1, 32767), stale = false, started_at = coalesce(r.started_at, moment),
+          updated_at = moment
+        where r.tenant = candidate.tenant and r.id = candidate.id
+        returning r.tenant, r.id, r.task, r.task_version, r.epoch, r.seq, r.head, r.inbox_seq, r.folded_seq, r.cancelling,
+          r.claims, r.rewound, r.subject, r.principal, r.session, r.parent;
+      p_want := p_want - 1;
+      p_free[candidate.offer] := p_free[candidate.offer] - 1;
+    end loop;
+    exit when parked = 0 or p_want <= 0;
   end loop;
 end $$;
 

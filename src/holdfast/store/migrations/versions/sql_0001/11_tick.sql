@@ -77,6 +77,22 @@ begin
   return freed;
 end $$;
 
+-- Queues more of what lifted halts held back.
+create function tick_lifted(p_limit int) returns int
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  freed int := 0;
+  lifted halts;
+begin
+  for lifted in select * from halts h where h.lifted_at is not null and h.freed_at is null order by h.lifted_at
+      for no key update skip locked loop
+    freed := freed + free_halted(lifted, p_limit - freed);
+    exit when freed >= p_limit;
+  end loop;
+  return freed;
+end $$;
+
 -- What live workers serve.
 create function served(moment timestamptz) returns table (task text, version text)
 language sql stable set search_path = holdfast, pg_temp
@@ -168,7 +184,8 @@ begin
 end $$;
 
 create function tick(p_limit int)
-returns table (rescued int, quarantined int, woken int, parked int, unparked int, rewound int, expired int, escalated int)
+returns table (rescued int, quarantined int, woken int, parked int, unparked int, rewound int, expired int, escalated int,
+  halts_due int)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
 as $$
@@ -177,7 +194,9 @@ declare
 begin
   rewound := tick_history(moment);
   select t.rescued, t.quarantined into rescued, quarantined from tick_rescue(moment, p_limit) t;
-  woken := tick_wake(moment, p_limit) + tick_freed(moment, p_limit);
+  woken := tick_wake(moment, p_limit) + tick_freed(moment, p_limit) + tick_lifted(p_limit);
+  -- To end them takes the halt lock, before any row: `expire_halts` does, in a transaction of its own.
+  halts_due := (select count(*) from halts h where h.lifted_at is null and h.expires_at <= moment);
   select t.parked, t.unparked into parked, unparked from tick_code(moment, p_limit) t;
   select t.expired, t.escalated into expired, escalated from tick_approvals(moment, p_limit) t;
   begin

@@ -362,4 +362,4 @@ end $$;
 grant execute on function find_tenant(text), list_tenants(uuid, text, int), create_tenant(uuid, text, text) to holdfast_api;
 grant execute on function create_tenant(uuid, text, text) to holdfast_owner;
 set local role holdfast_owner;
-grant execute on function must_be_tenant(uuid), free_halted(uuid) to holdfast_engine;
+grant execute on function must_be_tenant(uuid) to holdfast_engine;
