@@ -22,7 +22,6 @@ from holdfast.service.get_run import get_run
 from holdfast.store import identities
 
 HOUR_S = 3600
-START = datetime.now(UTC)
 
 
 class Times:
@@ -30,6 +29,7 @@ class Times:
 
     def __init__(self, database: Any) -> None:
         self._url, self.passed_s = database.admin_url, 0.0
+        self.began = datetime.now(UTC)
 
     def monotonic(self) -> float:
         return self.passed_s
@@ -47,7 +47,7 @@ class Provider:
         self._lab, self._times = lab, times
 
     async def sign_in(self, *roles: Role, ago_h: float = 0) -> Who:
-        at = START + timedelta(seconds=self._times.passed_s) - timedelta(hours=ago_h)
+        at = self._times.began + timedelta(seconds=self._times.passed_s) - timedelta(hours=ago_h)
         said = Claims(
             issuer="issuer", subject="ann", tenant="default", name="Ann", email=None, kind=PrincipalKind.PERSON,
             roles=frozenset(roles or [Role.USER]), issued_at=at, expires_at=at, auth_time=None,
