@@ -99,6 +99,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="where the API listens")
     port: int = Field(8787, ge=0, le=65_535, description="where the API listens")
+    public_url: str | None = Field(None, description="where people reach the API, for links; none: as it was asked")
     dev_login: bool = Field(False, description="serve the login of `holdfast dev`, which sets this itself")
     max_body_bytes: int = Field(1 << 20, ge=1, description="the largest request body the API reads")
 

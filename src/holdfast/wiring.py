@@ -189,6 +189,7 @@ class Installation:
                 hints=hints,
                 max_content_bytes=self.settings.max_body_bytes,
                 newcomer_s=self.settings.newcomer_s,
+                public_url=self.settings.public_url,
             )
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-import leak_sessions  # noqa: F401 - adds its routes to the generators
+import leak_approvals  # noqa: F401 - these add their routes to the generators
+import leak_sessions  # noqa: F401
 import psycopg
 from leak_cast import Cast
 from leak_model import Key, Thing

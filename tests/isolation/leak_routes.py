@@ -149,28 +149,6 @@ def post_message(w: World, r: Random, who: Key) -> Plan:
     return named(w, r, who, "POST /v1/runs/{run}/messages", "runs:control", "run", headers=headers, body=said)
 
 
-@route("GET /v1/approvals/{approval}")
-def get_approval(w: World, r: Random, who: Key) -> Plan:
-    return named(w, r, who, "GET /v1/approvals/{approval}", "approvals:read", "approval")
-
-
-@route("POST /v1/approvals/{approval}/decision")
-def post_decision(w: World, r: Random, who: Key) -> Plan:
-    thing = w.draw(r, "approval", who)
-    digest = thing.more.get("digest", "") if thing is not None and r.random() < 0.5 else "another"
-    given = r.choice(
-        [
-            {"verdict": "approved", "args": {"text": tainted(who, "edited")}},
-            {"verdict": "rejected", "reason": tainted(who, "no")},
-            {"verdict": "done", "result": tainted(who, "result")},
-            {"verdict": "not_done"},
-        ]
-    )
-    name = "POST /v1/approvals/{approval}/decision"
-    said = body({**given, "digest": digest})
-    return named(w, r, who, name, "approvals:decide", "approval", thing=thing, body=said)
-
-
 @route("POST /v1/principals")
 def post_principal(w: World, r: Random, who: Key) -> Plan:
     names = ["Ann", "Ben", *(tainted(who, f"n{r.randrange(10_000)}") for _ in range(6))]

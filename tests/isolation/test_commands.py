@@ -24,6 +24,7 @@ BY_ID = {
     "runs message": "run",
     "approvals show": "task",
     "approvals decide": "task",
+    "approvals link": "task",
     "sessions show": "session",
     "sessions delete": "session",
     "sessions invalidate": "session",
@@ -39,6 +40,7 @@ MORE = {
     "sessions lift": [ANY, "--reason", "x"],
     "runs message": ["hello"],
     "approvals decide": ["--approve"],
+    "approvals link": ["--for", "Ann"],
 }
 BY_NAME = {
     "principals grant": ["auditor"],

@@ -28,7 +28,7 @@ def change(scene: Scene, verb: str, who: str, what: Any, *, by: str = "founder",
 
 def held_for(scene: Scene, principal: str, requested_by: str | None = None) -> Held:
     """A run for somebody, claimed."""
-    run, worker = uuid7(), scene.register()
+    run, worker = uuid7(), scene.register(lease_s=10_000_000)
     sql = (
         "select outcome from holdfast.accept_run(%s, %s, 't', '1', null, %s, 's', null, 0, %s, '{}', %s, '{}', '{}',"
         " null, null, null, false, %s)"

@@ -108,17 +108,20 @@ class HeldRun:
             )
         )
 
-    async def ask_person(self, args: dict[str, Any], *, kind: str = "approval", call: str = "c1") -> UUID:
-        """Open a human task and park on it."""
+    async def ask_person(
+        self, args: dict[str, Any], *, kind: str = "approval", call: str = "c1", event: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> UUID:  # fmt: skip
+        """Open a human task and park on it. `more` is of its row, `event` of the event that asks."""
         approval, ref = uuid7(), self.text(args)
         digest = f"digest-of-{ref[:8]}"
         if kind == "approval":
-            event: Any = ev.ApprovalAsked(
-                approval=approval, scope="", step=1, call=call, tool="refund", args=ref, digest=digest
+            fact: Any = ev.ApprovalAsked(
+                approval=approval, scope="", step=1, call=call, tool="refund", args=ref, digest=digest, **(event or {})
             )
             waiting = WaitingOn.APPROVAL
         else:
-            event = ev.EffectInDoubt(
+            fact = ev.EffectInDoubt(
                 approval=approval, scope="", step=1, call=call, tool="refund", key="k", why="its worker died"
             )
             waiting = WaitingOn.IN_DOUBT
@@ -133,8 +136,9 @@ class HeldRun:
             digest=digest,
             key="k",
             why="w",
+            **more,
         )
-        await self.append(event, ev.RunParked(waiting_on=waiting), approvals=[row], park=Park(waiting))
+        await self.append(fact, ev.RunParked(waiting_on=waiting), approvals=[row], park=Park(waiting))
         return approval
 
     async def succeed(self, output: Any = "done") -> int:

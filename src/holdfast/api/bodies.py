@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from holdfast.domain.halts import HaltScope
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role, Scope
+from holdfast.service.approval_links import ENDS_IN_S, ENDS_MOST_S
 from holdfast.service.halts import HALT_KEY_MOST, HALT_MOST_S
 from holdfast.service.identity_views import Quotas
 from holdfast.service.invalidate_messages import Span
@@ -138,6 +139,17 @@ class DecisionBody(Body):
     args: dict[str, Any] | None = Field(None, description="With `approved`: the arguments to use instead.")
     reason: str | None = Field(None, description="With `rejected` or `fail_run`: why.")
     result: Any = Field(None, description="With `done`: what the tool's result is.")
+
+
+class LinkBody(Body):
+    """Whom a link is for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"principal": "<id of an approver>", "ends_in_s": 3600}]}
+    )  # fmt: skip
+
+    principal: UUID = Field(description="Who may decide by it.")
+    ends_in_s: float = Field(ENDS_IN_S, gt=0, le=ENDS_MOST_S, description="For how long, in seconds.")
 
 
 class PrincipalBody(Body):

@@ -56,6 +56,12 @@ async def who_asks(
     return who
 
 
+def credential_of(request: Request) -> str | None:
+    """The credential that a browser or a client sends by itself, for pages that take one in their form as well."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    return text.strip() or None if scheme.lower() == "bearer" else _cookie(request)
+
+
 def standing_of(request: Request, who: Who) -> Standing:
     """The one who asks, for a route whose answer goes on for a while."""
     gate: Gate = request.app.state.gate

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.dependencies.models import Dependant
 
-PUBLIC = frozenset({"/healthz", "/readyz", "/problems", "/problems/{slug}", "/dev/login"})
-"""Signs of life, the pages that explain problems, and the way in of `holdfast dev`. The OpenAPI
-document, which names no tenant's anything, is served to anybody too."""
+PUBLIC = frozenset({"/healthz", "/readyz", "/problems", "/problems/{slug}", "/dev/login", "/links/{token}"})
+"""Signs of life, the pages that explain problems, the way in of `holdfast dev`, and the page behind a signed link,
+which is its own credential. The OpenAPI document, which names no tenant's anything, is served to anybody too."""
 
 
 def require_scopes(api: FastAPI) -> None:

@@ -58,6 +58,8 @@ class Services:
     caller: Who = LOCAL
     """Who asks where there is no credential: on the command line."""
     max_content_bytes: int = MAX_CONTENT_BYTES
+    public_url: str | None = None
+    """Where people reach the API; None where nobody has said."""
     newcomer_s: float = NEWCOMER_S
     """For how long those whom a requester admitted or promoted may not authorise what that one is behind."""
     now: Callable[[], datetime] = utc_now

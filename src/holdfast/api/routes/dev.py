@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from html import escape
 from typing import Annotated
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from holdfast.api.body import read_bytes
+from holdfast.api.forms import read_form
 from holdfast.api.requests import COOKIE, TheServices, needs
 from holdfast.domain.errors import Unauthenticated
 from holdfast.domain.principal import Who
@@ -17,7 +16,6 @@ from holdfast.service import dev_login
 from holdfast.service.manage_principals import get_me
 
 router = APIRouter(include_in_schema=False)
-_FORM_BYTES = 4096
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -39,7 +37,7 @@ async def get_login(ticket: Annotated[str, Query(max_length=200)] = "") -> Respo
 @router.post("/dev/login")
 async def post_login(request: Request, services: TheServices) -> Response:
     """Exchange the link's ticket for a cookie."""
-    form = await _form(request)
+    form = await read_form(request)
     try:
         return _enter(await dev_login.enter(services, form.get("ticket", ""), form.get("name", "")))
     except Unauthenticated:
@@ -49,7 +47,7 @@ async def post_login(request: Request, services: TheServices) -> Response:
 @router.post("/dev/switch")
 async def post_switch(request: Request, services: TheServices, _: Annotated[Who, needs()]) -> Response:
     """Be another of the three."""
-    return _enter(await dev_login.become(services, (await _form(request)).get("name", "")))
+    return _enter(await dev_login.become(services, (await read_form(request)).get("name", "")))
 
 
 @router.get("/dev")
@@ -64,11 +62,6 @@ def _enter(key: str) -> Response:
     answer = RedirectResponse("/dev", 303, _HEADERS)
     answer.set_cookie(COOKIE, key, max_age=dev_login.STAY_S, httponly=True, samesite="strict")
     return answer
-
-
-async def _form(request: Request) -> dict[str, str]:
-    raw = await read_bytes(request, _FORM_BYTES)
-    return {name: values[-1] for name, values in parse_qs(raw.decode("ascii", "replace")).items()}
 
 
 def _buttons(action: str, ticket: str) -> str:

@@ -9,14 +9,15 @@ from uuid import UUID
 
 import typer
 
-from holdfast.cli.approvals.listing import print_task
+from holdfast.cli.approvals.telling import print_task
 from holdfast.cli.screen import print_json
 from holdfast.cli.services import with_services
+from holdfast.domain.errors import InvalidInput
 from holdfast.service.decide_approval import decide_approval, resolve_effect
 from holdfast.service.list_tasks_to_decide import get_task_to_decide
 
 if TYPE_CHECKING:
-    from holdfast.service.approval_shapes import ApprovalView
+    from holdfast.service.approval_shapes import ApprovalDetail
     from holdfast.service.services import Services
     from holdfast.settings import Settings
 
@@ -70,7 +71,7 @@ class Decision:
 
 
 def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: str | None, as_json: bool) -> None:
-    """Decide, and print the task as it then stands.
+    """Decide, and print the task as it then stands. Without a digest it is about what is asked now, unless edited.
 
     Raises:
         NotFound: there is no such task.
@@ -79,9 +80,13 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
         InvalidInput: this decision does not fit this task.
     """
 
-    async def act(services: Services) -> ApprovalView:
-        # Without --digest the decision is about what is asked now; what a task asks never changes under its id.
+    async def act(services: Services) -> ApprovalDetail:
         task = await get_task_to_decide(services, services.caller, approval)
+        if digest is None and task.edits:
+            raise InvalidInput(
+                "The arguments were edited since the model gave them. See what they are now, by `holdfast approvals "
+                f"show {approval}`, and decide with the --digest that it prints."
+            )
         return await _decided(services, task, decision, digest or task.digest)
 
     task = with_services(settings, act)
@@ -91,7 +96,7 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
         print_task(task)
 
 
-async def _decided(services: Services, task: ApprovalView, decision: Decision, digest: str) -> ApprovalView:
+async def _decided(services: Services, task: ApprovalDetail, decision: Decision, digest: str) -> ApprovalDetail:
     match decision.verdict:
         case "approved" | "rejected":
             return await decide_approval(

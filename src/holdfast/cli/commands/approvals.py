@@ -8,6 +8,7 @@ from uuid import UUID
 import typer
 
 from holdfast.cli.options import DatabaseUrl, DataDir, Json
+from holdfast.domain.rights import Role
 
 _approvals = typer.Typer(help="See and decide what waits for a person.", no_args_is_help=True)
 _Id = Annotated[UUID, typer.Argument(metavar="ID", help="As `holdfast approvals ls` shows it.")]
@@ -21,7 +22,11 @@ def add_to(program: typer.Typer) -> None:
 @_approvals.command()
 def ls(
     all_: Annotated[bool, typer.Option("--all", help="Those decided as well.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that you may decide and have not yet.")] = False,
     run: Annotated[str | None, typer.Option("--run", help="Only those of this run.")] = None,
+    ask: Annotated[str | None, typer.Option("--ask", help="Only those that ask this, as 'two admins'.")] = None,
+    role: Annotated[Role | None, typer.Option("--role", help="Only those that ask somebody of this role.")] = None,
+    tool: Annotated[str | None, typer.Option("--tool", help="Only those about this tool.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
     after: Annotated[str | None, typer.Option("--after", help="`next` of the page before.")] = None,
     data_dir: DataDir = None,
@@ -33,7 +38,18 @@ def ls(
     from holdfast.cli.settings import load_settings
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
-    act(settings, everything=all_, run=run, limit=limit, cursor=after, as_json=json)
+    act(
+        settings,
+        everything=all_,
+        mine=mine,
+        run=run,
+        ask=ask,
+        role=role,
+        tool=tool,
+        limit=limit,
+        cursor=after,
+        as_json=json,
+    )
 
 
 @_approvals.command()
@@ -75,3 +91,21 @@ def decide(
         approve=approve, args=args, reject=reject, done=done, not_done=not_done, fail=fail, reason=reason
     )
     act(load_settings(data_dir=data_dir, database_url=database_url), id, decision, digest=digest, as_json=json)
+
+
+@_approvals.command()
+def link(
+    id: _Id,  # noqa: A002
+    for_: Annotated[str, typer.Option("--for", metavar="PRINCIPAL", help="Whose link it is, by name.")],
+    ends_in: Annotated[str, typer.Option("--ends-in", metavar="TIME", help="As 30m, 8h or 2d; at most 7d.")] = "24h",
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Make a link by which one person can decide an approval, once. An administrator has to log in as well."""
+    from holdfast.cli.approvals.linking import link as act
+    from holdfast.cli.identity.keys import seconds_of
+    from holdfast.cli.settings import load_settings
+
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    act(settings, id, for_, ends_in_s=seconds_of(ends_in, "--ends-in"), as_json=json)

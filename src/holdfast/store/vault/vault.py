@@ -81,6 +81,10 @@ class Vault:
                 "can be read."
             )
 
+    def derived(self, purpose: bytes) -> bytes:
+        """A key of the installation's for this purpose alone."""
+        return self._wrapping_key.derived(purpose)
+
     def handed_over(self, tenant: UUID, subject: str, wrapped: bytes, kek: str, to: WrappingKey) -> bytes:
         """A subject's key as stored here, wrapped under another key instead.
 

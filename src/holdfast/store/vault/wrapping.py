@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from holdfast.domain.errors import KeyUnavailable
 
@@ -89,6 +91,10 @@ class WrappingKey:
             file.write(b64encode(self._secret) + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def derived(self, purpose: bytes) -> bytes:
+        """A key of the installation's for this purpose alone: it tells nothing of this one or of another purpose's."""
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose).derive(self._secret)
 
     def wrap(self, tenant: UUID, subject: str, secret: bytes) -> bytes:
         """Encrypt a subject's key for storage, bound to its tenant and subject."""

@@ -327,8 +327,8 @@ begin
   end if;
   -- An editor agrees to what they made of it where one person's word is enough; else they are behind the call from now on.
   if said = 'edited' and ask_roles(task.ask) <> '{}' or reason is not null then
-    return query select coalesce(said, 'refused'), task.state, task.decided_by, task.run, null::bigint, reason, 0,
-      ask_count(task.ask);
+    return query select coalesce(said, 'refused'), task.state, task.decided_by, task.run, null::bigint,
+      case when said is null then reason end, 0, ask_count(task.ask);
     return;
   end if;
 

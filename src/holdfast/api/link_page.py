@@ -1,0 +1,148 @@
+"""The page behind a link: what is asked, whole, and two buttons. Needs no script; what others wrote is escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from starlette.responses import HTMLResponse, Response
+
+from holdfast.service.approval_links import OpenLink
+from holdfast.service.approval_shapes import ApprovalDetail, ChangeView
+from holdfast.service.base_views import ContentView
+from holdfast.service.visible import visible, visible_json
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
+    "h1{font-size:1.4rem}h2{font-size:1rem;margin:1.5rem 0 .25rem}"
+    "pre{background:#f4f4f4;padding:.75rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;"
+    "vertical-align:top;overflow-wrap:anywhere}dt{font-weight:600}dd{margin:0 0 .5rem}"
+    "button{font:inherit;padding:.5rem 1.25rem;margin:.5rem .5rem 0 0}input{font:inherit;padding:.35rem;width:100%;"
+    "box-sizing:border-box}code{overflow-wrap:anywhere}.warn{background:#fff3cd;padding:.75rem}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+}
+
+
+def asking_page(link: OpenLink, *, warning: str = "", status: int = 200) -> Response:
+    """What is asked, and the form that decides it."""
+    task = link.task
+    warn = f'<p class="warn">{escape(warning)}</p>' if warning else ""
+    return _page(f"May {visible(task.tool)} be called?", f"{warn}{_facts(link)}{_arguments(task)}{_form(link)}", status)
+
+
+def decided_page(link: OpenLink, task: ApprovalDetail) -> Response:
+    """What has become of it."""
+    if task.state == "pending":
+        said = f"{len(task.agreed)} of {task.needed} have agreed now. It waits for the others."
+    else:
+        said = f"It is {task.state}."
+    return _page("Thank you.", f"<p>{_text(link.name)}, your word is kept. {escape(said)}</p>")
+
+
+def invalid_page() -> Response:
+    """The same for whatever opens nothing, so that nobody learns which of the reasons it is."""
+    return _page(
+        "This link opens nothing, or nothing any more.",
+        "<p>It may have ended, been used, or be about what is not asked any more. Ask for another.</p>",
+        404,
+    )
+
+
+def _facts(link: OpenLink) -> str:
+    task, names = link.task, link.task.names
+    called = {actor: f"{names.get(actor, actor)}" for actor in (task.principal, task.requested_by or "")}
+    behind = called[task.principal] + (f", asked for by {called[task.requested_by]}" if task.requested_by else "")
+    rows = [
+        ("You are", link.name),
+        ("The run is for", behind),
+        ("Task", task.task),
+        ("Who has to agree", f"{task.ask or 'whoever may decide'}: {len(task.agreed)} of {task.needed} so far"),
+        ("Have agreed", ", ".join(names.get(one, one) for one in task.agreed)),
+        ("Why it is asked", " ".join(filter(None, [task.why, _plain(task.reason)]))),
+        ("Lines of the policy", ", ".join(task.rules)),
+        ("If you reject", task.if_rejected),
+        ("If nobody answers", task.if_unanswered + (f" At {_clock(task.expires_at)}." if task.expires_at else "")),
+        ("Then asked", "; ".join(f"{one.ask or 'whoever may decide'} at {_clock(one.at)}" for one in task.escalates)),
+        ("Run", str(task.run)),
+        ("Digest", task.digest),
+    ]
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{_text(what)}</dd>" for name, what in rows if what) + "</dl>"
+
+
+def _arguments(task: ApprovalDetail) -> str:
+    shown = f"<h2>Arguments</h2>{_content(task.args)}"
+    if task.edits:
+        shown += f"<h2>Edited: in what they differ from what the model gave</h2>{_changes(task.edits)}"
+    if task.received:
+        shown += "<h2>The agent's own code changes them on the way</h2>" + (
+            _changes(task.on_the_way) or _content(task.received)
+        )
+    return shown
+
+
+def _changes(changes: Iterable[ChangeView]) -> str:
+    rows = "".join(
+        f"<tr><td>{_text(one.place or 'all')}</td><td>{'(nothing)' if one.added else _json(one.before)}</td>"
+        f"<td>{'(nothing)' if one.removed else _json(one.after)}</td></tr>"
+        for one in changes
+    )
+    return f"<table><tr><th>place</th><th>before</th><th>after</th></tr>{rows}</table>" if rows else ""
+
+
+def _form(link: OpenLink) -> str:
+    login = (
+        "<h2>Your credential</h2><p>You are an administrator: log in, or give an API key of yours.</p>"
+        '<input type="password" name="credential" autocomplete="off" aria-label="API key">'
+        if link.needs_login
+        else ""
+    )
+    return (
+        f'<form method="post"><input type="hidden" name="page" value="{escape(link.page)}">{login}'
+        "<h2>Reason, if you reject (the model is told)</h2>"
+        '<input name="reason" maxlength="2000" aria-label="Reason"><br>'
+        '<button name="verdict" value="approved">Approve</button>'
+        '<button name="verdict" value="rejected">Reject</button></form>'
+    )
+
+
+def _content(view: ContentView) -> str:
+    if view.erased or view.missing:
+        return "<p>They cannot be shown: they were erased, or are not stored any more.</p>"
+    return f"<pre>{_json(view.value)}</pre>"
+
+
+def _plain(view: ContentView | None) -> str:
+    return "" if view is None or view.value is None else str(view.value)
+
+
+def _json(value: Any) -> str:
+    return escape(visible_json(value, indent=2))
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _page(title: str, body: str, status: int = 200) -> Response:
+    head = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Holdfast: {escape(title)}</title><style>{_STYLE}</style>"
+    )
+    return HTMLResponse(f"{head}<h1>{escape(title)}</h1>{body}</html>", status, _HEADERS)
