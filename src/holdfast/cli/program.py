@@ -6,10 +6,20 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli.commands import approvals, identity, installation, project, running, runs, serving, sessions
+from holdfast.cli.commands import (
+    approvals,
+    identity,
+    installation,
+    policy,
+    project,
+    running,
+    runs,
+    serving,
+    sessions,
+)
 from holdfast.cli.settings import before_command, invoked
 
-_ORDER = (project, serving, running, runs, sessions, approvals, identity, installation)
+_ORDER = (project, serving, running, runs, sessions, approvals, policy, identity, installation)
 
 program = typer.Typer(
     help="Pydantic AI agents that survive: durable runs on PostgreSQL.",

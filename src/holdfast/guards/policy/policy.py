@@ -55,6 +55,11 @@ class Policy:
         action = self.vocabulary.actions.get(tool)
         return () if action is None else self._judge(action).statements
 
+    def looked_at(self, tool: str) -> Mapping[str, Mapping[str, Kind]]:
+        """What of a call of this tool those statements look at: sections of `context`, names, and their types."""
+        action = self.vocabulary.actions.get(tool)
+        return {} if action is None else self._judge(action).looked_at
+
     def declared_facts(self, tool: str, args: Mapping[str, Any]) -> dict[str, Any]:
         """What the tool's own functions say of these arguments, in JSON's shapes, to be journaled with the verdict.
 
