@@ -18,8 +18,8 @@ CASES = [
     {"tool": "issue_refund", "args": {"order_id": "7", "amount": 50}, "tallies": {"refunded_today": 1990},
      "expect": "ask two admins"},
     {"tool": "issue_refund", "args": {"order_id": "7", "amount": 50}, "roles": ["auditor"], "expect": "deny"},
-    {"tool": "send_email", "args": {"to": ["a@b.example"], "body": ""}, "labels": {"to": ["untrusted"]}, "expect": "deny",
-     "name": "what came from outside chooses no recipient"},
+    {"tool": "send_email", "args": {"to": ["a@b.example"], "body": ""}, "labels": {"to": ["untrusted"]},
+     "expect": "deny", "name": "what came from outside chooses no recipient"},
 ]  # fmt: skip
 
 
