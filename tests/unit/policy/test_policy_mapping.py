@@ -299,6 +299,27 @@ def test_names_that_are_no_identifiers_can_be_spoken_of():
         assert policy.verdict("odd tool's", {"order-id": order, "in": 4}, facts()).decision is decision
 
 
+def test_a_text_that_an_argument_never_is_cannot_be_compared_with():
+    def paint(
+        colour: Colour, others: list[Literal["dark", "light"]], either: Literal["a"] | Colour | None = None
+    ) -> str:
+        return ""
+
+    vocabulary = app_of(paint).vocabulary()
+    text = "permit (principal, action, resource) when {{ {} }};"
+    for condition in ('context.args.colour == "red"', 'context.args.others.contains("dark")',
+                      'context.args has either && context.args.either == "green"'):  # fmt: skip
+        load(text.format(condition), vocabulary)
+    with pytest.raises(UserError, match=r":1:68: It is never \"rde\". Did you mean 'red'\? It is one of green, red"):
+        load(text.format('context.args.colour == "rde"'), vocabulary)
+    for condition in (
+        'context.args.others.containsAny(["dark", "drak"])',
+        'context.args has either && "b" == context.args.either',
+    ):
+        with pytest.raises(UserError, match="It is never"):
+            load(text.format(condition), vocabulary)
+
+
 def test_a_schema_can_be_had_from_shapes_alone():
     assert schema_of([]).startswith("entity Role enum")
     load('permit (principal, action in Action::"reads", resource);', app_of().vocabulary())

@@ -115,6 +115,8 @@ def _values(kind: Kind, literals: _Literals) -> list[Any]:  # noqa: PLR0911 - on
         case Amount():
             near = {beside for one in literals.amounts for beside in (one - step, one, one + step)}
             return [str(one) for one in sorted(near | {Decimal(1)}, key=lambda one: (one != 1, one))]
+        case Text(among=among) if among:
+            return list(among)
         case Text():
             return [_OTHER, *sorted(literals.texts)]
         case Member():
