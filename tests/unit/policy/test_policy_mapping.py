@@ -130,6 +130,17 @@ def test_a_single_model_is_its_fields():
     assert args_of(taking(Point)) == "{x: Long, y: Long}"
 
 
+def test_facts_of_a_single_model_may_ask_for_its_fields():
+    def far(street: str) -> bool:
+        return street == "far"
+
+    tool = governed(facts={"far": far})(taking(Address))
+    policy = load("permit (principal, action, resource) when { context.facts.far };", app_of(tool).vocabulary())
+    for args in ({"value": Address(street="far")}, {"street": "far"}):
+        assert policy.verdict("tool", args, facts()).decision is Decision.ALLOW
+        assert policy.declared_facts("tool", args) == {"far": True}
+
+
 def test_models_are_records():
     @governed(out_of_policy="payment.blob")
     def pay(payment: Payment, urgent: bool) -> str:
@@ -280,7 +291,7 @@ def test_what_is_governed_by_name_exists():
 def test_a_name_means_one_tool():
     app = app_of(taking(str))
     app.task("same", agent=Agent("test", tools=[Tool(taking(str))]))
-    assert app.vocabulary().tasks == ("same", "support")
+    assert app.vocabulary().tasks == app.vocabulary().tasks_of["tool"] == ("same", "support")
     app.task("other", agent=Agent("test", tools=[Tool(taking(int))]))
     with pytest.raises(UserError, match=r"Tasks 'support' and 'other' have different tools named 'tool' \(args\)"):
         app.vocabulary()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.cli.exits import ExitCode
 from holdfast.cli.policy.ground import app_policy
 from holdfast.cli.screen import err, out, print_json, table
-from holdfast.guards.policy.starter import declared, default_of
+from holdfast.guards.policy.starter import declared, default_of, permit_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,5 +54,5 @@ def _print(policy: Policy, tools: list[dict[str, Any]]) -> None:
     if not policy.undeclared:
         out().print(f"\n{policy.path} is in order. Digest: {policy.digest}", markup=False)
     for name in policy.undeclared:
-        line = f'permit (principal, action == Action::"{name}", resource);'
-        err().print(f"{policy.path}: no statement names '{name}'. To permit it, add: {line}", markup=False)
+        told = f"{policy.path}: no statement names '{name}'. To permit it, add: {permit_line(name)}"
+        err().print(told, markup=False)

@@ -48,11 +48,9 @@ def explain_policy(reference: str, given: Path | None, call: Call, *, as_json: b
         meant = closest(call.tool, policy.vocabulary.actions)
         hint = f" Did you mean '{meant}'?" if meant else f" There are: {listed(policy.vocabulary.actions)}."
         raise typer.BadParameter(f"There is no tool '{call.tool}'.{hint}", param_hint="TOOL")
-    task = next(name for name, task in app.tasks.items() if call.tool in _tools_of(task))
     written: dict[str, Any] = {
         "tool": call.tool,
         "args": {name: _value(action, name, text) for name, text in _pairs(call.args, "--arg")},
-        "task": task,
         "env": app.env or "prod",
         "tallies": dict(_pairs(call.tallies, "--tally")),
     }
@@ -67,12 +65,6 @@ def explain_policy(reference: str, given: Path | None, call: Call, *, as_json: b
         fault = error.errors(include_url=False, include_input=False)[0]
         raise typer.BadParameter(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
     _print(policy, policy.verdict(case.tool, case.args, case.facts), as_json=as_json)
-
-
-def _tools_of(task: Any) -> set[str]:
-    from holdfast.engine.inspect import shapes_of
-
-    return {shape.name for shape in shapes_of(task)}
 
 
 def _pairs(given: Sequence[str], option: str) -> list[tuple[str, str]]:

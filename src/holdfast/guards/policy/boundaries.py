@@ -88,8 +88,7 @@ def _dimensions(
 ) -> Iterator[Dimension]:
     roles = [frozenset({role}) for role in sorted({Role.USER, *literals.roles})]
     yield ("roles", ""), [frozenset({Role.USER}), *(one for one in roles if Role.USER not in one), frozenset()]
-    if len(policy.vocabulary.tasks) > 1:
-        yield ("task", ""), policy.vocabulary.tasks
+    yield ("task", ""), policy.vocabulary.tasks_of[action.name]
     for section, kinds in looked_at.items():
         for name, kind in kinds.items():
             values = _values(kind, literals)
@@ -161,7 +160,7 @@ def _case(action: Action, policy: Policy, chosen: Mapping[tuple[str, str], Any])
     facts = Facts(
         principal="somebody",
         roles=at["roles"][""],
-        task=at["task"].get("", policy.vocabulary.tasks[0]),
+        task=at["task"][""],
         env=run.pop("env", "prod"),
         local_hour=run.pop("local_hour", NOON),
         local_weekday=run.pop("local_weekday", MONDAY),

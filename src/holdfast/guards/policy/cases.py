@@ -68,6 +68,7 @@ class Written(BaseModel):
     name: str = ""
     roles: frozenset[Role] = frozenset({Role.USER})
     task: str = ""
+    """Empty: the first that has the tool."""
     env: Literal["dev", "staging", "prod"] = "prod"
     hour: int = Field(NOON, ge=0, le=23)
     weekday: int = Field(MONDAY, ge=1, le=7)
@@ -78,10 +79,11 @@ class Written(BaseModel):
     tallies: dict[str, Annotated[Any, AfterValidator(_scaled)]] = Field(default_factory=dict)
     """Amounts that were reached before this call; those that are not named are zero."""
 
-    def case(self, vocabulary: Vocabulary, env: str | None = None) -> Case:
+    def case(self, vocabulary: Vocabulary) -> Case:
         """As it is tried."""
         action = vocabulary.actions.get(self.tool)
         named = dict.fromkeys(action.labelled if action else (), frozenset({"user"}))
+        tasks = vocabulary.tasks_of.get(self.tool) or vocabulary.tasks or ("",)
         unknown = sorted(self.labels.keys() - named.keys())
         if action and unknown:
             raise UserError(f"Tool '{self.tool}' has no argument '{unknown[0]}' to be labelled.")
@@ -93,8 +95,8 @@ class Written(BaseModel):
             facts=Facts(
                 principal="somebody",
                 roles=self.roles,
-                task=self.task or vocabulary.tasks[0],
-                env=self.env if env is None or "env" in self.model_fields_set else env,
+                task=self.task or tasks[0],
+                env=self.env,
                 local_hour=self.hour,
                 local_weekday=self.weekday,
                 depth=self.depth,

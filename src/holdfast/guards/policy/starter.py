@@ -43,6 +43,11 @@ def starter(vocabulary: Vocabulary, app: str) -> str:
     return "".join((_HEAD.format(app=app), *_sections(vocabulary), *_examples(vocabulary)))
 
 
+def permit_line(tool: str) -> str:
+    """The line that declares a tool, by permitting it to everybody."""
+    return f"permit (principal, action == Action::{quoted(tool)}, resource);"
+
+
 def declared(action: Action) -> str:
     """A tool as a policy sees it: name and typed arguments."""
     return f"{action.name}({', '.join(field.cedar for field in action.args.fields)})"
