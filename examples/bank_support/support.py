@@ -13,7 +13,7 @@ from ledger import Ledger
 from pydantic import BaseModel, Field
 from pydantic_ai import Agent, ApprovalRequired, ModelRetry, RunContext
 
-from holdfast import effect
+from holdfast import effect, governed
 from holdfast.testing import ModelServer, load_routes
 
 APPROVAL_ABOVE = Decimal(50)
@@ -83,6 +83,7 @@ def block_card(ctx: RunContext[Deps], reason: str) -> str:
 
 @support_agent.tool
 @effect.idempotent
+@governed(tallies={"refunded_today": "amount"})
 def issue_refund(ctx: RunContext[Deps], amount: Decimal, reason: str) -> Refund:
     """Pay money back to the customer."""
     if amount <= 0:

@@ -156,7 +156,9 @@ class App:
         self.tallies = _by_name(name, tallies)
         """How amounts add up, by name."""
         caller: str | None = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        self.policy_path = None if policy is None else _beside(caller, policy)
+        self.home = Path.cwd() if caller is None else Path(caller).absolute().parent
+        """The directory of the file that makes the app."""
+        self.policy_path = None if policy is None else self.home / policy
         """Where its policy is; None if it has none."""
         self._tasks: dict[str, Task] = {}
 
@@ -334,10 +336,6 @@ def _check_name(what: str, name: str) -> None:
             f"'{name}' cannot name a {what}: begin with a lower-case letter, go on with lower-case letters, digits, "
             "'_', '-' or '.', 63 characters at most."
         )
-
-
-def _beside(file: str | None, given: str | Path) -> Path:
-    return (Path.cwd() if file is None else Path(file).absolute().parent) / given
 
 
 def _roles(task: str, roles: Iterable[Role | str]) -> frozenset[Role]:

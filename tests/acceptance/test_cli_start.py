@@ -14,6 +14,7 @@ THAT_END = [
     *("demo", "init", "run", "doctor", "migrate", "version", "config show"),
     *(f"runs {name}" for name in ("ls", "show", "tail", "cancel", "message")),
     *(f"approvals {name}" for name in ("ls", "show", "decide")),
+    *(f"policy {name}" for name in ("init", "check", "explain", "test", "diff")),
 ]
 PROBE = """
 import sys

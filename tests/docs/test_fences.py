@@ -93,6 +93,10 @@ def test_the_page_of_ones_own_rows_runs(database, tmp_path):
         assert admin.execute("select tenant from orders").fetchall() == [(DEFAULT_TENANT,)]
 
 
+def test_the_page_of_policies_runs(tmp_path):
+    assert play("docs/policy.md", Cli(tmp_path), tmp_path) == 3
+
+
 def test_make_targets_named_in_pages_exist():
     makefile = (ROOT / "Makefile").read_text()
     for page in ("README.md", "docs/quickstart.md"):

@@ -11,11 +11,11 @@ class ExitCode(IntEnum):
     OK = 0
     """Done; of a run: it succeeded."""
     FAILED = 1
-    """The run failed or was cancelled; the demo did not show what it promises."""
+    """The run failed or was cancelled; the demo did not show what it promises; a policy's case is not as expected."""
     USAGE = 2
     """The command line, or the input given on it, is wrong. Nothing was stored."""
     USER_ERROR = 3
-    """The application or the configuration is wrong: the developer acts."""
+    """The application, its policy or the configuration is wrong: the developer acts."""
     OPERATOR_ERROR = 4
     """Database, schema, roles or keys: whoever runs the installation acts."""
     NOT_FOUND = 5

@@ -6,10 +6,21 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli.commands import approvals, halts, identity, installation, project, running, runs, serving, sessions
+from holdfast.cli.commands import (
+    approvals,
+    halts,
+    identity,
+    installation,
+    policy,
+    project,
+    running,
+    runs,
+    serving,
+    sessions,
+)
 from holdfast.cli.settings import before_command, invoked
 
-_ORDER = (project, serving, running, runs, sessions, approvals, halts, identity, installation)
+_ORDER = (project, serving, running, runs, sessions, approvals, policy, halts, identity, installation)
 
 program = typer.Typer(
     help="Pydantic AI agents that survive: durable runs on PostgreSQL.",

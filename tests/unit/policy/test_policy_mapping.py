@@ -130,6 +130,17 @@ def test_a_single_model_is_its_fields():
     assert args_of(taking(Point)) == "{x: Long, y: Long}"
 
 
+def test_facts_of_a_single_model_may_ask_for_its_fields():
+    def far(street: str) -> bool:
+        return street == "far"
+
+    tool = governed(facts={"far": far})(taking(Address))
+    policy = load("permit (principal, action, resource) when { context.facts.far };", app_of(tool).vocabulary())
+    for args in ({"value": Address(street="far")}, {"street": "far"}):
+        assert policy.verdict("tool", args, facts()).decision is Decision.ALLOW
+        assert policy.declared_facts("tool", args) == {"far": True}
+
+
 def test_models_are_records():
     @governed(out_of_policy="payment.blob")
     def pay(payment: Payment, urgent: bool) -> str:
@@ -280,7 +291,7 @@ def test_what_is_governed_by_name_exists():
 def test_a_name_means_one_tool():
     app = app_of(taking(str))
     app.task("same", agent=Agent("test", tools=[Tool(taking(str))]))
-    assert app.vocabulary().tasks == ("same", "support")
+    assert app.vocabulary().tasks == app.vocabulary().tasks_of["tool"] == ("same", "support")
     app.task("other", agent=Agent("test", tools=[Tool(taking(int))]))
     with pytest.raises(UserError, match=r"Tasks 'support' and 'other' have different tools named 'tool' \(args\)"):
         app.vocabulary()
@@ -297,6 +308,27 @@ def test_names_that_are_no_identifiers_can_be_spoken_of():
     )
     for order, decision in (("7", Decision.ALLOW), ("8", Decision.DENY)):
         assert policy.verdict("odd tool's", {"order-id": order, "in": 4}, facts()).decision is decision
+
+
+def test_a_text_that_an_argument_never_is_cannot_be_compared_with():
+    def paint(
+        colour: Colour, others: list[Literal["dark", "light"]], either: Literal["a"] | Colour | None = None
+    ) -> str:
+        return ""
+
+    vocabulary = app_of(paint).vocabulary()
+    text = "permit (principal, action, resource) when {{ {} }};"
+    for condition in ('context.args.colour == "red"', 'context.args.others.contains("dark")',
+                      'context.args has either && context.args.either == "green"'):  # fmt: skip
+        load(text.format(condition), vocabulary)
+    with pytest.raises(UserError, match=r":1:68: It is never \"rde\". Did you mean 'red'\? It is one of green, red"):
+        load(text.format('context.args.colour == "rde"'), vocabulary)
+    for condition in (
+        'context.args.others.containsAny(["dark", "drak"])',
+        'context.args has either && "b" == context.args.either',
+    ):
+        with pytest.raises(UserError, match="It is never"):
+            load(text.format(condition), vocabulary)
 
 
 def test_a_schema_can_be_had_from_shapes_alone():

@@ -58,7 +58,7 @@ def test_an_ask_that_was_forgotten_denies():
         ('"100.00"', '"100.00001"', "no decimal", '"100.00001"'),
         ("greaterThan", "greaterThn", "no 'greaterThn'", "greaterThn"),
         ("permit (principal in", "permt (principal in", "begins with permit or forbid", "permt"),
-        ('Env::"prod"', '"prod"', "A String never equals", "context.run.env"),
+        ('Env::"prod"', '"prod"', "String and Env are never the same", "context.run.env"),
         ('in Action::"reads"', '== Action::"reads"', "can never apply", "permit"),
         ('in Role::"user"', '== Role::"user"', "can never apply", "permit"),
         ('in Role::"user"', '== Person::"ann"', "names no persons", ":"),
@@ -102,3 +102,52 @@ def test_a_policy_that_states_nothing_is_refused(text):
 def test_ids_are_given_once():
     with pytest.raises(PolicyError, match="stands at line 1 already"):
         refund_policy('@id("a") permit (principal, action, resource);\n@id("a") permit (principal, action, resource);')
+
+
+NEVER = {
+    "context has arg": ("'context' has no 'arg' here", "arg"),
+    'context.args has nte && context.args.note == "x"': ("'context.args' has no 'nte' here", "nte"),
+    "context has args.nte": ("'context.args' has no 'nte' here", "nte"),
+    "!(context.run has localhour)": ("'context.run' has no 'localhour' here", "localhour"),
+    "principal has role": ("This is never true", "has"),
+    "{a: 1} has b": ("This is never true", "has"),
+    'context.run.env == Role::"user"': ("Env and Role are never the same", '"user"'),
+    'Role::"user" != context.run.env': ("Env and Role are never the same", '"user"'),
+    'context.labels.to.contains(Env::"prod")': ("Env and Label are never the same", "context.labels"),
+    'principal == Role::"user"': ("A policy names no persons", "principal"),
+    'principal in Task::"support"': ("'principal' is never a Task", '"support"'),
+    'resource in [Role::"user"]': ("'resource' is never a Role", '"user"'),
+    'action == Action::"writes"': ("'writes' is a group", '"writes"'),
+    "resource is Role": ("This is never a Role", "Role"),
+}
+
+
+@pytest.mark.parametrize("condition", NEVER)
+def test_what_is_never_true_is_refused_though_cedar_takes_it(condition):
+    what, at = NEVER[condition]
+    old = 'context.labels.to.contains(Label::"untrusted")'
+    error = refused(old, condition)
+    assert what in error.faults[0].what
+    assert pointed_at(error, old, condition).startswith(at)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "context has args",
+        "context.args has to",
+        'principal in Role::"user" && resource == Task::"support" && action == Action::"send_email"',
+        'principal is Person in Role::"user" && resource is Task && action in Action::"writes"',
+        'context.args.body == "anything" || context.args.to.contains("anybody")',
+    ],
+)
+def test_what_may_be_true_is_taken(condition):
+    refund_policy(REFUNDS.replace('context.labels.to.contains(Label::"untrusted")', condition))
+
+
+def test_several_tools_may_be_asked_for_what_some_of_them_have():
+    text = 'permit (principal, action in Action::"writes", resource) '
+    text += "when {{ context.args has {0} && context.args.{0} {1} }};"
+    refund_policy(text.format("body", '== "x"'))
+    with pytest.raises(PolicyError, match="Did you mean 'amount'"):
+        refund_policy(text.format("amont", "== 1"))

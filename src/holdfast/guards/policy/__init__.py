@@ -2,9 +2,11 @@
 
 The way through it: an application's tools (`shape.py`) become actions with typed arguments (`action.py`,
 `arguments.py`, `kinds.py`), and those a vocabulary (`vocabulary.py`), which is a Cedar schema. A policy's text is
-split into statements (`source.py`), each is read (`statement.py`) and checked against the vocabulary (`meaning.py`),
-and where all are in order they make a `Policy` (`load.py`). That gives a verdict on a call (`policy.py`) by asking
-Cedar about the statements that can be about its tool (`judge.py`). A `PolicyFile` follows the file (`file.py`).
+split into statements (`source.py`), each is read (`statement.py`) and checked against the vocabulary (`meaning.py`,
+and `vacuous.py` for what Cedar takes though it is never true). Where all are in order they make a `Policy`
+(`load.py`), which gives a verdict on a call (`policy.py`) by asking Cedar about the statements that can be about its
+tool (`judge.py`). A `PolicyFile` follows the file (`file.py`). `starter.py` writes a first policy; `cases.py` and
+`boundaries.py` try one.
 
 What always holds:
 

@@ -19,7 +19,7 @@ from holdfast.guards.policy.kinds import Amount, Bool, Field, Kind, Long, Record
 _SCALARS: dict[str, Kind] = {"boolean": Bool(), "integer": Long(), "string": Text()}
 _AMOUNT = {"number", "string"}
 _AMOUNTS = ({"integer"}, {"number"}, {"string"}, _AMOUNT, {"integer", "number"}, {"integer", *_AMOUNT})
-_LITERALS: dict[type, Kind] = {bool: Bool(), int: Long(), str: Text()}
+_LITERALS: dict[type, Kind] = {bool: Bool(), int: Long()}
 _FLOAT = (
     "is a float. Make it a Decimal or an int; if it is an amount of at most four places, say "
     '@governed(amounts=("{name}",))'
@@ -92,6 +92,8 @@ class Reading:
         if set(types) in (_AMOUNT, {"integer", *_AMOUNT}):
             return Amount(), nullable
         kinds = [self._one(one, path, within) for one in some]
+        if all(isinstance(kind, Text) for kind in kinds):
+            return _text_of(cast("list[Text]", kinds)), nullable
         if any(kind != kinds[0] for kind in kinds):
             raise Unmappable(path, "may have values of several types. Give it one type")
         return kinds[0], nullable
@@ -169,7 +171,14 @@ def _is_null(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "null" or ("const" in schema and schema["const"] is None)
 
 
+def _text_of(kinds: Sequence[Text]) -> Text:
+    among = {text for kind in kinds for text in kind.among}
+    return Text(tuple(sorted(among)) if all(kind.among for kind in kinds) else ())
+
+
 def _of_literals(literals: Sequence[Any], path: str) -> Kind:
+    if literals and all(isinstance(one, str) for one in literals):
+        return Text(tuple(sorted(cast("Sequence[str]", literals))))
     for kind, mapped in _LITERALS.items():
         if literals and all(type(one) is kind for one in literals):
             return mapped

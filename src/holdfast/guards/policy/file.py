@@ -37,12 +37,15 @@ class PolicyFile:
     def check(self) -> Policy:
         """The version in force, after a look at the file. What is wrong with a newer one is told by `error`.
 
-        The bytes are compared, not times: a file that is put back is the old version again.
+        The bytes are compared, not times: a file that is put back is the old version again. `error` stays the same
+        object as long as the fault does, so that it can be told once.
         """
         try:
             found = _read(self._path)
         except PolicyError as error:
-            self._seen, self.error = b"", error
+            self._seen = b""
+            if self.error is None or str(self.error) != str(error):
+                self.error = error
             return self._policy
         if found != self._seen:
             self._seen = found

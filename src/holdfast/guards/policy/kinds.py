@@ -82,6 +82,9 @@ class Long:
 class Text:
     """`String`: texts, members of enumerations, dates and all else that JSON writes as a string."""
 
+    among: tuple[str, ...] = ()
+    """The only texts that there are. Empty: any."""
+
     @property
     def cedar(self) -> str:
         """Its name in a schema."""

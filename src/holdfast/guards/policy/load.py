@@ -9,8 +9,9 @@ from holdfast.guards.policy.errors import Fault, PolicyError
 from holdfast.guards.policy.meaning import Meaning
 from holdfast.guards.policy.policy import Policy
 from holdfast.guards.policy.source import Source
-from holdfast.guards.policy.statement import Statement, form_faults, names_of, statement_of
+from holdfast.guards.policy.statement import Statement, conditions_of, form_faults, names_of, statement_of
 from holdfast.guards.policy.syntax import syntax_fault
+from holdfast.guards.policy.vacuous import Vacuous
 
 if TYPE_CHECKING:
     from holdfast.guards.policy.vocabulary import Vocabulary
@@ -38,9 +39,12 @@ def load(text: str, vocabulary: Vocabulary, path: str = "policy.cedar") -> Polic
             faults.append(syntax_fault(piece, source, str(error)))
             continue
         found = [*form_faults(parsed, piece, source), *meaning.faults(piece, source, names_of(parsed))]
-        faults += found
         if not found:
-            statements.append(statement_of(parsed, piece, source))
+            statement = statement_of(parsed, piece, source)
+            about = [action for action in vocabulary.actions.values() if statement.covers(action)]
+            found = list(Vacuous(piece, source, vocabulary, about).faults(conditions_of(parsed))) if about else []
+            statements.append(statement)
+        faults += found
     faults += _repeated(statements)
     if not pieces and not faults:
         advice = (

@@ -169,9 +169,9 @@ def _other_type(_: Vocabulary, match: re.Match[str], __: list[str]) -> _Written:
 
 def _two_types(_: Vocabulary, match: re.Match[str], __: list[str]) -> _Written:
     one, two = match["one"], match["two"]
-    kind = next((name for name in (one, two) if name in _NOUNS), None)
-    advice = f'Write it as {kind}::"...".' if kind else ""
-    return f"A {one} never equals a {two}.", advice, None, ()
+    kinds = [name for name in (one, two) if name in _NOUNS]
+    advice = f'Write it as {kinds[0]}::"...".' if len(kinds) == 1 else ""
+    return f"{one} and {two} are never the same.", advice, None, ()
 
 
 def _no_type(_: Vocabulary, match: re.Match[str], __: list[str]) -> _Written:

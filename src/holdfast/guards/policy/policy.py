@@ -55,6 +55,11 @@ class Policy:
         action = self.vocabulary.actions.get(tool)
         return () if action is None else self._judge(action).statements
 
+    def looked_at(self, tool: str) -> Mapping[str, Mapping[str, Kind]]:
+        """What of a call of this tool those statements look at: sections of `context`, names, and their types."""
+        action = self.vocabulary.actions.get(tool)
+        return {} if action is None else self._judge(action).looked_at
+
     def declared_facts(self, tool: str, args: Mapping[str, Any]) -> dict[str, Any]:
         """What the tool's own functions say of these arguments, in JSON's shapes, to be journaled with the verdict.
 
@@ -62,7 +67,7 @@ class Policy:
             Unfit: one of them failed.
         """
         action = self.vocabulary.actions.get(tool)
-        return {} if action is None else _facts(action, args)
+        return {} if action is None else _facts(action, args, action.args_given(args))
 
     def added(self, tool: str, args: Mapping[str, Any]) -> dict[str, int]:
         """What the call adds to each tally, in ten-thousandths.
@@ -149,7 +154,7 @@ class Policy:
         }
         wanted = looked_at.get("facts", {})
         if declared is None:
-            declared = _facts(action, args, wanted)
+            declared = _facts(action, args, given, wanted)
         said = {name: _fact(name, kind, declared) for name, kind in wanted.items()}
         shown = {} if action.hidden else action.args.value(given)
         return {"run": run, "args": shown, "labels": labels, "facts": said}
@@ -181,7 +186,11 @@ class Policy:
         return Verdict(Decision.DENY, self.digest, reason)
 
 
-def _facts(action: Action, args: Mapping[str, Any], wanted: Iterable[str] | None = None) -> dict[str, Any]:
+def _facts(
+    action: Action, args: Mapping[str, Any], given: Mapping[str, Any], wanted: Iterable[str] | None = None
+) -> dict[str, Any]:
+    if action.single is not None:  # its fields can be asked for as well as the model
+        args = {**given, **args}
     found: dict[str, Any] = {}
     for fact in action.facts:
         if wanted is None or fact.name in wanted:

@@ -63,7 +63,7 @@ def statement_of(parsed: Mapping[str, Any], piece: Piece, source: Source) -> Sta
     (body,) = parsed["staticPolicies"].values()
     annotations: Mapping[str, str | None] = body.get("annotations", {})
     line, column = source.place(piece.at)
-    chains = set(_chains(body.get("conditions", [])))
+    chains = set(_chains(conditions_of(parsed)))
     asked = annotations.get("ask")
     return Statement(
         id=annotations.get("id") or f"{line}:{column}",
@@ -121,13 +121,19 @@ def names_of(parsed: Mapping[str, Any]) -> frozenset[str] | None:
     return frozenset(entity["id"] for entity in entities)
 
 
+def conditions_of(parsed: Mapping[str, Any]) -> list[Any]:
+    """The conditions of a statement, as Cedar's JSON has them."""
+    (body,) = parsed["staticPolicies"].values()
+    return body.get("conditions", [])
+
+
 def _chains(node: Any) -> Iterator[tuple[str, ...]]:
     """What of `context` an expression looks at: `context.args.amount` as `("args", "amount")`."""
     if isinstance(node, list):
         for one in cast("list[Any]", node):
             yield from _chains(one)
     elif isinstance(node, dict):
-        chain = _chain(cast("dict[str, Any]", node))
+        chain = chain_of(cast("dict[str, Any]", node))
         if chain is not None:
             yield chain
             return
@@ -135,13 +141,13 @@ def _chains(node: Any) -> Iterator[tuple[str, ...]]:
             yield from _chains(one)
 
 
-def _chain(node: Mapping[str, Any]) -> tuple[str, ...] | None:
-    if node == {"Var": "context"}:
-        return ()
-    for operator in (".", "has"):
-        if set(node) == {operator} and isinstance(node[operator], dict):
-            left = _chain(node[operator]["left"])
-            attribute = node[operator]["attr"]
-            path = cast("list[str]", attribute if isinstance(attribute, list) else [attribute])
-            return None if left is None else (*left, *path)
-    return None
+def chain_of(node: Any) -> tuple[str, ...] | None:
+    """The names that lead from `context` to what an expression looks at; None where it does not begin there."""
+    match node:
+        case {"Var": "context"}:
+            return ()
+        case {".": {"left": left, "attr": str(name)}} | {"has": {"left": left, "attr": str(name)}}:
+            above = chain_of(left)
+            return None if above is None else (*above, name)
+        case _:
+            return None

@@ -40,6 +40,8 @@ class Vocabulary:
     actions: Mapping[str, Action]
     tasks: tuple[str, ...]
     tallies: tuple[str, ...]
+    tasks_of: Mapping[str, tuple[str, ...]]
+    """The tasks that have a tool."""
     schema: str
     """In Cedar's language."""
 
@@ -96,7 +98,8 @@ def vocabulary_of(shapes: Iterable[ToolShape], tasks: Iterable[str] = (), tallie
         if tally in RUN:
             raise UserError(f"A tally cannot be named '{tally}': a run has that already. Name it otherwise.")
     actions = dict(sorted(actions.items()))
-    return Vocabulary(actions, named, sums, _schema(actions, named, sums))
+    tasks_of = {name: tuple(sorted({one.task for one in known if one.name == name})) for name in actions}
+    return Vocabulary(actions, named, sums, tasks_of, _schema(actions, named, sums))
 
 
 def schema_of(shapes: Iterable[ToolShape], tasks: Iterable[str] = (), tallies: Iterable[str] = ()) -> str:

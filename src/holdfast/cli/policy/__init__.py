@@ -1,0 +1,1 @@
+"""`holdfast policy`: writing a policy, and knowing what it says."""
