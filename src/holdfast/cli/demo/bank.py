@@ -22,6 +22,7 @@ _SCHEMA = (
     "create table if not exists bookings (key text primary key, payment text, cents integer)",
     "create table if not exists requests (path text, key text, booked integer)",
     "create table if not exists cards (blocked_because text)",
+    "create table if not exists letters (key text primary key, recipients text)",
 )
 _WITHHOLD_S = 120.0
 
@@ -55,6 +56,16 @@ class Ledger:
         with self._transaction() as database:
             database.execute("insert into cards values (?)", (reason,))
             database.execute("insert into requests values ('/block', null, 1)")
+
+    def write(self, key: str, to: list[str]) -> None:
+        """Send a letter unless its key has been seen."""
+        with self._transaction() as database:
+            database.execute("insert or ignore into letters values (?, ?)", (key, ", ".join(to)))
+
+    def letters(self) -> list[str]:
+        """Whom was written to, in order."""
+        with self._transaction() as database:
+            return [row[0] for row in database.execute("select recipients from letters order by rowid")]
 
     def account(self) -> dict[str, Any]:
         """The account as the agent sees it."""
@@ -149,6 +160,9 @@ class Bank:
                 if self.path == "/block":
                     bank.ledger.block(body["reason"])
                     self._answer({"blocked": True})
+                elif self.path == "/letters":
+                    bank.ledger.write(self.headers["Idempotency-Key"], body["to"])
+                    self._answer({"sent": True})
                 else:
                     self._answer(bank.refund(self.headers["Idempotency-Key"], body))
 

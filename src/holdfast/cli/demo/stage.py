@@ -70,10 +70,19 @@ class Stage:
         os.environ["OPENAI_BASE_URL"] = self._model_url.read_text().strip()
         os.environ["OPENAI_API_KEY"] = "none-needed"
 
-    def start_worker(self, name: str, app: str | None = None) -> int:
-        """Start a worker; its process id."""
-        self._start(name, "holdfast.cli", "worker", app or _APP)
+    def start_worker(self, name: str, app: str | None = None, *, dies_at: str | None = None, **settings: str) -> int:
+        """Start a worker; its process id. `dies_at` is where it kills itself, `settings` are its own."""
+        environment = {f"HOLDFAST_{setting.upper()}": value for setting, value in settings.items()}
+        if dies_at is None:
+            self._start(name, "holdfast.cli", "worker", app or _APP, **environment)
+        else:
+            self._start(name, "holdfast.testing.crash", app or _APP, HOLDFAST_TEST_CRASH=dies_at, **environment)
         return self._processes[name].pid
+
+    async def died(self, name: str, *needed: str) -> None:
+        """Wait until a process has ended by itself, as it was to."""
+        await self.until(lambda: self._processes[name].poll() is not None, f"{name} dies", *needed)
+        del self._processes[name]
 
     async def start_api(self, app: str) -> str:
         """Start an API; its address, once it listens."""
@@ -132,11 +141,12 @@ class Stage:
                 process.kill()
                 process.wait()
 
-    def _start(self, name: str, module: str, *arguments: str) -> None:
+    def _start(self, name: str, module: str, *arguments: str, **environment: str) -> None:
         with self._log(name).open("wb") as log:
             self._processes[name] = subprocess.Popen(  # noqa: S603 - this interpreter, and modules of this package
                 [sys.executable, "-m", module, *arguments],
                 cwd=self.directory,
+                env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
