@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("cpu", "commits", "appends", "pickup", "takeover", "parked", "resume", "startup", "tenancy", "verdicts")
+PARTS = (
+    "cpu", "commits", "appends", "pickup", "takeover", "halt", "parked", "resume", "startup", "tenancy", "verdicts",
+)  # fmt: skip
 """Modules with `rows(place, quick=...)`, in the order of the table."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.meter import Spent, ratios, spent
 from bench.place import Place, queue_runs, work_off
 from bench.row import Row
-from bench.workload import chain_agent
+from bench.workload import STEPS, chain_agent
 from holdfast.app import App
 
 if TYPE_CHECKING:
@@ -21,6 +21,26 @@ if TYPE_CHECKING:
 
 BAR = 1.25
 TURNS = 5
+
+
+class Sleeper:
+    """A bare agent that sleeps before each step, for as long as a durable run was last seen to wait there.
+
+    A process that slept finds its caches full of others' work, and on a virtual machine often a slower processor: it
+    pays for that whatever it waited for. One run at a time sleeps at each commit, which is to be told from what
+    journaling it takes.
+    """
+
+    def __init__(self) -> None:
+        self.step_s = 0.0
+        self.agent = chain_agent(before_each=self._sleep)
+
+    async def _sleep(self) -> None:
+        await asyncio.sleep(self.step_s)
+
+    def as_long_as(self, durable: Spent, runs: int) -> None:
+        """Sleep from now on as long as that work waited."""
+        self.step_s = max(0.0, durable.wall_s - durable.cpu_s) / (runs * STEPS)
 
 
 @dataclass
@@ -58,10 +78,13 @@ async def rows(place: Place, *, quick: bool = False) -> list[Row]:
         await _turn(place, app, services, gear, agent, Turns(8, 8))
         place.clear()
         many, one = Turns(64, 4 if quick else 64), Turns(1, 2 if quick else 16)
+        sleeper = Sleeper()
         for _ in range(1 if quick else TURNS):
             for turns in (many, one):
                 await _turn(place, app, services, gear, agent, turns)
-    return [_row(many, "64 at once"), _row(one, "1 at a time"), *_added(many)]
+            sleeper.as_long_as(one.spent["journal"][-1], one.runs)
+            one.add("bare, asleep", await spent(lambda: _bare(sleeper.agent, one.runs, one.at_once)))
+    return [_row(many, "64 at once"), _row(one, "1 at a time"), _asleep(one), *_added(many)]
 
 
 async def _turn(place: Place, app: App, services: Services, gear: Gear, agent: Agent[None, str], turns: Turns) -> None:
@@ -100,6 +123,14 @@ def _row(turns: Turns, how: str) -> Row:
             way: {"cpu_ms": round(turns.cpu_ms(way), 2), "server_cpu_ms": round(turns.server_ms(way), 2)}
             for way in turns.spent
         },
+    )
+
+
+def _asleep(turns: Turns) -> Row:
+    return Row(
+        name="CPU of a bare run that sleeps as long as a durable one waits ÷ bare, 1 at a time",
+        measured=turns.ratio("bare, asleep"),
+        note=f"what waiting costs on this machine; durable ÷ this: {turns.ratio('journal', 'bare, asleep'):.2f}",
     )
 
 

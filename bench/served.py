@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 
 from pydantic_ai import Agent
@@ -16,6 +17,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from holdfast import App, effect
 
 TALES = "HOLDFAST_BENCH_TALES"
+BEAT_S = "HOLDFAST_BENCH_BEAT_S"
 _HELD_S = 600.0
 
 
@@ -62,6 +64,24 @@ async def hold(what: str) -> str:
     return "held"
 
 
+async def keep_beating(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+    """Call `beat`, again and again."""
+    return ModelResponse(parts=[ToolCallPart("beat", {}, tool_call_id=f"beat-{len(messages)}")])
+
+
+beating_agent = Agent(FunctionModel(keep_beating, model_name="in-memory"))
+
+
+@beating_agent.tool_plain
+@effect.pure
+async def beat() -> str:
+    """Tell that it was called, and take a while."""
+    tell("beat")
+    await asyncio.sleep(random.uniform(1, 2) * float(os.environ.get(BEAT_S, "4")))
+    return "beaten"
+
+
 app = App("bench")
 app.task("quick", agent=quick_agent, stream=False)
 app.task("held", agent=held_agent, stream=False)
+app.task("beating", agent=beating_agent, stream=False)

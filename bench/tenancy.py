@@ -116,7 +116,7 @@ async def _appends_per_s(db: Database, seconds: float) -> float:
 async def _requests(place: Place, seconds: float) -> list[Row]:
     signed, issuer = signer(place.data_dir)
     async with place.installation.api() as services, TokenVerifier([issuer]) as tokens:
-        key = (await create_key(services, WHO)).secret
+        key = (await create_key(services, WHO)).once()
         gate = Gate(services.db, tokens)
         async with _serving(create_api(services, gate)) as url:
             found: list[Row] = []

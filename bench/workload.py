@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from pydantic_ai import Agent
@@ -18,14 +18,19 @@ STEPS = 2 * TOOLS + 1
 ANSWER = "done and dusted: " + "all is well. " * 8
 
 
-def chain_agent(tools: int = TOOLS) -> Agent[None, str]:
-    """An agent that calls one tool `tools` times, one call after the other, and then answers."""
+def chain_agent(tools: int = TOOLS, before_each: Callable[[], Awaitable[None]] | None = None) -> Agent[None, str]:
+    """An agent that calls one tool `tools` times, one call after the other, and then answers.
+
+    `before_each` is awaited before each request is answered and each call is made, unless the agent is streamed.
+    """
 
     def asked(messages: list[ModelMessage]) -> int:
         return sum(isinstance(message, ModelResponse) for message in messages)
 
     # Async, so that it runs in the loop: a plain function would go to a thread, whose cost hides what is measured.
     async def model(messages: list[ModelMessage], _info: AgentInfo) -> ModelResponse:
+        if before_each is not None:
+            await before_each()
         count = asked(messages)
         if count < tools:
             return ModelResponse(parts=[ToolCallPart("look_up", {"item": count}, tool_call_id=f"call{count}")])
@@ -45,6 +50,8 @@ def chain_agent(tools: int = TOOLS) -> Agent[None, str]:
     @effect.idempotent
     async def look_up(item: int) -> str:
         """Look up an item."""
+        if before_each is not None:
+            await before_each()
         return f"item {item}: " + "x" * 40
 
     return agent

@@ -16,19 +16,28 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
+from holdfast.domain.approving import Approving
 from holdfast.domain.errors import InvalidInput, UnknownTask, UserError
 from holdfast.domain.principal import Principal
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
 from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, vocabulary_of
+from holdfast.guards.tally import Tally
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from pydantic_ai.agent import AbstractAgent
     from pydantic_ai.usage import UsageLimits
 
+    from holdfast.store.connection import Connection
+
 Sessions: TypeAlias = Literal["own", "shared"]
 """Whose conversations the runs of a task may go on with: one's own, or also others'."""
+
+Undeclared: TypeAlias = Literal["run", "ask"]
+"""What becomes of a tool that declares no recovery class, where no policy decides."""
 
 Env: TypeAlias = Literal["dev", "staging", "prod"]
 """Where an app runs, for its policy."""
@@ -55,6 +64,10 @@ class RunScope:
     subject: str
     session: UUID | None = None
     acting: Acting
+    connection: Callable[[], AbstractAsyncContextManager[Connection]] = field(repr=False)
+    """`async with scope.connection() as connection:` is one transaction on the installation's database, in the run's
+    tenant, for tables of one's own that `holdfast_tools` was granted. It sees nothing of Holdfast's. It is committed at
+    the end of the block, and by itself: not with the outcome of the tool."""
 
     @property
     def principal(self) -> Principal:
@@ -81,8 +94,12 @@ class Task:
     model_timeout_s: float = 600.0
     tool_timeout_s: float = 300.0
     slots: int | None = None
+    approving: Approving = field(default_factory=Approving)
+    undeclared: Undeclared | None = None
     roles: frozenset[Role] = frozenset()
     """Whom it is for: whoever has one of these. Empty: whoever may start runs."""
+    claims_max_age_s: float | None = 86_400.0
+    """How old what an identity provider said of its principal may be at an effect. None: as old as it likes."""
     input_adapter: TypeAdapter[Any]
 
     def read_input(self, raw: Any) -> Any:
@@ -117,17 +134,27 @@ class App:
         policy: the file that says which tool calls may be made, as `policy.cedar`: absolute, or beside the file that
             makes the app. `holdfast policy init` writes one.
         env: `dev`, `staging` or `prod`, for policies that ask. Default: what the process that runs it says.
+        tallies: how amounts add up that `@governed(tallies=...)` names. Default: by principal and day.
 
     Raises:
-        UserError: the name is malformed, or there is no such environment.
+        UserError: the name is malformed, there is no such environment, or two tallies have one name.
     """
 
-    def __init__(self, name: str, *, policy: str | Path | None = None, env: Env | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        policy: str | Path | None = None,
+        env: Env | None = None,
+        tallies: Iterable[Tally] = (),
+    ) -> None:
         _check_name("app", name)
         if env is not None and env not in get_args(Env):
             raise UserError(f"App '{name}': env is {', '.join(map(repr, get_args(Env)))}, not {env!r}.")
         self.name = name
         self.env: Env | None = env
+        self.tallies = _by_name(name, tallies)
+        """How amounts add up, by name."""
         caller: str | None = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         self.home = Path.cwd() if caller is None else Path(caller).absolute().parent
         """The directory of the file that makes the app."""
@@ -148,7 +175,8 @@ class App:
         """
         from holdfast.engine.inspect import shapes_of
 
-        return vocabulary_of((shape for task in self._tasks.values() for shape in shapes_of(task)), self._tasks)
+        shapes = (shape for task in self._tasks.values() for shape in shapes_of(task))
+        return vocabulary_of(shapes, self._tasks, self.tallies)
 
     def policy_file(self) -> PolicyFile | None:
         """The app's policy, with its file to look at again; None if it has none.
@@ -195,6 +223,9 @@ class App:
         tool_timeout_s: float = 300.0,
         slots: int | None = None,
         roles: Iterable[Role | str] = (),
+        approving: Approving | None = None,
+        undeclared: Undeclared | None = None,
+        claims_max_age_s: float | None = 86_400.0,
     ) -> Task:
         """Register a task.
 
@@ -221,6 +252,13 @@ class App:
             slots: the most runs of this task that one worker executes at once. Default: the worker's own bound.
             roles: whom it is for: principals that have one of these roles. A run whose principal loses them stops at
                 its next effect. Default: whoever may start runs.
+            approving: how questions to people end when nobody answers. Default: they wait for good.
+            undeclared: what becomes of tools that declare no recovery class, where no policy decides: "ask" puts each
+                of their calls before the person behind the run, "run" lets them pass. Default: neither is said, and
+                only `holdfast dev` starts a worker.
+            claims_max_age_s: how long ago, in seconds, an identity provider may have said who a run's principal is, at
+                each effect of it; then the run waits until they sign in again. Default: a day. None: for ever.
+                Principals that came by no provider have nothing that grows old.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described, a tool's result not be stored, or,
@@ -239,6 +277,12 @@ class App:
                 )
         if sessions not in get_args(Sessions):
             raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
+        if undeclared not in (None, *get_args(Undeclared)):
+            raise UserError(f"Task '{name}': undeclared is 'run' or 'ask', not {undeclared!r}.")
+        if claims_max_age_s is not None and not claims_max_age_s > 0:
+            raise UserError(
+                f"Task '{name}': claims_max_age_s is {claims_max_age_s}; give seconds above 0, or None for no limit."
+            )
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:
@@ -264,6 +308,9 @@ class App:
             tool_timeout_s=tool_timeout_s,
             slots=slots,
             roles=_roles(name, roles),
+            approving=approving or Approving(),
+            undeclared=undeclared,
+            claims_max_age_s=claims_max_age_s,
             input_adapter=adapter,
         )
         check_tools(task)
@@ -272,6 +319,15 @@ class App:
             vocabulary_of(shapes)
         self._tasks[name] = task
         return task
+
+
+def _by_name(app: str, tallies: Iterable[Tally]) -> dict[str, Tally]:
+    found = dict[str, Tally]()
+    for tally in tallies:
+        if tally.name in found:
+            raise UserError(f"App '{app}': tally '{tally.name}' is declared twice. Keep one.")
+        found[tally.name] = tally
+    return found
 
 
 def _check_name(what: str, name: str) -> None:

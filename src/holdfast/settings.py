@@ -12,8 +12,9 @@ import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from holdfast.domain.errors import UserError
@@ -39,6 +40,14 @@ def _tables(value: Any) -> Any:
     if isinstance(value, dict):
         raise ValueError("is one of a list of tables: write [[oidc]], with two brackets")  # noqa: TRY004 - pydantic's way
     return value
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is no time zone of this machine: write one as Europe/Berlin, or UTC") from None
+    return name
 
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -76,6 +85,11 @@ class Settings(BaseSettings):
     tenant: str = Field("default", description="the tenant that commands act in")
     principal: str | None = Field(None, description="who commands act as; none: whoever works on this machine")
 
+    env: Literal["dev", "staging", "prod"] = Field("prod", description="what policies are told of where this is")
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "UTC", description="where policies' hours and days are counted, as Europe/Berlin"
+    )
+
     slots: int = Field(16, ge=1, le=10_000, description="the most runs a worker executes at once")
     lease_s: float = Field(10.0, ge=1, le=3600, description="how long after its last sign a worker is given up")
     poll_s: Seconds = Field(1.0, description="how often a worker looks for runs when no hint arrives")
@@ -87,6 +101,10 @@ class Settings(BaseSettings):
     port: int = Field(8787, ge=0, le=65_535, description="where the API listens")
     dev_login: bool = Field(False, description="serve the login of `holdfast dev`, which sets this itself")
     max_body_bytes: int = Field(1 << 20, ge=1, description="the largest request body the API reads")
+
+    newcomer_s: float = Field(
+        7 * 86_400, ge=0, description="for how long whom a requester admitted or promoted may not authorise their calls"
+    )
 
     oidc: Issuers = Field((), description="whose tokens are accepted, one table each; docs/identity-oidc.md")
 

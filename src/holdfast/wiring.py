@@ -119,14 +119,17 @@ class Installation:
         """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there.
 
         Raises:
-            UserError: the app has no task, or one whose agent has no model.
+            UserError: the app has no task, one whose agent has no model, or, where neither a policy nor its task says
+                what becomes of it, a tool that declares no recovery class.
+            PolicyError: its policy is not in order.
         """
         from holdfast.engine.gear import Gear, no_probe
-        from holdfast.engine.startable import check_models
+        from holdfast.engine.startable import check_declared, check_models
         from holdfast.store.hints import Hints
         from holdfast.store.journal import JournalWriter
         from holdfast.store.live import LivePublisher
         from holdfast.store.reader import RunReader
+        from holdfast.worker.policing import governor_of, keep_in_force
         from holdfast.worker.worker import Worker
 
         if not app.tasks:
@@ -135,6 +138,10 @@ class Installation:
                 "app.task(name, agent=...)."
             )
         check_models(app)
+        policy = app.policy_file()
+        if policy is None:
+            check_declared(app, lenient=self.settings.env == "dev")
+        governor = governor_of(app, self.settings, policy)
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))
             hints = await stack.enter_async_context(Hints(db))
@@ -149,9 +156,13 @@ class Installation:
                 vault=vault,
                 hints=hints,
                 live=live,
+                governor=governor,
                 probe=probe or no_probe,
             )
             stack.push_async_callback(gear.late.aclose)
+            if policy is not None:
+                watching = asyncio.create_task(keep_in_force(policy, governor), name="holdfast.policy")
+                stack.callback(watching.cancel)
             yield Worker(app, gear, self.settings)
 
     @asynccontextmanager
@@ -177,6 +188,7 @@ class Installation:
                 vault=await self._vault(db),
                 hints=hints,
                 max_content_bytes=self.settings.max_body_bytes,
+                newcomer_s=self.settings.newcomer_s,
             )
 
 
@@ -211,7 +223,7 @@ async def open_gate(services: Services, settings: Settings) -> AsyncGenerator[Ga
 
     async with TokenVerifier(settings.oidc, report=_report_issuer) as tokens:
         await tokens.faults()
-        yield Gate(services.db, tokens)
+        yield Gate(services.db, tokens, woken=lambda: services.hints.notify("q"))
 
 
 def _report_issuer(issuer: str, fault: str | None) -> None:

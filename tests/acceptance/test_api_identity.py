@@ -247,13 +247,14 @@ async def test_names_are_taken_once_and_the_platforms_role_stays_there(parties):
     assert problem(await acme.put(f"/v1/principals/{ann}/roles/king")) == (422, "invalid-input")
 
 
-async def test_who_guesses_waits_and_valid_keys_elsewhere_do_not(api, client):
+async def test_who_guesses_is_told_to_wait_and_a_valid_key_from_there_is_let_in(api, client):
+    """Behind one address there may be a whole company."""
     async with httpx2.AsyncClient(base_url=api, timeout=60, headers={"Authorization": "Bearer guess"}) as stranger:
         answers = [await stranger.get("/v1/runs") for _ in range(40)]
+        assert (await client.get("/v1/runs")).status_code == 200
+        late = await stranger.get("/v1/runs")
     statuses = [answer.status_code for answer in answers]
     assert statuses[:20] == [401] * 20
-    assert 429 in statuses
-    late = next(answer for answer in answers if answer.status_code == 429)
     assert problem(late) == (429, "too-many-attempts")
     assert int(late.headers["retry-after"]) > 0
 

@@ -13,7 +13,6 @@ from support.parties import gathered
 from support.signing import Signer, key_set
 
 ROLES = {"roles_claim": "groups", "roles": {"staff": "user", "leads": ["user", "approver"], "root": "platform"}}
-START_S = time.time()
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def signer():
 
 
 def token(signer, *groups, sub="ann", age_s=0.0, **more):
-    now = START_S - age_s
+    now = time.time() - age_s
     said = {"iss": "https://login.acme.example", "sub": sub, "aud": "holdfast", "iat": now, "exp": now + 600}
     return signer.token(said | {"groups": [*groups], "name": "Ann"} | more)
 

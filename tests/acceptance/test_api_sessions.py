@@ -1,6 +1,6 @@
 """Sessions over real HTTP, with real agents: begun, listed, read, deleted, and seen by nobody else."""
 
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_URL, UUID, uuid1, uuid4, uuid5
 
 import httpx2
 import pytest
@@ -184,6 +184,39 @@ async def test_a_run_sees_its_own_session_and_no_other(talk: Talk):
     assert talk.seen[4:] == [["a", "look"], ["a", "look"]], "before and after the tool"
     assert talk.inner == [["inside"]]
     assert talk.scopes == [*map(UUID, (mine, other, bens)), None, UUID(mine)]
+
+
+async def test_who_comes_with_anothers_id_is_told_no_more_than_that_it_is_not_theirs(talk: Talk):
+    """Where nobody has it they would begin it: so much can be told apart, by one who knows the id. Nothing else can."""
+    _, ann = await talk.person("Ann", "user")
+    _, ben = await talk.person("Ben", "user")
+    session, deleted = str(uuid4()), str(uuid4())
+    await talk.say(ann, "mine", session=session)
+    await ann.post("/v1/sessions", json={"id": deleted})
+    await ann.delete(f"/v1/sessions/{deleted}")
+    absent = await ben.get(f"/v1/sessions/{uuid4()}")
+    for taken in (session, deleted):
+        for answer in (
+            await ben.post("/v1/sessions", json={"id": taken}),
+            await ben.post("/v1/tasks/talk/runs", json={"input": "x", "session": taken}),
+            await ben.get(f"/v1/sessions/{taken}"),
+            await ben.delete(f"/v1/sessions/{taken}"),
+        ):
+            assert problem(answer) == (404, "not-found")
+            assert answer.json()["detail"] == absent.json()["detail"]
+
+
+@pytest.mark.parametrize("made", [uuid1(), uuid5(NAMESPACE_URL, "order-4711"), UUID(int=0), UUID(int=4711)])
+async def test_an_id_that_can_be_guessed_is_refused(talk: Talk, made: UUID):
+    """Another could begin it first, and would learn by that whether it is taken."""
+    _, ann = await talk.person("Ann", "user")
+    for answer in (
+        await ann.post("/v1/sessions", json={"id": str(made)}),
+        await ann.post("/v1/tasks/talk/runs", json={"input": "x", "session": str(made)}),
+    ):
+        assert problem(answer) == (422, "invalid-input")
+        assert "version 4 or 7" in answer.json()["detail"]
+    assert (await ann.get("/v1/sessions")).json()["items"] == []
 
 
 async def test_an_administrator_does_not_go_on_with_anothers_session_by_itself(talk: Talk):

@@ -98,6 +98,14 @@ def test_a_leak_fails_the_demo_of_tenants(tmp_path):
     assert "demo: FAILED" in ended.stdout
 
 
+def test_a_hundred_runs_are_stopped_and_go_on(tmp_path):
+    ended = Cli(tmp_path)("demo", "halt")
+    assert ended.code == 0, ended.out + ended.err
+    for said in ("last new dispatch", "last cancellable call ended", "last effect finished", "100 succeeded"):
+        assert said in ended.out
+    assert ended.out.rstrip().endswith("demo: ok")
+
+
 def test_an_unknown_demo_is_a_usage_error(tmp_path):
     ended = Cli(tmp_path)("demo", "cats")
     assert (ended.code, "tenants" in ended.err) == (2, True)

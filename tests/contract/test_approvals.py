@@ -31,7 +31,8 @@ def test_exactly_one_of_many_deciders_wins(scene):
             return scene.call(
                 api,
                 TENANT,
-                "select outcome, decided_by from holdfast.decide_approval(%s, %s, %s, 'shown', %s, '{}', null, null)",
+                "select outcome, decided_by"
+                " from holdfast.decide_approval(%s, %s, %s, 'shown', %s, null, null, 0, null)",
                 TENANT,
                 task,
                 "approved" if who % 2 else "rejected",

@@ -7,7 +7,9 @@ import pytest
 from support.policies import INFRASTRUCTURE, faults
 
 LOGINS = ("holdfast_worker", "holdfast_api")
+TALLIES = ("tallies", "tally_entries")
 WORKER_ONLY = {
+    "read_tallies",
     "append",
     "claim_runs",
     "release_runs",
@@ -17,11 +19,14 @@ WORKER_ONLY = {
     "tick",
     "ensure_partitions",
     "short_journal",
-    "look_into",
     "acting",
+    "principal_id",
     "renew_rights",
+    "watch_halts",
+    "is_held_back",
+    "expire_halts",
 }
-BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "now"}
+BOTH = {"accept_run", "accepted_before", "deliver_signal", "decide_approval", "approval_standing", "now", "look_into"}
 IDENTITY = {
     "note",
     "create_principal",
@@ -32,6 +37,8 @@ IDENTITY = {
     "end_key",
     "touch_key",
     "log_in",
+    "find_identity",
+    "found_tenant",
     "delete_rows",
     "tenant_tables",
     "import_rows",
@@ -48,7 +55,8 @@ PLATFORM = {
     "end_import",
 }
 SESSIONS = {"create_session", "delete_session", "invalidate", "lift_invalidation"}
-API_ONLY = {"declare_halt", "lift_halt"} | IDENTITY | SESSIONS | PLATFORM
+HALTS = {"declare_halt", "lift_halt", "halt_workers", "everything_halts", "halt_tenant", "platform_halts"}
+API_ONLY = HALTS | IDENTITY | SESSIONS | PLATFORM
 
 
 @pytest.fixture
@@ -126,13 +134,15 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
         )
     }
     assert found == {
+        *((table, "SELECT") for table in ("runs", "approvals", "sessions", "halts", "halt_acks", "clock", "workers")),
+        *((table, "SELECT") for table in ("timeline", "tenants", *TALLIES)),
         *(
-            (table, "SELECT")
-            for table in ("runs", "approvals", "sessions", "halts", "clock", "workers", "timeline", "tenants")
+            (table, "UPDATE")
+            for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants", "tallies")
         ),
-        *((table, "UPDATE") for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants")),
-        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", "halts")),
-        *((table, "DELETE") for table in ("workers", "tenants", "halts")),
+        *((table, privilege) for table in ("halts", "halt_acks") for privilege in ("INSERT", "UPDATE")),
+        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", *TALLIES)),
+        *((table, "DELETE") for table in ("workers", "tenants", "tally_entries")),
     }
     assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
 
@@ -151,7 +161,11 @@ def test_a_login_reads_and_writes_only_these(rows, login):
     if login == "holdfast_worker":
         writes |= {("live", "INSERT"), ("live", "DELETE")}
     assert {grant for grant in found if grant[1] != "SELECT"} == writes
-    of_the_api = {"identities", "api_keys", "audit_log", "idempotency_keys"} if login == "holdfast_api" else set()
+    of_the_api = (
+        {"identities", "api_keys", "audit_log", "idempotency_keys", "halt_acks", *TALLIES}
+        if login == "holdfast_api"
+        else set()
+    )
     assert {table for table, privilege in found if privilege == "SELECT"} == of_the_api | {
         "schema_version",
         "tenants",
@@ -160,6 +174,8 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         "blobs",
         "signals",
         "approvals",
+        "approval_votes",
+        "approval_history",
         "sessions",
         "invalidations",
         "subject_keys",
@@ -178,7 +194,7 @@ def test_nobody_but_the_named_may_execute(rows):
     )
     for name, grantees, is_default in functions:
         assert not is_default, f"{name}: PUBLIC may execute it"
-        logins = {grantee for grantee in grantees if grantee != "holdfast_engine"}
+        logins = set(grantees) - {"holdfast_engine", "holdfast_owner"}
         expected = (
             {"holdfast_worker"}
             if name in WORKER_ONLY
@@ -209,9 +225,11 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
     engine = {name for name, owner in owners.items() if owner == "holdfast_engine"}
     assert (
         engine
-        == WORKER_ONLY - {"ensure_partitions", "short_journal", "look_into", "acting", "renew_rights"}
+        == WORKER_ONLY
+        - {"ensure_partitions", "short_journal", "acting", "principal_id", "renew_rights", "read_tallies"}
         | {"append_rare", "append_obstructed"}
         | PLATFORM
+        | HALTS
     )
 
 
@@ -239,7 +257,32 @@ def test_logins_are_plain_and_members_of_nothing(rows, login):
         " or rolcreatedb or rolreplication)",
         login,
     ) == [(1,)]
-    assert rows("select 1 from pg_auth_members where member = %s::regrole", login) == []
+    of = rows("select roleid::regrole::text from pg_auth_members where member = %s::regrole", login)
+    assert of == ([("holdfast_tools",)] if login == "holdfast_worker" else [])
+
+
+def test_what_tools_become_never_logs_in_and_may_nothing_here(rows):
+    assert rows(
+        "select 1 from pg_roles where rolname = 'holdfast_tools' and not (rolcanlogin or rolsuper or rolbypassrls"
+        " or rolcreaterole or rolcreatedb or rolreplication)"
+    ) == [(1,)]
+    assert rows("select 1 from pg_auth_members where member = 'holdfast_tools'::regrole") == []
+    assert rows("select has_schema_privilege('holdfast_tools', 'holdfast', 'USAGE')") == [(False,)]
+    assert (
+        rows(
+            "select c.oid::regclass from pg_class c where relnamespace = 'holdfast'::regnamespace"
+            " and has_table_privilege('holdfast_tools', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES')"
+            " and relkind in ('r', 'p')"
+        )
+        == []
+    )
+    assert (
+        rows(
+            "select p.oid::regprocedure from pg_proc p where pronamespace = 'holdfast'::regnamespace"
+            " and has_function_privilege('holdfast_tools', p.oid, 'EXECUTE')"
+        )
+        == []
+    )
 
 
 def test_content_is_kept_as_it_is_in_every_partition(rows):

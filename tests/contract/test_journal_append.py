@@ -64,7 +64,10 @@ def succeeded() -> RunSucceeded:
 def halt(database, held):
     with psycopg.connect(database.api_url) as connection:
         connection.execute("select set_config('holdfast.tenant', %s, true)", [str(held.tenant)])
-        connection.execute("select holdfast.declare_halt(%s, 'run', %s, 'why', 'me')", [held.tenant, str(held.run)])
+        connection.execute(
+            "select holdfast.declare_halt(%s, gen_random_uuid(), 'run', %s, 'why', 'me', 3, null)",
+            [held.tenant, str(held.run)],
+        )
 
 
 async def test_append_returns_when_committed_with_the_sequence_of_its_last_event(database):

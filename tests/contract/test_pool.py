@@ -8,7 +8,9 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from holdfast.domain.errors import DatabaseUnavailable, SchemaMismatch
+from holdfast.domain.halts import Authority, HaltScope
 from holdfast.store import approvals, claims, errors, halts, leases, runs, signals
+from holdfast.store.idempotency import Idempotency
 from holdfast.store.pool import Database
 from holdfast.store.sessions import get_session
 from support.store_scene import AT, TENANT
@@ -57,7 +59,7 @@ async def test_a_url_without_a_user_logs_in_as_the_role_of_the_process(database,
 
 async def test_the_verbs_one_after_another(db):
     session = uuid7()
-    run = await accept(db, session=session, idempotency=runs.Idempotency("p", "k", b"r"))
+    run = await accept(db, session=session, idempotency=Idempotency("p", "k", b"r"))
     worker = uuid7()
     await leases.register_worker(db, worker, "h", 1, {"t": ["1"]}, 60)
     [claimed] = await claims.claim_runs(db, worker, 5, ["t"], ["1"], [5])
@@ -82,17 +84,23 @@ async def test_the_verbs_one_after_another(db):
     assert (await get_session(db, TENANT, session)).subject == "s"
     assert await approvals.list_approvals(db, TENANT) == []
     assert await approvals.get_approval(db, TENANT, uuid4()) is None
-    said = await approvals.decide_approval(db, TENANT, uuid4(), "approved", "d", "{}", by="me")
+    said = await approvals.decide_approval(db, TENANT, uuid4(), "approved", "d", by="me")
     assert said.outcome == "absent"
+
+
+ADMIN = {"reason": "why", "by": "me", "authority": Authority.ADMIN}
 
 
 async def test_halts_are_the_apis(database, db):
     async with Database.open(database.url, role="api") as api:
-        assert await halts.declare_halt(api, TENANT, "task", "t", reason="why", by="me")
-        assert await halts.lift_halt(api, TENANT, "task", "t")
-        assert not await halts.lift_halt(api, TENANT, "task", "t")
+        declared = await halts.declare_halt(api, TENANT, uuid4(), HaltScope.TASK, "t", **ADMIN)
+        assert declared.is_new
+        again = await halts.declare_halt(api, TENANT, uuid4(), HaltScope.TASK, "t", **ADMIN)
+        assert again == (declared.id, False)
+        lifted = [await halts.lift_halt(api, TENANT, declared.id, by="me", authority=Authority.ADMIN) for _ in range(2)]
+        assert lifted == ["lifted", "unchanged"]
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        await halts.declare_halt(db, TENANT, "task", "t", reason="why", by="me")
+        await halts.declare_halt(db, TENANT, uuid4(), HaltScope.TASK, "t", **ADMIN)
 
 
 async def test_a_tenant_is_set_for_its_transaction_only(db):

@@ -99,7 +99,10 @@ FORBIDDEN = [
     "insert into holdfast.signals select * from holdfast.signals",
     "update holdfast.approvals set state = 'approved'",
     "delete from holdfast.halts",
-    "insert into holdfast.halts values (gen_random_uuid(), 'tenant', '', '', '', now())",
+    "insert into holdfast.halts select * from holdfast.halts",
+    "update holdfast.halts set lifted_at = now()",
+    "insert into holdfast.halt_acks select * from holdfast.halt_acks",
+    "delete from holdfast.halt_acks",
     "update holdfast.subject_keys set wrapped = ''",
     "delete from holdfast.subject_keys",
     "select * from holdfast.workers",
@@ -184,7 +187,7 @@ def test_nothing_is_inserted_for_another_tenant(scene, login, sql):
         lambda scene, c: scene.call(
             c,
             TENANT,
-            "select holdfast.decide_approval(%s, gen_random_uuid(), 'approved', '', '', '', null, null)",
+            "select holdfast.decide_approval(%s, gen_random_uuid(), 'approved', '', '', null, null, 0, null)",
             uuid4(),
         ),
         lambda scene, c: c.execute(

@@ -17,7 +17,7 @@ from nursery import Worker
 
 from holdfast.domain import events as ev
 from holdfast.domain.stored import load
-from holdfast.service.views import ApprovalView
+from holdfast.service.approval_shapes import ApprovalView
 
 WORKERS, IN_FLIGHT = 3, 10
 LIVELY = {"lease_s": 2, "tick_s": 0.2, "poll_s": 0.3, "slots": 6}

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from typer.main import get_command
 
 from holdfast.cli.program import program
+from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.domain.rights import GIVEN, Role, Scope
 from holdfast.testing import ModelServer, Script, call, say
 from support.cli import Cli
@@ -84,6 +86,15 @@ def test_the_page_of_sessions_runs(database, tmp_path):
 
 def test_the_page_of_policies_runs(tmp_path):
     assert play("docs/policy.md", Cli(tmp_path), tmp_path) == 3
+
+
+def test_the_page_of_ones_own_rows_runs(database, tmp_path):
+    [table] = [text for language, text in fences("docs/own-rows.md") if language == "sql"]
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute(table)
+    assert play("docs/own-rows.md", Cli(tmp_path, database), tmp_path) == 1
+    with psycopg.connect(database.admin_url) as admin:
+        assert admin.execute("select tenant from orders").fetchall() == [(DEFAULT_TENANT,)]
 
 
 def test_make_targets_named_in_pages_exist():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from holdfast.domain.principal import Who
 from holdfast.domain.stored import load
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear, no_probe
+from holdfast.engine.governor import Governor
+from holdfast.engine.halts import Halts
 from holdfast.service.services import Services
 from holdfast.service.start_run import start_run
 from holdfast.store.claims import claim_runs
@@ -57,6 +61,7 @@ class Lease:
     """A lease that runs out when a test says so."""
 
     expired: bool = False
+    halts: Halts = field(default_factory=lambda: Halts(fresh_until=math.inf))
 
 
 @dataclass
@@ -73,8 +78,10 @@ class Lab:
     run: UUID = field(default_factory=uuid4)
     points: list[str] = field(default_factory=list)
     writer_deadline_s: float = 30.0
+    governor: Governor = field(default_factory=Governor)
     lease: Lease = field(default_factory=Lease)
     """That of the next worker."""
+    monotonic: Callable[[], float] = time.monotonic
 
     @property
     def services(self) -> Services:
@@ -133,7 +140,9 @@ class Lab:
             vault=self.vault,
             hints=self.hints,
             live=live,
+            governor=self.governor,
             probe=noting,
+            monotonic=self.monotonic,
         )
         try:
             self.lease = Lease()

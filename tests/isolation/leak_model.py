@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TABLE = Path(__file__).parents[2] / "docs" / "identity.md"
-PLATFORM = {"tenants:read": "tenant", "tenants:write": "tenant", "keys:read": "own", "keys:write": "own"}
+PLATFORM = {"tenants:read": "tenant", "tenants:write": "tenant", "keys:read": "own", "keys:write": "own",
+            "halts:read": "tenant", "halts:write": "tenant"}  # fmt: skip
 
 
 def _promised() -> dict[str, dict[str, str]]:

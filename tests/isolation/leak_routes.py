@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -10,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from leak_model import PROMISED, Key, Person, sees, verdict
 from leak_wire import Answer
-from leak_world import Plan, World
+from leak_world import Plan, World, body, perhaps_again, tainted
 
 ROLES = ("user", "approver", "operator", "auditor", "admin")
 SSE = {"Accept": "text/event-stream"}
@@ -24,14 +23,6 @@ def route(name: str) -> Callable[[Make], Make]:
         return make
 
     return add
-
-
-def body(value: Any) -> bytes:
-    return json.dumps(value).encode()
-
-
-def tainted(who: Key, text: str) -> str:
-    return f"{who.owner.mark if who.owner else ''}{text}"
 
 
 def page(w: World, r: Random, **filters: str) -> tuple[str, tuple[str, ...]]:
@@ -54,6 +45,7 @@ for _name, _scope in (
     ("GET /v1/keys", "keys:read"),
     ("GET /v1/tenants", "tenants:read"),
     ("GET /v1/audit", "audit:read"),
+    ("GET /v1/halts", "halts:read"),
 ):
     listing(_name, _scope)
 
@@ -106,7 +98,7 @@ def post_run(w: World, r: Random, who: Key) -> Plan:
             expected = 404
         if mine is None:
             given.pop("session")  # to begin one that only the other has would make it shared for what follows
-    headers = {"Idempotency-Key": f"idem-{r.randrange(6)}"} if r.random() < 0.3 else {}
+    headers = perhaps_again(r)
     query = r.choice(["", "", "?wait=0.001"])
 
     def done(answer: Answer) -> None:
@@ -195,7 +187,7 @@ def post_principal(w: World, r: Random, who: Key) -> Plan:
 
     return w.to(
         who, "POST /v1/principals", "principals:write", "/v1/principals", body=body(given), said=(given["name"],),
-        then=done,
+        headers=perhaps_again(r), then=done,
     )  # fmt: skip
 
 
@@ -278,7 +270,7 @@ def post_key(w: World, r: Random, who: Key) -> Plan:
 
     plan = w.to(
         who, "POST /v1/keys", "keys:write", "/v1/keys", body=body(given), expected=expected,
-        said=(given.get("principal", ""),), then=done,
+        headers=perhaps_again(r, expected=expected), said=(given.get("principal", ""),), then=done,
     )  # fmt: skip
     if thing is not None and not sees(who, "keys:write", thing):
         absent = w.absent(r)
@@ -307,7 +299,9 @@ def post_rotation(w: World, r: Random, who: Key) -> Plan:
         w.add("key", answer.json()["id"], thing.tenant, thing.owner)
 
     given = r.choice([b"", body({"overlap_s": 3600})])
-    plan = named(w, r, who, "POST /v1/keys/{key}/rotate", "keys:write", "key", thing=thing, body=given, then=done)
+    headers = perhaps_again(r, expected=verdict(who, "keys:write", thing))
+    name, more = "POST /v1/keys/{key}/rotate", {"headers": headers, "body": given, "then": done}
+    plan = named(w, r, who, name, "keys:write", "key", thing=thing, **more)
     if plan.expected == 200 and who.scopes is not None:
         plan.also = (403,)  # where the key may more than who rotates it, which the key alone knows
     return plan
@@ -325,8 +319,13 @@ def post_tenant(w: World, r: Random, who: Key) -> Plan:
     def done(answer: Answer) -> None:
         w.spare.append(answer.json()["name"])
 
+    headers = perhaps_again(r)
+    also = (
+        (404,) if headers and verdict(who, "tenants:write") == 200 else ()
+    )  # what the first made may be deleted by now
     return w.to(
-        who, "POST /v1/tenants", "tenants:write", "/v1/tenants", body=body({"name": name}), said=(name,), then=done
+        who, "POST /v1/tenants", "tenants:write", "/v1/tenants", body=body({"name": name}), headers=headers, also=also,
+        said=(name,), then=done,
     )  # fmt: skip
 
 
@@ -357,6 +356,49 @@ managed("POST /v1/tenants/{name}/suspend", {"reason": "unpaid"})
 managed("POST /v1/tenants/{name}/resume")
 managed("PUT /v1/tenants/{name}/quotas", {"principals": 5, "runs": 10, "bytes": 1_000_000})
 managed("DELETE /v1/tenants/{name}")
+
+
+def a_halt(w: World, r: Random, who: Key) -> Any:
+    return w.draw(r, "halt", who) if all(w.things["halt"][tenant] for tenant in "ab") else None
+
+
+@route("POST /v1/halts")
+def post_halt(w: World, r: Random, who: Key) -> Plan:
+    """Of a run by its id, or of a tool that nobody has. Those who may halt their own only may not halt tools."""
+    name, expected = "POST /v1/halts", verdict(who, "halts:write")
+    run = w.draw(r, "run", who) if r.random() < 0.5 else None
+    given = {"scope": "tool", "key": tainted(who, f"tool{r.randrange(9)}"), "reason": tainted(who, "stop"), "for_s": 60}
+
+    def done(answer: Answer) -> None:
+        assert who.owner is not None
+        w.add("halt", answer.json()["id"], who.owner.tenant, who.owner)
+
+    if run is None:
+        expected = 403 if expected == 200 and who.rights["halts:write"] == "own" else expected
+        return w.to(who, name, "halts:write", "/v1/halts", body=body(given), expected=expected, then=done)
+    given |= {"scope": "run", "key": run.id}
+    plan = w.to(
+        who, name, "halts:write", "/v1/halts", body=body(given), expected=verdict(who, "halts:write", run),
+        said=(run.id,), then=done,
+    )  # fmt: skip
+    if not sees(who, "halts:write", run):
+        absent = w.absent(r)
+        plan.twin = w.to(who, name, "halts:write", "/v1/halts", body=body({**given, "key": absent})).sent
+        plan.ids = (run.id, absent)
+    return plan
+
+
+@route("GET /v1/halts/{halt}")
+def get_halt(w: World, r: Random, who: Key) -> Plan:
+    return named(w, r, who, "GET /v1/halts/{halt}", "halts:read", "halt", thing=a_halt(w, r, who))
+
+
+@route("POST /v1/halts/{halt}/lift")
+def post_lift_halt(w: World, r: Random, who: Key) -> Plan:
+    plan = named(w, r, who, "POST /v1/halts/{halt}/lift", "halts:write", "halt", thing=a_halt(w, r, who))
+    if plan.expected == 200:
+        plan.also = (403,)  # where its author had more authority
+    return plan
 
 
 @route("GET /v1/tenant")

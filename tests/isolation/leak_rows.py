@@ -19,6 +19,7 @@ _IDS = {
     " and r.tenant = a.tenant where a.tenant = %s",
     "principal": "select id::text, id::text from holdfast.principals where tenant = %s",
     "key": "select id::text, principal::text from holdfast.api_keys where tenant = %s",
+    "halt": "select id::text, by from holdfast.halts where tenant = %s",
     "entry": "select id::text, '' from holdfast.audit_log where tenant = %s",
 }
 

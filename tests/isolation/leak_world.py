@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from random import Random
@@ -11,7 +12,7 @@ from uuid import UUID
 from leak_model import Key, Person, Thing, mark_of, sees, verdict
 from leak_wire import Answer, Sent
 
-KINDS = ("run", "approval", "key", "principal", "session", "talk")
+KINDS = ("run", "approval", "key", "principal", "session", "talk", "halt")
 """Sessions whose id both tenants chose are `session`; those of one tenant only are `talk`."""
 NONSENSE = ("not-an-id", "0", "%00", "null", "00000000-0000-0000-0000-000000000000")
 
@@ -148,3 +149,16 @@ class World:
         """Keep a cursor for anybody to try."""
         if answer.status == 200 and b'"next":"' in answer.body and len(self.cursors) < 500:
             self.cursors.append(answer.json()["next"])
+
+
+def body(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def tainted(who: Key, text: str) -> str:
+    return f"{who.owner.mark if who.owner else ''}{text}"
+
+
+def perhaps_again(r: Random, *, expected: int = 200) -> dict[str, Any]:
+    """An idempotency key, sometimes: of few, so that it comes again, with the same request or another."""
+    return {"Idempotency-Key": f"idem-{r.randrange(6)}"} if expected == 200 and r.random() < 0.3 else {}

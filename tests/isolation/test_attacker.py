@@ -261,7 +261,7 @@ def test_messages_of_errors_hold_no_row_of_another_tenant(two):
     for sql, value in (
         ("select holdfast.create_principal(%s, gen_random_uuid(), 'robot', 'x', null, '{user}', 'me')", two.a.id),
         ("select holdfast.grant_role(%s, %s, 'platform', 'me')", two.a.principal),
-        ("select holdfast.declare_halt(%s, 'everything', '', '', 'me')", two.a.id),
+        ("select holdfast.declare_halt(%s, gen_random_uuid(), 'everything', '', '', 'me', 3, null)", two.a.id),
     ):
         values = [two.a.id] if value == two.a.id else [two.a.id, value]
         with pytest.raises(psycopg.Error) as found:

@@ -28,6 +28,8 @@ BY_ID = {
     "sessions delete": "session",
     "sessions invalidate": "session",
     "sessions lift": "session",
+    "halt show": "halt",
+    "halt lift": "halt",
     "keys rotate": "key",
     "keys revoke": "key",
 }
@@ -45,7 +47,7 @@ BY_NAME = {
     "principals enable": [],
     "keys create": [],
 }
-LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls"}
+LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls", "halt ls"}
 PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "doctor", "migrate", "version", "config show"}
 OTHER = {"run", "principals invite"}
@@ -144,4 +146,17 @@ def test_a_session_of_another_tenant_is_as_one_that_nobody_has(two, holdfast):
     )
     assert code == 0, said
     assert two.b.shows(said) == []
+    assert rows_of(two.scene.admin, two.b.id) == before
+
+
+def test_what_is_halted_is_ones_own(two, holdfast):
+    before = rows_of(two.scene.admin, two.b.id)
+    for scope, foreign in (("run", two.b.run), ("session", two.b.session), ("user", two.b.principal)):
+        nobody = str(uuid4())
+        answers = [holdfast("halt", f"--{scope}", str(id_), "--reason", "x") for id_ in (foreign, nobody)]
+        assert answers[0][0] == 5, f"{scope}: {answers[0]}"
+        assert answers[0][1].replace(str(foreign), "") == answers[1][1].replace(nobody, ""), scope
+    assert holdfast("--principal", "Ann", "halt", "--tenant", "bolt", "--reason", "x")[0] == 8
+    assert holdfast("halt", "--everything", "--reason", "x")[0] == 8
+    assert holdfast("halt", "--task", "t", "--reason", "x")[0] == 0
     assert rows_of(two.scene.admin, two.b.id) == before

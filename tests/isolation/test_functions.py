@@ -20,7 +20,8 @@ _ARGUMENTS = {
     " '{{}}', 'scope', 'new', 'x'",
     "accepted_before": f"{T}, 'scope', 'idem', %(request)s",
     "deliver_signal": f"{T}, %(run)s, 'message', '', null, null, 'me', 'dedupe'",
-    "decide_approval": f"{T}, %(task)s, 'approved', 'shown', 'me', '{{}}', null, null",
+    "decide_approval": f"{T}, %(task)s, 'approved', 'shown', 'me', null, null, 0, null",
+    "approval_standing": f"{T}, %(task)s, %(principal)s::text, 0",
     "note": f"{T}, 'me', 'what', %(run)s::text, '{{}}'",
     "create_principal": f"{T}, %(principal)s, 'person', 'New', null, '{{user}}', 'me'",
     "grant_role": f"{T}, %(principal)s, 'auditor', 'me'",
@@ -30,9 +31,13 @@ _ARGUMENTS = {
     "end_key": f"{T}, %(key)s, null, 'me'",
     "touch_key": f"{T}, %(key)s",
     "log_in": f"{T}, %(principal)s, 'issuer', 'subject', 'person', 'Out', null, '{{admin}}', now()",
-    "declare_halt": f"{T}, 'run', %(run)s::text, 'why', 'me'",
-    "lift_halt": f"{T}, 'task', 'nothing'",
+    "declare_halt": f"{T}, gen_random_uuid(), 'run', %(run)s::text, 'why', 'me', 3, null",
+    "lift_halt": f"{T}, %(halt)s, 'me', 3, null",
+    "halt_workers": f"{T}, %(halt)s",
+    "everything_halts": T,
+    "is_held_back": f"{T}, %(run)s, '[]'",
     "renew_rights": f"{T}, %(run)s, %(worker)s, %(epoch)s",
+    "read_tallies": f"{T}, %(run)s, 'effect', array['spent'], array['p'], array[now()]",
     "create_session": f"{T}, %(own_session)s, 'p', 's'",
     "delete_session": f"{T}, %(own_session)s, null, 'me'",
     "invalidate": f"{T}, %(own_session)s, null, %(invalidation)s, %(run)s, 1, 1, '{{}}', 'd', 'r', 'me'",
@@ -43,27 +48,33 @@ _ARGUMENTS = {
 SCOPED = {name: f"select * from holdfast.{name}({arguments})" for name, arguments in _ARGUMENTS.items()}
 """Those that name a tenant, which has to be the transaction's."""
 AS_ABSENT = {
-    "deliver_signal", "decide_approval", "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
+    "deliver_signal", "decide_approval", "approval_standing",
+    "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
     "touch_key", "renew_rights",
-    "delete_session", "invalidate", "lift_invalidation",
+    "delete_session", "invalidate", "lift_invalidation", "lift_halt", "halt_workers", "is_held_back",
 }  # fmt: skip
 """Of those, the ones that look something up: another tenant's is not there."""
 PLATFORM_ONLY = {
     "list_tenants": "select * from holdfast.list_tenants(null, null, 100)",
     "create_tenant": "select holdfast.create_tenant(gen_random_uuid(), 'another', 'me')",
+    "found_tenant": "select holdfast.found_tenant(gen_random_uuid(), 'another', gen_random_uuid(), 'Ada',"
+    " gen_random_uuid(), 'first', 'd', 'me')",
     "suspend_tenant": "select holdfast.suspend_tenant(%(b)s, true, 'why', 'me')",
     "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, 'me')",
     "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
     "bury_tenant": "select holdfast.bury_tenant(%(b)s, 'me', '{}')",
     "begin_import": "select holdfast.begin_import(gen_random_uuid(), 'another', now(), 'me')",
+    "halt_tenant": "select * from holdfast.halt_tenant(%(b)s, gen_random_uuid(), 'why', 'me', null)",
+    "platform_halts": "select * from holdfast.platform_halts(null, 10)",
     "end_import": "select holdfast.end_import(%(b)s, 'me')",
 }
 LOOKS_IN = {
     "short_journal": "select * from holdfast.short_journal(%(tenant)s, %(run)s, 2)",
     "look_into": "select holdfast.look_into(%(tenant)s)",
     "acting": "select * from holdfast.acting(%(tenant)s, %(principal)s::text)",
+    "find_identity": "select * from holdfast.find_identity(%(name)s, 'issuer', 'subject')",
 }
-"""Those that look into one tenant after another for a worker that has none set, and leave none set."""
+"""Those that look into a tenant where none is set, for a worker or for whoever signs in, and leave none set."""
 ENGINE = {
     "append": "fenced by worker, epoch, sequence and head: below",
     "claim_runs": "gives any tenant's queued runs to a worker: that is what it is for",
@@ -72,8 +83,11 @@ ENGINE = {
     "renew_lease": "a worker's own runs, by the worker's id",
     "leave": "a worker's own runs, by the worker's id",
     "tick": "counts only",
+    "watch_halts": "a worker carries runs of all tenants, and is told what it has to stop: ids, scopes and keys",
+    "expire_halts": "a count only",
     "ensure_partitions": "no tenant's",
     "now": "no tenant's",
+    "principal_id": "no tenant's: a text for an id",
     "tenant_tables": "no tenant's",
     "find_tenant": "a name for an id: a tenant's name is no secret of an API's process",
 }
@@ -84,7 +98,8 @@ def values(two: Two, tenant, of) -> dict:
     return {
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
-        "worker": of.held.worker, "epoch": of.held.epoch, "own_session": of.session, "invalidation": of.invalidation,
+        "worker": of.held.worker, "name": of.name, "epoch": of.held.epoch, "own_session": of.session,
+        "invalidation": of.invalidation, "halt": of.halt,
     }  # fmt: skip
 
 
@@ -105,6 +120,12 @@ def test_every_function_has_a_case(scene, login):
 
 def each(scene):
     return [(login, name) for login in LOGINS for name in SCOPED if name in executable(scene, login)]
+
+
+def looking(scene):
+    return [
+        (login, name, sql) for login in LOGINS for name, sql in LOOKS_IN.items() if name in executable(scene, login)
+    ]
 
 
 def call(scene, login, tenant, sql, parameters):
@@ -140,6 +161,7 @@ def test_another_tenants_ids_are_as_those_of_nobody(two):
         "new": uuid4(),
         "own_session": uuid4(),
         "invalidation": uuid4(),
+        "halt": uuid4(),
     }
     # Those that create come last: they make the other's id one's own.
     for login, name in sorted(each(scene), key=lambda one: one[1] not in AS_ABSENT):
@@ -171,18 +193,18 @@ def test_tenants_are_managed_from_the_platforms_only(two, name):
 def test_what_looks_into_a_tenant_by_itself_refuses_where_another_is_set(two):
     """An argument says where to look. In a transaction that is another tenant's it is a mistake."""
     scene, given = two.scene, values(two, two.b.id, two.b)
-    for name, sql in LOOKS_IN.items():
+    for login, name, sql in looking(scene):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            call(scene, "holdfast_worker", two.a.id, sql, given)
-        assert call(scene, "holdfast_worker", None, sql, given) != [], name
-        assert call(scene, "holdfast_worker", two.b.id, sql, given) != [], name
+            call(scene, login, two.a.id, sql, given)
+        assert call(scene, login, None, sql, given) != [], name
+        assert call(scene, login, two.b.id, sql, given) != [], name
 
 
 def test_what_looks_into_a_tenant_by_itself_leaves_the_scope_as_it_was(two):
     given = values(two, two.b.id, two.b)
-    for name, sql in ((name, sql) for name, sql in LOOKS_IN.items() if name != "look_into"):
+    for login, name, sql in (one for one in looking(two.scene) if one[1] != "look_into"):
         for scope in (None, two.b.id):
-            with psycopg.connect(two.scene.database.worker_url) as connection:
+            with psycopg.connect(two.scene.database.url_of(login)) as connection:
                 connection.execute("select set_config('holdfast.tenant', %s, true)", [str(scope or "")])
                 connection.execute(sql, given)
                 [seen] = connection.execute("select current_setting('holdfast.tenant')").fetchall()

@@ -49,6 +49,19 @@ async def as_failed_in_a_pipeline(db: Database, tenant: UUID) -> None:
             await connection.execute("select 1 / 0")
 
 
+async def as_failed_in_one_message(db: Database, tenant: UUID) -> None:
+    with suppress(psycopg.errors.DivisionByZero):
+        async with db.connection() as connection, connection.together(tenant):
+            await connection.execute("select 1 / 0")
+
+
+async def as_given_up_before_the_message_left(db: Database, tenant: UUID) -> None:
+    with suppress(KeyError):
+        async with db.connection() as connection, connection.together(tenant):
+            await connection.execute(SEEN)
+            raise KeyError
+
+
 async def as_given_up(db: Database, tenant: UUID) -> None:
     with suppress(KeyError):
         async with db.tenant(tenant) as connection:
@@ -82,7 +95,9 @@ async def see(connection, tenant: UUID) -> None:
 
 
 OFTEN = (as_pipelined, as_fetched, as_nobody, as_committed)
-SOMETIMES = (as_failed, as_failed_in_a_pipeline, as_given_up)
+SOMETIMES = (
+    as_failed, as_failed_in_a_pipeline, as_failed_in_one_message, as_given_up, as_given_up_before_the_message_left,
+)  # fmt: skip
 
 
 def way(r: Random):

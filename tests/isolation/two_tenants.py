@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,9 +31,12 @@ class Tenant:
     held: Held
     queued: UUID
     task: UUID
+    voted: UUID
+    """A task to which one of two has agreed."""
     session: UUID
     """A session that only this one has; SESSION is one of both."""
     invalidation: UUID
+    halt: UUID
 
     @property
     def run(self) -> UUID:
@@ -41,7 +45,18 @@ class Tenant:
     @property
     def ids(self) -> set[str]:
         """Every id that only this tenant has."""
-        found = (self.id, self.principal, self.key, self.run, self.queued, self.task, self.session, self.invalidation)
+        found = (
+            self.id,
+            self.principal,
+            self.key,
+            self.run,
+            self.queued,
+            self.task,
+            self.voted,
+            self.session,
+            self.invalidation,
+            self.halt,
+        )
         return {str(one) for one in found}
 
     def shows(self, answers: Any) -> list[str]:
@@ -96,17 +111,36 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
     assert outcomes(scene.worker, member) == ["appended"]
     call("select * from holdfast.deliver_signal(%s, %s, 'message', %s, %s, %s, 'me', 'dedupe')",
          id_, held.run, mark, mark.encode(), DIGEST)  # fmt: skip
+    voted = _vote(scene, id_, held, mark)
     session, invalidation = uuid4(), uuid4()
     call("select holdfast.create_session(%s, %s, 'p', 's')", id_, session)
     call("select holdfast.invalidate(%s, %s, null, %s, %s, 1, 1, %s, 'd', %s, 'me')",
          id_, session, invalidation, held.run, [mark], mark.encode())  # fmt: skip
-    call("select holdfast.declare_halt(%s, 'task', 'nothing', %s, 'me')", id_, mark)
+    halt = uuid7()
+    call("select holdfast.declare_halt(%s, %s, 'task', 'nothing', %s, 'me', 3, null)", id_, halt, mark)
+    ack = [{"tenant": str(id_), "halt": str(halt), "in_flight": [{"name": mark}]}]
+    scene.worker.execute("select holdfast.watch_halts(%s, %s)", [held.worker, json.dumps(ack)])
     call(
         "insert into holdfast.live (tenant, run, seq, attempt, part, start, kind, body, length)"
         " values (%s, %s, 1, 1, 0, 0, 'text', %s, 1) returning 1", id_, held.run, mark.encode(),
         connection=scene.worker,
     )  # fmt: skip
-    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, session, invalidation)
+    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, voted, session, invalidation, halt)
+
+
+def _vote(scene: Scene, tenant: UUID, held: Held, mark: str) -> UUID:
+    """A question to two, to which one has agreed."""
+    asked, voter = approval(ask="two admins", why=mark, digest=f"{mark}-2"), uuid7()
+    assert outcomes(scene.worker, Member(held, approvals=[asked])) == ["appended"]
+    create = "select holdfast.create_principal(%s, %s, 'person', 'Voter', %s, '{admin}', 'me')"
+    scene.call(scene.api, tenant, create, tenant, voter, mark)
+    [said] = scene.call(
+        scene.api, tenant,
+        "select outcome from holdfast.decide_approval(%s, %s, 'approved', %s, %s, null, null, 0, null)",
+        tenant, asked["id"], f"{mark}-2", str(voter),
+    )  # fmt: skip
+    assert said.outcome == "voted"
+    return asked["id"]
 
 
 def _accept(scene: Scene, tenant: UUID, run: UUID, principal: UUID, mark: str) -> None:

@@ -15,15 +15,20 @@ from set_config('holdfast.tenant', %(tenant)s, true) s,
 -- name: decide_approval
 select d.outcome, d.state, d.decided_by, d.run, d.seq
 from set_config('holdfast.tenant', %(tenant)s, true) s,
-  lateral holdfast.decide_approval(s::uuid, %(task_id)s, %(verdict)s, %(digest)s, %(by)s, '{}', null, null) d
+  lateral holdfast.decide_approval(s::uuid, %(task_id)s, %(verdict)s, %(digest)s, %(by)s, null, null, 0, null) d
 
 -- name: declare_halt
-select h from set_config('holdfast.tenant', %(tenant)s, true) s,
-  lateral holdfast.declare_halt(s::uuid, %(scope)s, %(key)s, 'because', 'me') h
+select h.halt, h.is_new
+from set_config('holdfast.tenant', %(tenant)s, true) s,
+  lateral holdfast.declare_halt(s::uuid, %(halt)s, %(scope)s, %(key)s, 'because', 'me', %(authority)s,
+    %(for_s)s::double precision) h
 
 -- name: lift_halt
 select h from set_config('holdfast.tenant', %(tenant)s, true) s,
-  lateral holdfast.lift_halt(s::uuid, %(scope)s, %(key)s) h
+  lateral holdfast.lift_halt(s::uuid, %(halt)s, 'me', %(authority)s, null) h
+
+-- name: expire_halts
+select holdfast.expire_halts()
 
 -- name: append
 select a.idx, a.outcome, a.inbox_seq, a.cancelling
@@ -55,7 +60,7 @@ from set_config('holdfast.tenant', %(tenant)s, true) s,
   lateral holdfast.renew_rights(s::uuid, %(run_id)s, %(worker)s, %(epoch)s) r
 
 -- name: tick
-select rescued, quarantined, woken, parked, unparked, rewound from holdfast.tick(1000)
+select rescued, quarantined, woken, parked, unparked, rewound, halts_due from holdfast.tick(1000)
 
 -- name: pass_time
 update holdfast.clock set skew = skew + %(by)s * interval '30 minutes'
@@ -85,11 +90,11 @@ select
    from holdfast.approvals a where a.tenant = any (%(tenants)s)),
   (select jsonb_agg(jsonb_build_array(b.run, encode(b.digest, 'hex')) order by b.tenant, b.run, b.digest)
    from holdfast.blobs b where b.tenant = any (%(tenants)s)),
-  (select jsonb_agg(jsonb_build_array(h.tenant, h.scope, h.key) order by h.tenant, h.scope, h.key)
-   from holdfast.halts h where h.tenant = any (%(tenants)s)),
+  (select jsonb_agg(jsonb_build_array(h.id, h.tenant, h.scope, h.key, h.authority, h.lifted_by) order by h.id)
+   from holdfast.halts h where h.tenant = any (%(tenants)s) or h.scope = 'everything'),
   (select jsonb_agg(jsonb_build_array(s.tenant, s.id, s.last_run) order by s.tenant, s.id)
    from holdfast.sessions s where s.tenant = any (%(tenants)s)),
-  (select jsonb_agg(jsonb_build_array(k.tenant, k.key, k.run) order by k.tenant, k.key)
+  (select jsonb_agg(jsonb_build_array(k.tenant, k.key, k.made) order by k.tenant, k.key)
    from holdfast.idempotency_keys k where k.tenant = any (%(tenants)s)),
   (select jsonb_agg(jsonb_build_array(w.id, floor(extract(epoch from w.lease_until - %(begun)s) / 1800)) order by w.id)
    from holdfast.workers w)

@@ -13,15 +13,20 @@ from simulation.simulate import report, run_seed
 SEEDS = 1_000
 """Of every test run; the long campaign takes those after them."""
 
+_APPENDS = ("appended", "fenced", "halted", "unnamed", "cancelled", "stale", "signalled", "busy")
 KINDS = {
-    *(f"append {outcome}" for outcome in ("appended", "fenced", "halted", "cancelled", "stale", "signalled", "busy")),
+    *(f"append {outcome}" for outcome in _APPENDS),
     *(f"accept_run {outcome}" for outcome in ("accepted", "repeated", "conflict")),
     *(f"deliver_signal {outcome}" for outcome in ("delivered", "repeated", "finished", "absent")),
-    *(f"decide_approval {outcome}" for outcome in ("decided", "already", "mismatch", "invalid", "absent")),
-    *(f"tick {count}" for count in ("rescued", "quarantined", "woken", "parked", "unparked", "rewound")),
+    *(
+        f"decide_approval {outcome}"
+        for outcome in ("decided", "already", "mismatch", "cancelling", "invalid", "absent")
+    ),
+    *(f"tick {count}" for count in ("rescued", "quarantined", "woken", "parked", "unparked", "rewound", "halts_due")),
     *(f"renew {kind}" for kind in ("True", "False", "attention", "stray", "lost")),
-    *(f"{verb} {how}" for verb in ("claim_runs", "release_runs", "leave") for how in ("some", "none")),
-    *(f"{verb} {new}" for verb in ("declare_halt", "lift_halt") for new in (True, False)),
+    *(f"{verb} {how}" for verb in ("claim_runs", "release_runs", "leave", "expire_halts") for how in ("some", "none")),
+    *(f"declare_halt {new}" for new in (True, False)),
+    *(f"lift_halt {how}" for how in ("lifted", "unchanged", "weak", "absent")),
     *("register_worker", "renew_rights", "pass_time", "fail_over"),
 }
 

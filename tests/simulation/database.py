@@ -136,15 +136,17 @@ class Store:
                 wake = None if member.wake_at is None else self.begun + (member.wake_at + 0.5) * HALF_HOUR
                 next_.append(
                     {"m": number, "state": member.next, "waiting_on": member.waiting_on}
-                    | {"wake_at": wake and wake.isoformat()}
+                    | {"wake_at": wake and wake.isoformat(), "unsure": member.unsure}
                 )
             approvals += [
                 {"m": number, "id": str(task), "kind": kind, "scope": "", "step": 1, "call": "c", "tool": "t"}
                 | {"key": None, "args": "00", "digest": digest, "why": None}
                 for task, kind, digest in member.tasks
             ]
-        rare = {"next": next_} if next_ else {}
+        rare: dict[str, Any] = {"next": next_} if next_ else {}
         rare |= {"approvals": approvals} if approvals else {}
+        names = {str(number): member.names for number, member in enumerate(members, 1) if member.names is not None}
+        rare |= {"names": names} if names else {}
         return json.dumps(rare) if rare else None
 
 

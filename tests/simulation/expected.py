@@ -20,7 +20,10 @@ def rows(model: Model) -> list[Any]:
             for task in sorted(model.tasks.values(), key=lambda task: task.id)
         ],
         [[str(run.id), digest] for run in runs for digest in sorted(run.blobs)],
-        [[str(tenant), scope, key] for tenant, scope, key in sorted(model.halts)],
+        [
+            [str(halt.id), str(halt.tenant), halt.scope, halt.key, halt.authority, halt.lifted_by]
+            for halt in sorted(model.halts.values(), key=lambda halt: halt.id)
+        ],
         [[str(tenant), str(at), _text(last)] for (tenant, at), last in sorted(model.sessions.items(), key=_key)],
         [[str(tenant), key, str(run)] for (tenant, key), (_, run) in sorted(model.keys.items(), key=_key)],
         [[str(worker.id), worker.lease_until] for worker in sorted(model.workers.values(), key=lambda w: w.id)],

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from simulation.rows import FINAL, LEASE, Member, Run, Task, Worker
+from simulation.rows import FINAL, LEASE, NAMED, Halt, Member, Run, Task, Worker
 
 Answer = list[tuple[Any, ...]]
 HOPELESS = 3
@@ -23,7 +23,7 @@ class Model:
         self.tasks: dict[UUID, Task] = {}
         self.keys: dict[tuple[UUID, str], tuple[bytes, UUID]] = {}
         self.sessions: dict[tuple[UUID, UUID], UUID | None] = {}
-        self.halts: set[tuple[UUID, str, str]] = set()
+        self.halts: dict[UUID, Halt] = {}
         self.failed_over = False
 
     # --- accepting, signals, decisions, halts ---
@@ -70,24 +70,57 @@ class Model:
             return [("already", task.state, task.by, task.run, None)]
         if task.digest != digest:
             return [("mismatch", task.state, task.by, task.run, None)]
+        if task.kind == "approval" and self.runs[tenant, task.run].cancelling:
+            return [("cancelling", task.state, task.by, task.run, None)]
         task.state, task.by = verdict, by
         ((_, seq),) = self.deliver_signal(tenant, task.run, "decision", None)
         return [("decided", verdict, by, task.run, seq)]
 
-    def declare_halt(self, tenant: UUID, scope: str, key: str) -> Answer:
-        new = (tenant, scope, key) not in self.halts
-        self.halts.add((tenant, scope, key))
-        return [(new,)]
+    def declare_halt(
+        self, tenant: UUID, halt: UUID, scope: str, key: str, authority: int, for_s: float | None
+    ) -> Answer:
+        until = None if for_s is None else self.now + round(for_s / 1800)
+        for known in self.in_force():
+            if (known.tenant, known.scope, known.key) == (tenant, scope, key):
+                known.authority = max(known.authority, authority)
+                ends = known.expires_at
+                known.expires_at = None if ends is None or until is None else max(ends, until)
+                return [(known.id, False)]
+        self.halts[halt] = Halt(halt, tenant, scope, key, authority, until)
+        return [(halt, True)]
 
-    def lift_halt(self, tenant: UUID, scope: str, key: str) -> Answer:
-        old = (tenant, scope, key) in self.halts
-        self.halts.discard((tenant, scope, key))
-        for run in self.runs.values() if old else ():
-            if run.tenant == tenant and (run.state == "running" or self._is_held_back(run, "halt")):
+    def lift_halt(self, tenant: UUID, halt: UUID, authority: int) -> Answer:
+        known = self.halts.get(halt)
+        if known is None or known.tenant != tenant:
+            return [("absent",)]
+        if known.lifted_by is not None:
+            return [("unchanged",)]
+        if known.authority > authority:
+            return [("weak",)]
+        self._end(known, "me")
+        return [("lifted",)]
+
+    def expire_halts(self) -> Answer:
+        due = [halt for halt in self.in_force() if halt.expires_at is not None and halt.expires_at <= self.now]
+        for halt in sorted(due, key=lambda one: (one.tenant, one.id)):
+            self.beat += 1
+            self._end(halt, "expiry")
+        return [(len(due),)]
+
+    def in_force(self) -> list[Halt]:
+        """Those that were not lifted, and have not been ended."""
+        return [halt for halt in self.halts.values() if halt.lifted_by is None]
+
+    def _end(self, halt: Halt, by: str) -> None:
+        halt.lifted_by = by
+        for run in self.runs.values():
+            if not halt.concerns(run):
+                continue
+            if run.state == "running":
                 run.stale = True
-                if run.state == "parked":
-                    run.state, run.waiting_on, run.wake_at, run.queued_at = "queued", None, None, self.beat
-        return [(old,)]
+            elif self._is_held_back(run, "halt") and not self._is_halted(run):
+                run.state, run.stale = "queued", True
+                run.waiting_on, run.wake_at, run.queued_at = None, None, self.beat
 
     def _is_held_back(self, run: Run, *why: str) -> bool:
         return run.state == "parked" and run.waiting_on in why
@@ -120,19 +153,30 @@ class Model:
             return "fenced"
         if run.id == locked:
             return "busy"
-        if member.flags & 1 and self._is_halted(run):
-            return "halted"
+        if member.flags & 1 and (held_back := self._held_back(run, member)) is not None:
+            return held_back
         if member.flags & 1 and run.cancelling:
             return "cancelled"
         if member.flags & 1 and run.stale:
             return "stale"
         if member.next is not None and run.inbox != member.folded:
             return "signalled"
+        if member.unsure and not self._is_halted(run, member.names):
+            return "signalled"
         return "appended"
 
-    def _is_halted(self, run: Run) -> bool:
-        covers = {(run.tenant, "tenant", ""), (run.tenant, "task", run.task), (run.tenant, "run", str(run.id))}
-        return bool(covers & self.halts)
+    def _held_back(self, run: Run, member: Member) -> str | None:
+        if self._is_halted(run, member.names):
+            return "halted"
+        asks = any(halt.tenant == run.tenant and halt.scope in NAMED for halt in self.in_force())
+        return "unnamed" if asks and member.names is None else None
+
+    def _is_halted(self, run: Run, names: Sequence[str] | None = None) -> bool:
+        named = names or ()
+        return any(
+            halt.concerns(run) and (halt.scope not in NAMED or f"{halt.scope}:{halt.key}" in named)
+            for halt in self.in_force()
+        )
 
     def _append(self, run: Run, member: Member) -> None:
         run.events += [(event.seq, event.type, event.hash.hex()) for event in member.events]
@@ -187,9 +231,15 @@ class Model:
         """`free` is the same for every task: how a full task changes the order of the others is not promised."""
         if not self.is_live(worker):
             return []
-        left, rows = dict.fromkeys(offers, free), list[tuple[Any, ...]]()
-        for run in self._in_turns(offers):
-            if len(rows) < want and left[run.task, run.version] and run.id != locked:
+        left, rows, parked = dict.fromkeys(offers, free), list[tuple[Any, ...]](), True
+        while parked and len(rows) < want:
+            parked = False
+            for run in self._in_turns(offers, want - len(rows)):
+                if len(rows) == want or not left[run.task, run.version] or run.id == locked:
+                    continue
+                if not run.cancelling and self._is_halted(run):
+                    run.state, run.waiting_on, run.stale, parked = "parked", "halt", False, True
+                    continue
                 left[run.task, run.version] -= 1
                 run.state, run.worker, run.epoch, run.started = "running", worker, run.epoch + 1, True
                 run.claims += 1
@@ -198,10 +248,15 @@ class Model:
                 rows.append((run.tenant, run.id, *stands, run.cancelling, run.claims, run.rewound))
         return rows
 
-    def _in_turns(self, offers: Sequence[tuple[str, str]]) -> list[Run]:
-        """Fewest running first, and so on in turns; of one tenant by priority, then age."""
-        queued = [run for run in self.runs.values() if run.state == "queued" and (run.task, run.version) in offers]
-        queued.sort(key=lambda run: (-run.priority, run.queued_at, run.id))
+    def _in_turns(self, offers: Sequence[tuple[str, str]], want: int) -> list[Run]:
+        """Fewest running first, and so on in turns; of one tenant by priority, then age. Of each task not all."""
+        waiting = [run for run in self.runs.values() if run.state == "queued" and (run.task, run.version) in offers]
+        waiting.sort(key=lambda run: (-run.priority, run.queued_at, run.id))
+        lines = dict[tuple[UUID, str, str], list[Run]]()
+        for run in waiting:
+            lines.setdefault((run.tenant, run.task, run.version), []).append(run)
+        most = min(2 * want, max(8, 4 * want // max(len(lines), 1)))
+        queued = [run for run in waiting if run in lines[run.tenant, run.task, run.version][:most]]
         turns = {
             tenant: sum(run.tenant == tenant and run.state == "running" for run in self.runs.values())
             for tenant, _ in self.runs
@@ -239,7 +294,8 @@ class Model:
         for run in freed:
             run.state, run.waiting_on, run.wake_at, run.queued_at = "queued", None, None, self.beat
         parked, unparked = self._by_code(runs)
-        return [(rescued, quarantined, len(woken) + len(freed), parked, unparked, rewound)]
+        due = sum(halt.expires_at is not None and halt.expires_at <= self.now for halt in self.in_force())
+        return [(rescued, quarantined, len(woken) + len(freed), parked, unparked, rewound, due)]
 
     def _notice_failover(self) -> int:
         unfinished = [run for run in self.runs.values() if not run.ended]

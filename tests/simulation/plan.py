@@ -27,6 +27,7 @@ WEIGHTS = {
     "resend": 4,
     "halt": 3,
     "lift": 2,
+    "expire": 2,
     "rights": 3,
     "leave": 1,
     "fail_over": 1,
@@ -35,6 +36,8 @@ WEIGHTS = {
 AT_US = 1_700_000_000_000_000
 """The writers' clock: a constant, for it only has to be the same on both sides."""
 SIGNALS = ("cancel", "message", "message", "message", "late_outcome", "wake")
+NAMES = ("tool:a", "tool:b", "model:a")
+PLATFORM = UUID("00000000-0000-7000-8000-000000000000")
 NEXT = ("parked", "parked", "parked", "succeeded", "failed", "cancelled")
 WAITS = ("approval", "timer", "signal", "in_doubt", "code", "halt", "halt", "rights", "rights")
 
@@ -154,19 +157,36 @@ class Plan:
         return Call("decide_approval", args)
 
     def _halt(self, rng: Random) -> Call:
-        return Call("declare_halt", self._scope_of_halt(rng))
+        runs = list(self.model.runs.values())
+        scope = rng.choice(("everything", "tenant", "task", "task", "run", "run", "session", "user", "tool", "model"))
+        key = {
+            "task": rng.choice(self.offers)[0],
+            "run": str(rng.choice(runs).id if runs else _uuid(rng)),
+            "session": str(UUID(int=rng.randrange(3) + 1)),
+            "user": rng.choice(("me", "you")),
+            "tool": rng.choice(("a", "b")),
+            "model": "a",
+        }.get(scope, "")
+        args = {
+            "tenant": PLATFORM if scope == "everything" else rng.choice(self.tenants),
+            "halt": _uuid(rng),
+            "scope": scope,
+            "key": key,
+            "authority": rng.randint(1, 3),
+            "for_s": rng.choice((None, None, 1800.0 * rng.randint(1, 4))),
+        }
+        return Call("declare_halt", args)
 
     def _lift(self, rng: Random) -> Call:
-        halts = sorted(self.model.halts)
-        if halts and rng.random() < 0.8:
-            return Call("lift_halt", dict(zip(("tenant", "scope", "key"), rng.choice(halts), strict=True)))
-        return Call("lift_halt", self._scope_of_halt(rng))
+        halts = sorted(self.model.halts.values(), key=lambda halt: halt.id)
+        in_force = [halt for halt in halts if halt.lifted_by is None]
+        found = _one(rng, in_force if in_force and rng.random() < 0.8 else halts)
+        tenant = rng.choice(self.tenants) if found is None or rng.random() < 0.1 else found.tenant
+        halt = _uuid(rng) if found is None else found.id
+        return Call("lift_halt", {"tenant": tenant, "halt": halt, "authority": rng.choice((1, 2, 3, 3, 3))})
 
-    def _scope_of_halt(self, rng: Random) -> dict[str, Any]:
-        tenant, scope = rng.choice(self.tenants), rng.choice(("tenant", "task", "run"))
-        runs = [run.id for run in self.model.runs.values()] or [_uuid(rng)]
-        key = {"tenant": "", "task": rng.choice(self.offers)[0], "run": str(rng.choice(runs))}[scope]
-        return {"tenant": tenant, "scope": scope, "key": key}
+    def _expire(self, rng: Random) -> Call:
+        return Call("expire_halts", {})
 
     # --- what workers do ---
 
@@ -277,16 +297,19 @@ class Plan:
             flags=(0 if ends else int(rng.random() < 0.5)) | rng.choice((0, 2)) | rng.choice((0, 0, 0, 4)),
             increments=tuple(rng.randrange(3) for _ in range(5)),
             blobs=tuple(bytes([rng.randrange(8)]) * 32 for _ in range(rng.choice((0, 0, 1)))),
+            names=rng.choice((None, None, (rng.choice(NAMES),), NAMES[:2])),
             tasks=tuple((_uuid(rng), kind, f"g{rng.randrange(9)}") for kind in _kinds(rng)),
         )
         if not ends:
             return member
         next_ = rng.choice(NEXT)
         wakes = next_ == "parked" and rng.random() < 0.5
+        waits = rng.choice(WAITS) if next_ == "parked" else None
         return replace(
             member,
             next=next_,
-            waiting_on=rng.choice(WAITS) if next_ == "parked" else None,
+            waiting_on=waits,
+            unsure=waits == "halt" and rng.random() < 0.5,
             wake_at=self.model.now + rng.randint(-1, 3) if wakes else None,
         )
 

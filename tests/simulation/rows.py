@@ -12,6 +12,10 @@ LEASE = 3
 """Half hours that a lease lasts."""
 
 
+NAMED = ("tool", "model")
+"""Scopes of halts that hold back intents by name, and not runs."""
+
+
 @dataclass
 class Run:
     """A row of `runs`, its journal and its inbox."""
@@ -51,6 +55,26 @@ class Run:
     def let_go(self, state: str, why: str | None = None) -> None:
         """No worker any more."""
         self.state, self.waiting_on, self.worker = state, why, None
+
+
+@dataclass
+class Halt:
+    """A row of `halts`."""
+
+    id: UUID
+    tenant: UUID
+    scope: str
+    key: str
+    authority: int
+    expires_at: int | None
+    lifted_by: str | None = None
+
+    def concerns(self, run: Run) -> bool:
+        """Whether it may hold this run back."""
+        if self.scope == "everything":
+            return True
+        own = {"run": str(run.id), "session": str(run.session), "user": "me", "task": run.task}
+        return self.tenant == run.tenant and self.key == own.get(self.scope, self.key)
 
 
 @dataclass
@@ -116,5 +140,7 @@ class Member:
     next: str | None = None
     waiting_on: str | None = None
     wake_at: int | None = None
+    unsure: bool = False
+    names: tuple[str, ...] | None = None
     tasks: tuple[tuple[UUID, str, str], ...] = ()
     """Human tasks asked: (id, kind, digest)."""

@@ -52,16 +52,18 @@ def run_seed(store: Store, seed: int, ops: Iterable[Op] | None = None) -> Outcom
     return Outcome(trace.hexdigest(), seen)
 
 
-def _kinds(call: Call, answer: Answer) -> list[str]:
+def _kinds(call: Call, answer: Answer) -> list[str]:  # noqa: PLR0911 - one for each kind of answer
     match call.verb:
         case "append":
             return [f"append {row[1]}" for row in answer]
         case "tick":
-            names = ("rescued", "quarantined", "woken", "parked", "unparked", "rewound")
+            names = ("rescued", "quarantined", "woken", "parked", "unparked", "rewound", "halts_due")
             return [f"tick {name}" for name, count in zip(names, answer[0], strict=True) if count]
         case "renew_lease":
             return [f"renew {row[1] or row[0]}" for row in answer]
-        case "claim_runs" | "release_runs" | "leave":
+        case "declare_halt":
+            return [f"declare_halt {answer[0][1]}"]
+        case "claim_runs" | "release_runs" | "leave" | "expire_halts":
             return [f"{call.verb} {'some' if answer and answer[0][0] else 'none'}"]
         case "register_worker" | "renew_rights" | "pass_time" | "fail_over":
             return [call.verb]

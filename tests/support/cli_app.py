@@ -63,6 +63,7 @@ def pay(ctx: RunContext[object], amount: int) -> str:
 
 
 @mailer.tool_plain
+@effect.once
 def send() -> str:
     """Dies in the middle, once: nobody can know whether the letter went out."""
     died = Path("died")
@@ -73,6 +74,7 @@ def send() -> str:
 
 
 @breaker.tool_plain
+@effect.once
 def fail() -> str:
     raise RuntimeError("the printer is on fire")
 

@@ -56,6 +56,8 @@ class Member:
     blobs: list[tuple[bytes, bytes]] = field(default_factory=list)
     next: dict[str, Any] | None = None
     approvals: list[dict[str, Any]] = field(default_factory=list)
+    tallies: list[dict[str, Any]] = field(default_factory=list)
+    names: list[str] | None = None
 
     @property
     def hashes(self) -> list[bytes]:
@@ -71,7 +73,9 @@ def parameters(members: list[Member]) -> dict[str, Any]:
     rare: dict[str, Any] = {
         "next": [{"m": n, **m.next} for n, m in numbered if m.next],
         "approvals": [{"m": n, **row} for n, m in numbered for row in m.approvals],
+        "tallies": [{"m": n, **row} for n, m in numbered for row in m.tallies],
     }
+    rare["names"] = {str(n): m.names for n, m in numbered if m.names is not None}
     rare = {name: rows for name, rows in rare.items() if rows}
     events = [
         (n, m.held.seq + i, body, hash_)
@@ -219,18 +223,20 @@ class Scene:
         priority: int = 0,
         session: UUID | None = None,
         run: UUID | None = None,
+        principal: str = "p",
     ) -> UUID:
         run = run or uuid7()
         rows = self.call(
             self.api,
             tenant,
-            "select outcome from holdfast.accept_run(%s, %s, %s, %s, %s, 'p', 's', null, %s::int, %s, '{}', %s, %s, %s,"
+            "select outcome from holdfast.accept_run(%s, %s, %s, %s, %s, %s, 's', null, %s::int, %s, '{}', %s, %s, %s,"
             " null, null, null)",
             tenant,
             run,
             task,
             version,
             session,
+            principal,
             priority,
             AT,
             b"h" * 32,
@@ -283,27 +289,70 @@ class Scene:
             dedupe,
         )[0]
 
-    def decide(self, task: UUID, verdict: str, digest: str = "shown", by: str = "me", tenant: UUID = TENANT) -> Any:
+    def decide(
+        self,
+        task: UUID,
+        verdict: str,
+        digest: str = "shown",
+        by: str = "me",
+        tenant: UUID = TENANT,
+        content: bytes | None = None,
+        newcomer_s: float = 0,
+        via: str | None = None,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> Any:
         return self.call(
-            self.api,
+            connection or self.api,
             tenant,
-            "select * from holdfast.decide_approval(%s, %s, %s, %s, %s, '{}', null, null)",
+            "select * from holdfast.decide_approval(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             tenant,
             task,
             verdict,
             digest,
             by,
+            content,
+            content and hashlib.sha256(content).digest(),
+            newcomer_s,
+            via,
         )[0]
 
-    def halt(self, scope: str, key: str = "", tenant: UUID = TENANT, connection: Any = None) -> bool:
+    def halt(
+        self,
+        scope: str,
+        key: str = "",
+        tenant: UUID = TENANT,
+        connection: Any = None,
+        *,
+        by: str = "me",
+        authority: int = 3,
+        for_s: float | None = None,
+    ) -> Any:
+        """Declare a halt: `.halt` is its id, `.is_new` whether it was not in force before."""
         return self.call(
             connection or self.api,
             tenant,
-            "select holdfast.declare_halt(%s, %s, %s, 'why', 'me') as said",
+            "select * from holdfast.declare_halt(%s, %s, %s, %s, 'why', %s, %s, %s::double precision)",
             tenant,
+            uuid7(),
             scope,
             key,
-        )[0].said
+            by,
+            authority,
+            for_s,
+        )[0]
+
+    def lift(
+        self, halt: UUID, tenant: UUID = TENANT, *, by: str = "me", authority: int = 3, only: str | None = None
+    ) -> str:
+        """Lift a halt; what was answered."""
+        sql = "select holdfast.lift_halt(%s, %s, %s, %s, %s) as said"
+        return self.call(self.api, tenant, sql, tenant, halt, by, authority, only)[0].said
+
+    def watch(self, worker: UUID, acks: list[dict[str, Any]] | None = None) -> list[Any]:
+        """The halts in force, as a worker hears of them."""
+        with self.worker.cursor(row_factory=namedtuple_row) as cursor:
+            said = json.dumps(acks, default=str) if acks else None
+            return cursor.execute("select * from holdfast.watch_halts(%s, %s)", [worker, said]).fetchall()
 
     def renew(self, worker: UUID, holding: list[UUID]) -> list[Any]:
         with self.worker.cursor(row_factory=namedtuple_row) as cursor:

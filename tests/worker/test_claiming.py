@@ -27,6 +27,7 @@ class Waiting:
     def __init__(self, task: Task, claimed: Claimed) -> None:
         self.task, self.claimed = task, claimed
         self.steps: list[Any] = []
+        self.times: dict[Any, Any] = {}
         self.noticed = asyncio.Event()
         self.is_leaving = False
         self.ends: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
@@ -36,6 +37,9 @@ class Waiting:
 
     def notice(self) -> None:
         self.noticed.set()
+
+    def halt(self, out_of_grace: Any) -> None:
+        pass
 
     def end(self, how: Ended | Exception) -> None:
         if self.ends.done():

@@ -9,7 +9,19 @@ from fastapi import FastAPI
 
 from holdfast import __version__
 from holdfast.api import problems
-from holdfast.api.routes import approvals, events, health, keys, principals, runs, sessions, tasks, tenant, tenants
+from holdfast.api.routes import (
+    approvals,
+    events,
+    halts,
+    health,
+    keys,
+    principals,
+    runs,
+    sessions,
+    tasks,
+    tenant,
+    tenants,
+)
 from holdfast.api.routes import dev as dev_login
 from holdfast.api.routes import problems as problem_pages
 from holdfast.api.scopes import require_scopes
@@ -61,7 +73,20 @@ def create_api(
     api.state.heartbeat_s = heartbeat_s
     problems.install(api)
     api.openapi = partial(_openapi, api, api.openapi)
-    routers = (tasks, runs, events, sessions, approvals, principals, keys, tenant, tenants, health, problem_pages)
+    routers = (
+        tasks,
+        runs,
+        events,
+        sessions,
+        approvals,
+        halts,
+        principals,
+        keys,
+        tenant,
+        tenants,
+        health,
+        problem_pages,
+    )
     for routes in routers:
         api.include_router(routes.router)
     if dev:

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.domain.halts import HaltScope
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role, Scope
+from holdfast.service.halts import HALT_KEY_MOST, HALT_MOST_S
 from holdfast.service.identity_views import Quotas
 from holdfast.service.invalidate_messages import Span
 from holdfast.service.manage_keys import OVERLAP_MOST_S, OVERLAP_S
@@ -30,7 +32,9 @@ class StartRunBody(Body):
     )
 
     input: Any = Field(description="The input, as the task's input type says.")
-    session: UUID | None = Field(None, description="The conversation to go on with, or to begin under this id.")
+    session: UUID | None = Field(
+        None, description="The conversation to go on with, or to begin under this id: a random UUID, of version 4 or 7."
+    )
     on_behalf_of: UUID | None = Field(
         None, description="The principal whom the run is for, with their rights; needs the scope `runs:delegated`."
     )
@@ -47,7 +51,9 @@ class SessionBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "01980000-0000-7000-8000-000000000000"}]})
 
-    id: UUID | None = Field(None, description="Chosen by you, so that asking again begins it once. A UUID.")
+    id: UUID | None = Field(
+        None, description="Chosen by you, so that asking again begins it once. A random UUID, of version 4 or 7."
+    )
 
 
 class InvalidationBody(Body):
@@ -181,6 +187,31 @@ class SuspendBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "unpaid since May"}]})
 
     reason: str = Field(description="The tenant reads it in its audit log.")
+
+
+class HaltBody(Body):
+    """What to stop."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"scope": "tool", "key": "issue_refund", "reason": "refunds go out twice"},
+                {"scope": "tenant", "reason": "incident 42", "for_s": 3600},
+            ]
+        }
+    )
+
+    scope: HaltScope
+    key: str = Field(
+        "",
+        max_length=HALT_KEY_MOST,
+        description="Which: the id of a run, session or principal, or the name of a task, tool, model or tenant. "
+        "Left out for everything, and for your own tenant.",
+    )
+    reason: str = Field(description="Why: told to whoever sees the halt. Not encrypted: no personal content.")
+    for_s: float | None = Field(
+        None, gt=0, le=HALT_MOST_S, description="After how many seconds it ends by itself; left out: when it is lifted."
+    )
 
 
 class ExportBody(Body):

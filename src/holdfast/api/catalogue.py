@@ -46,6 +46,12 @@ CATALOGUE: dict[str, Problem] = {
             "what `detail` names. Ask an administrator of your tenant.",
         ),
         Problem(
+            "may-not-decide",
+            403,
+            "This is for others to decide",
+            "`detail` says who has to agree and why you may not. Nothing was changed.",
+        ),
+        Problem(
             "missing-role",
             403,
             "Missing role",
@@ -55,8 +61,8 @@ CATALOGUE: dict[str, Problem] = {
             "too-many-attempts",
             429,
             "Too many attempts",
-            "Too many credentials from your address were refused. Wait for the seconds that `Retry-After` says, then "
-            "send a valid one.",
+            "Too many credentials from your address were refused, and this request came with none that is accepted. "
+            "A valid one is let in at any time. Without one, wait for the seconds that `Retry-After` says.",
         ),
         Problem("not-found", 404, "Not found", "Nothing with this id exists, or you may not see it. Check the id."),
         Problem(
@@ -83,6 +89,13 @@ CATALOGUE: dict[str, Problem] = {
             "Idempotency key reused",
             "An idempotency key names one request. The same key came with another one, and nothing was done. Use a new "
             "key for a new request.",
+        ),
+        Problem(
+            "unknown-scope",
+            409,
+            "Unknown scope",
+            "The key is narrowed to a scope that this release does not know, so that no key like it can be made here. "
+            "Nothing was changed. Rotate it with the release that made it, or make a new key and end this one.",
         ),
         Problem(
             "name-taken",
@@ -118,6 +131,13 @@ CATALOGUE: dict[str, Problem] = {
             "platform for more.",
         ),
         Problem(
+            "halt-outranked",
+            403,
+            "The halt takes more authority to lift",
+            "A halt is lifted by its author, or with at least the author's authority: what an administrator declared, "
+            "by administrators; what the platform declared, by the platform. Nothing was changed. `detail` says whose.",
+        ),
+        Problem(
             "run-finished",
             409,
             "The run has ended",
@@ -129,6 +149,25 @@ CATALOGUE: dict[str, Problem] = {
             "Already decided",
             "Somebody decided this first, a worker reported late how the effect ended, or the run ended. Nothing was "
             "changed. `GET /v1/approvals/{id}` shows how it stands.",
+        ),
+        Problem(
+            "already-voted",
+            409,
+            "You have agreed already",
+            "Your agreement is kept and counts once. `GET /v1/approvals/{id}` shows how many have agreed and how many "
+            "have to.",
+        ),
+        Problem(
+            "approval-expired",
+            409,
+            "Nobody answered in time",
+            "It was no longer open when you decided. Nothing was changed; what follows is what was said to follow.",
+        ),
+        Problem(
+            "run-cancelling",
+            409,
+            "The run is to stop",
+            "Somebody cancelled the run, so that nothing is approved for it any more. Nothing was changed.",
         ),
         Problem(
             "effect-reported",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from starlette.responses import Response
 
@@ -86,6 +86,17 @@ def needs(scope: Scope | None = None) -> Any:
 
 
 TheServices = Annotated[Services, Depends(services_of)]
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key with the same body makes nothing a second time and answers with what the first made. "
+        "Keys do not expire.",
+    ),
+]
+"""The key of a request that may come again."""
 
 
 def read_id(text: str) -> UUID:

@@ -8,6 +8,7 @@ import typer
 
 from holdfast.cli.commands import (
     approvals,
+    halts,
     identity,
     installation,
     policy,
@@ -19,7 +20,7 @@ from holdfast.cli.commands import (
 )
 from holdfast.cli.settings import before_command, invoked
 
-_ORDER = (project, serving, running, runs, sessions, approvals, policy, identity, installation)
+_ORDER = (project, serving, running, runs, sessions, approvals, policy, halts, identity, installation)
 
 program = typer.Typer(
     help="Pydantic AI agents that survive: durable runs on PostgreSQL.",

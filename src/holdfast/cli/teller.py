@@ -20,6 +20,7 @@ _WAITS = {
     "quarantine": "It was put in quarantine: it was taken up again and again without getting anywhere.",
     "halt": "It was halted.",
     "rights": "It waits for its principal to have the rights it needs.",
+    "login": "It waits for its principal to sign in again.",
 }
 
 

@@ -16,6 +16,10 @@ class UserError(HoldfastError):
     """The developer changes code or configuration."""
 
 
+class ToolsUndeclared(UserError):
+    """An application has tools of which nobody has said what may be done with them."""
+
+
 class ModelMissing(UserError):
     """A task's agent has no model: no run of it could succeed."""
 
@@ -76,7 +80,10 @@ class TooManyAttempts(RequestError):
     status = 429
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__("Too many credentials from your address were refused. Wait as long as Retry-After says.")
+        super().__init__(
+            "Too many credentials from your address were refused, and this one was too. Send a valid one, or wait as "
+            "long as Retry-After says."
+        )
         self.retry_after_s = retry_after_s
 
 
@@ -119,6 +126,13 @@ class IdempotencyConflict(RequestError):
     """The idempotency key was used before with a different request."""
 
     slug = "idempotency-key-reused"
+    status = 409
+
+
+class UnknownScope(RequestError):
+    """A key is narrowed to something that this release does not know."""
+
+    slug = "unknown-scope"
     status = 409
 
 
@@ -185,6 +199,13 @@ class SessionDeleted(RequestError):
         return cls(f"Session {session} was deleted. Start a new one: send a new id, or none.")
 
 
+class Outranked(RequestError):
+    """Who declared the halt had more authority than who wants to lift it."""
+
+    slug = "halt-outranked"
+    status = 403
+
+
 class AlreadyFinished(RequestError):
     """The run has ended; nothing more can be delivered to it."""
 
@@ -234,6 +255,10 @@ class RunHalted(RunInterrupted):
 
 class RightsChanged(RunInterrupted):
     """The rights of the run's principal have changed since its holder read them: read them anew, then try again."""
+
+
+class TalliesMoved(RunInterrupted):
+    """A sum that the intent was decided on is another by now: read it anew, decide anew, then try again."""
 
 
 class SignalsPending(RunInterrupted):

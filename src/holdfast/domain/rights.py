@@ -48,6 +48,8 @@ class Scope(StrEnum):
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     AUDIT_READ = "audit:read"
+    HALTS_READ = "halts:read"
+    HALTS_WRITE = "halts:write"
     TENANT_READ = "tenant:read"
     TENANT_WRITE = "tenant:write"
     TENANTS_READ = "tenants:read"
@@ -65,10 +67,12 @@ Rights = Mapping[Scope, Reach]
 
 _PLATFORM = frozenset({Scope.TENANTS_READ, Scope.TENANTS_WRITE})
 _OWN_KEYS = {Scope.KEYS_READ: Reach.OWN, Scope.KEYS_WRITE: Reach.OWN}
-_READS = frozenset({Scope.TASKS_READ, Scope.RUNS_READ, Scope.APPROVALS_READ, Scope.SESSIONS_READ})
+_READS = frozenset({Scope.TASKS_READ, Scope.RUNS_READ, Scope.APPROVALS_READ, Scope.SESSIONS_READ, Scope.HALTS_READ})
+_OWN_HALTS = {Scope.HALTS_READ: Reach.OWN, Scope.HALTS_WRITE: Reach.OWN}
 
 GIVEN: Mapping[Role, Rights] = {
     Role.USER: _OWN_KEYS
+    | _OWN_HALTS
     | {
         Scope.TASKS_READ: Reach.TENANT,
         Scope.RUNS_START: Reach.OWN,
@@ -80,6 +84,7 @@ GIVEN: Mapping[Role, Rights] = {
         Scope.SESSIONS_WRITE: Reach.OWN,
     },
     Role.SERVICE: _OWN_KEYS
+    | _OWN_HALTS
     | {
         Scope.TASKS_READ: Reach.TENANT,
         Scope.RUNS_START: Reach.OWN,
@@ -91,12 +96,12 @@ GIVEN: Mapping[Role, Rights] = {
         Scope.SESSIONS_WRITE: Reach.OWN,
     },
     Role.APPROVER: _OWN_KEYS | dict.fromkeys({*_READS, Scope.APPROVALS_DECIDE}, Reach.TENANT),
-    Role.OPERATOR: _OWN_KEYS | dict.fromkeys({*_READS, Scope.RUNS_CONTROL}, Reach.TENANT),
+    Role.OPERATOR: _OWN_KEYS | dict.fromkeys({*_READS, Scope.RUNS_CONTROL, Scope.HALTS_WRITE}, Reach.TENANT),
     Role.AUDITOR: dict.fromkeys(
         {*_READS, Scope.PRINCIPALS_READ, Scope.KEYS_READ, Scope.AUDIT_READ, Scope.TENANT_READ}, Reach.TENANT
     ),
     Role.ADMIN: dict.fromkeys(frozenset(Scope) - _PLATFORM, Reach.TENANT),
-    Role.PLATFORM: _OWN_KEYS | dict.fromkeys(_PLATFORM, Reach.TENANT),
+    Role.PLATFORM: _OWN_KEYS | dict.fromkeys({*_PLATFORM, Scope.HALTS_READ, Scope.HALTS_WRITE}, Reach.TENANT),
 }
 """What each role gives. This table is the whole rule; docs/identity.md prints it."""
 

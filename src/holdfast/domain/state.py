@@ -33,3 +33,5 @@ class WaitingOn(StrEnum):
     HALT = "halt"
     RIGHTS = "rights"
     """The principal it runs for was disabled, or lost what the task needs."""
+    LOGIN = "login"
+    """What an identity provider said of its principal is older than the task allows: until they sign in again."""

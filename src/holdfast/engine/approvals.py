@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic_ai.exceptions import UserError
+from pydantic_ai.exceptions import ApprovalRequired, UserError
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolApproved, ToolDenied
 
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
+from holdfast.domain.verdict import Decision
 from holdfast.effects.declare import Declaration
+from holdfast.engine.asking import agreed_args, answered, ask, check_bound
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import canonical, dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
 from holdfast.engine.handlers import handled
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
-from holdfast.engine.question import binding, question
 from holdfast.engine.replay import ApprovalEntry
-from holdfast.store.journal import ApprovalRow
+from holdfast.engine.verdicts import denied, refusal_of, verdict_on
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder
@@ -40,15 +43,22 @@ async def decide_batch(
     recorder = seam.recorder
     shown = {call.tool_call_id: _shown(seam, ctx, call) for call in requests.approvals}
     results = DeferredToolResults()
+    for call, seen in list(shown.items()):
+        if (why := await refused(recorder, seen)) is not None:
+            results.approvals[call] = ToolDenied(message=why)
+            del shown[call]
     if handlers:
-        results = await handled(recorder, seam.scope, ctx, requests, shown)
-    entries = {call: await ask(recorder, seen, requests.metadata.get(call)) for call, seen in shown.items()}
-    waiting = sum(entry.decided is None for entry in entries.values())
+        handed = await handled(recorder, seam.scope, ctx, await _open_to_handlers(recorder, requests, shown), shown)
+        results.calls, results.metadata = handed.calls, handed.metadata
+    entries = {
+        call: await ask(recorder, seen, ApprovalRequired(requests.metadata.get(call))) for call, seen in shown.items()
+    }
+    waiting = sum(not answered(entry) for entry in entries.values())
     if waiting:
         decided = len(entries) - waiting
         raise Park(WaitingOn.APPROVAL, f"{waiting} to decide" + (f", {decided} decided" if decided else ""))
     for call, entry in entries.items():
-        results.approvals[call] = _verdict(recorder, entry)
+        results.approvals[call] = _verdict(recorder, shown[call], entry)
     if handlers and requests.remaining(results) is not None and not _may_end_with(requests, ctx):
         names = ", ".join(
             sorted(f"'{call.tool_name}'" for call in requests.calls if call.tool_call_id not in results.calls)
@@ -63,33 +73,38 @@ def _may_end_with(requests: DeferredToolRequests, ctx: RunContext[Any]) -> bool:
     return types is type(requests) or (isinstance(types, list | tuple) and type(requests) in types)
 
 
-async def ask(recorder: Recorder, call: ToolCall, metadata: Any = None) -> ApprovalEntry:
-    """Put a call before people, unless it was before. Committed when this returns."""
+async def refused(recorder: Recorder, call: ToolCall) -> str | None:
+    """Why policy denies a call that its declaration would have people asked about; None where it does not."""
     key = (call.scope, call.step, call.call, False)
-    known = recorder.replay.approvals.get(key)
-    if known is not None:
-        return known
-    asked = question(recorder, call, metadata)
-    # Known before it is committed: the reply may be lost, and the decision be there before the writer has found out.
-    recorder.replay.add(recorder.journal.seq, asked)
-    await recorder.record(
-        asked,
-        approvals=[
-            ApprovalRow(
-                id=asked.approval,
-                kind="approval",
-                scope=call.scope,
-                step=call.step,
-                call=call.call,
-                tool=call.tool,
-                args=asked.args,
-                digest=asked.digest,
-                key=call.key,
-                why=f"'{call.tool}' asks for approval",
-            )
-        ],
-    )
-    return recorder.replay.approvals[key]
+    if key in recorder.replay.approvals:
+        return None  # what came of it as it was dispatched is an outcome
+    if (recorded := recorder.replay.denied.get(key)) is not None:
+        return refusal_of(recorder.text(recorded.why))
+    verdict = await verdict_on(recorder, call, call.args)
+    if verdict is None or verdict.decision is not Decision.DENY:
+        return None
+    fact = denied(recorder, call, verdict, call.args)
+    await recorder.record(fact)
+    recorder.replay.add(recorder.journal.seq, fact)
+    return refusal_of(verdict.reason)
+
+
+async def _open_to_handlers(
+    recorder: Recorder, requests: DeferredToolRequests, shown: Mapping[str, ToolCall]
+) -> DeferredToolRequests:
+    """What the agent's own handlers may answer: not what policy asks people, nor what it denies."""
+
+    async def is_open(call: ToolCallPart) -> bool:
+        seen = shown.get(call.tool_call_id)
+        if seen is None:
+            return False
+        entry = recorder.replay.approvals.get((seen.scope, seen.step, seen.call, False))
+        if entry is not None:
+            return not entry.asked.ask
+        verdict = await verdict_on(recorder, seen, seen.args)
+        return verdict is None or verdict.decision is Decision.ALLOW
+
+    return replace(requests, approvals=[call for call in requests.approvals if await is_open(call)])
 
 
 def check_approved(recorder: Recorder, call: ToolCall, part: ToolCallPart) -> None:
@@ -101,12 +116,9 @@ def check_approved(recorder: Recorder, call: ToolCall, part: ToolCallPart) -> No
     entry = recorder.replay.approvals.get((call.scope, call.step, call.call, False))
     if entry is None or entry.decided is None or entry.decided.verdict != "approved":
         raise ApprovalMismatch(f"'{call.tool}' ({call.call}) came as approved, but no approval of it is recorded.")
-    approved = entry.decided.args or entry.asked.args
-    shown = shown_args(part)
-    if recorder.seal(shown) != approved or binding(recorder, call, entry.asked.args) != entry.asked.digest:
-        raise ApprovalMismatch(
-            f"'{call.tool}' ({call.call}) is no longer what was approved: its arguments, schema or requester changed."
-        )
+    if recorder.seal(shown_args(part)) != agreed_args(entry):
+        raise ApprovalMismatch(f"The arguments of '{call.tool}' ({call.call}) are not those that were approved.")
+    check_bound(recorder, call, entry)
 
 
 def shown_args(call: ToolCallPart) -> bytes:
@@ -130,11 +142,12 @@ def _shown(seam: Seam, ctx: RunContext[Any], call: ToolCallPart) -> ToolCall:
     )
 
 
-def _verdict(recorder: Recorder, entry: ApprovalEntry) -> ToolApproved | ToolDenied:
+def _verdict(recorder: Recorder, call: ToolCall, entry: ApprovalEntry) -> ToolApproved | ToolDenied:
     assert entry.decided is not None
     if entry.decided.verdict == "rejected":
         reason = recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
         return ToolDenied(message=reason)
-    if entry.decided.args is None:
+    agreed = agreed_args(entry)
+    if agreed == recorder.seal(call.args):
         return ToolApproved()
-    return ToolApproved(override_args=parse(recorder.content(entry.decided.args)))
+    return ToolApproved(override_args=parse(recorder.content(agreed)))

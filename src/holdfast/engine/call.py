@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_ai.messages import ToolCallPart
 
+from holdfast.domain.events import fact
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
+from holdfast.store.tallies import Seen, Sum
 
 
 @dataclass(slots=True)
@@ -20,8 +22,20 @@ class Attempt:
     args: Ref | None = None
     announced: bytes = b""
     """The arguments that the intent names, as bytes."""
+    again: bool = False
+    """Whether an attempt before this one may have had its effect."""
+    policy: str = ""
+    """Digest of the policy that let it pass."""
+    sums: Sequence[tuple[Sum, Seen]] = ()
+    """What it was decided on: sums, and what they were."""
+    added: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What it adds to them."""
     unbegun: bool = False
     """Whether it is certain that nothing of the user's was entered, up to the thread of a plain function."""
+    entered: float = 0.0
+    """When its body was entered, in seconds of the monotonic clock; 0: it was not."""
+    in_thread: bool = False
+    """Whether its body is a plain function that was entered in a thread: nothing can stop it."""
     counted: bool = False
     """Whether the framework has counted the call: its toolset returned."""
     enqueued: Callable[[], Ref | None] = lambda: None
@@ -46,7 +60,7 @@ class CallNames:
         return call if count == 1 else f"{call}#{count}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact
 class ToolCall:
     """One tool call, and how to recognise and recover it."""
 

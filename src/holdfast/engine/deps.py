@@ -1,4 +1,4 @@
-"""A run's dependencies: built anew by each execution, on whichever machine."""
+"""A run's dependencies: built anew by each execution, on whichever machine, and what they may reach of the database."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
 )
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.app import RunScope, Task
+
+if TYPE_CHECKING:
+    from holdfast.engine.recorder import Recorder
+    from holdfast.store.connection import Connection
 
 
 @asynccontextmanager
@@ -32,6 +36,20 @@ async def dependencies(task: Task, scope: RunScope) -> AsyncGenerator[Any]:
             elif isinstance(made, AbstractContextManager):
                 made = stack.enter_context(cast("AbstractContextManager[Any]", made))
         yield made
+
+
+@asynccontextmanager
+async def own_rows(recorder: Recorder) -> AsyncGenerator[Connection]:
+    """A transaction of a tool's, in the tenant of its run. One whose run was lost begins none, and commits none.
+
+    Raises:
+        Interrupt: the run is not held here any more.
+        OperatorError: the database is away, or the worker's login too weak.
+    """
+    recorder.look("", "")
+    async with recorder.gear.db.tool(recorder.claimed.tenant) as connection:
+        yield connection
+        recorder.look("", "")
 
 
 def _is_plain_value(value: Any) -> bool:

@@ -12,6 +12,7 @@ pass what is found on it then. Calls that user code comes upon between intent an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
 from functools import partial
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic_ai.toolsets import FunctionToolset
 
 from holdfast.domain.recovery import Recovery
-from holdfast.engine.interrupt import Lost
+from holdfast.engine.interrupt import Halted, Lost
 
 if TYPE_CHECKING:
     from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from holdfast.engine.call import ToolCall
 
 Look = Callable[[], None]
+"""Raises where nothing may be entered."""
+LookAt = Callable[[str, str], None]
+"""The same, told what is about to be entered: `tool` and its name."""
 
 
 class Entering:
     """The way of one run's calls from the commit of their intent into their body."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: LookAt) -> None:
         self._look = look
         self._announced: dict[str, ToolCall] = {}
 
@@ -53,15 +57,17 @@ class Entering:
 
         Raises:
             Lost: the run is not held here any more.
+            Halted: a halt covers the call.
         """
         known = self._announced.pop(call.key, None)
         try:
-            self._look()
-        except Lost:
+            self._look("tool", call.tool)
+        except (Lost, Halted):
             # Entered before, as by a wrapper that tries again, it is not on the list any more.
             if known is not None:
                 self._announced[call.key] = known
             raise
+        call.attempt.entered = time.monotonic()
         if call.attempt.unbegun and not _leads_straight(toolset, tool):
             call.attempt.unbegun = False
 
@@ -70,13 +76,15 @@ class Entering:
 
         Raises:
             Lost: the run is not held here any more.
+            Halted: a halt covers the call.
         """
         try:
-            self._look()
-        except Lost:
+            self._look("tool", call.tool)
+        except (Lost, Halted):
             if call.attempt.unbegun:
                 self._announced[call.key] = call
             raise
+        call.attempt.entered, call.attempt.in_thread = time.monotonic(), True
         call.attempt.unbegun = False
 
 

@@ -8,10 +8,12 @@ run goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import structlog
 from pydantic_ai.models import Model
@@ -25,9 +27,10 @@ from holdfast.engine import ending, opening
 from holdfast.engine.acting import Acting
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
-from holdfast.engine.deps import dependencies
-from holdfast.engine.flight import StepInFlight
+from holdfast.engine.deps import dependencies, own_rows
+from holdfast.engine.flight import StepInFlight, Times
 from holdfast.engine.gear import Unending
+from holdfast.engine.halting import held_back
 from holdfast.engine.history import session_history
 from holdfast.engine.inbox import Inbox
 from holdfast.engine.interrupt import (
@@ -35,6 +38,7 @@ from holdfast.engine.interrupt import (
     Cancelling,
     Diverged,
     Fail,
+    Halted,
     HandOver,
     Interrupt,
     LongRoad,
@@ -94,7 +98,9 @@ class Execution:
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
         self._stop: Interrupt | None = None
         self._inbox = Inbox(gear.db, claimed)
-        self._acting = Acting(gear.db, claimed, task)
+        self._acting = Acting(gear.db, claimed, task, gear.monotonic)
+        self.times: dict[tuple[str, str], Times] = {}
+        """When tools and models were last called, by what they are and their names. Read from any thread."""
         self._short = True
         """Whether the short road may be tried: the first time only."""
 
@@ -123,6 +129,11 @@ class Execution:
         self.leave()
         if self._recorder is None or not self._recorder.flight.uninterruptible:
             self._interrupt(HandOver())
+
+    def halt(self, out_of_grace: Container[UUID]) -> None:
+        """Halts are in force: cancel what they cover and may be; where their grace is over, whatever can be."""
+        if self._recorder is not None:
+            self._recorder.flight.halt(held_back(self._recorder.covered, self._lease.halts.in_force, out_of_grace))
 
     def _interrupt(self, why: Interrupt) -> None:
         if self._stop is None or isinstance(why, Lost):
@@ -172,14 +183,14 @@ class Execution:
         if (older := opening.written_by_newer(recorder.replay.library)) is not None:
             return await self._park(recorder, Park(WaitingOn.CODE, older))
         try:
-            self._acting.check()
+            await self._acting.enter()
             result, output = await self._drive(recorder)
         except Park as park:
             return await self._park(recorder, park)
         except Diverged as diverged:
             return await self._diverged(recorder, diverged)
         except Fail as failed:
-            return await self._failed(recorder, "FailedByPerson", str(failed), "")
+            return await self._failed(recorder, failed.error, str(failed), "")
         except (Cancelling, LongRoad):
             raise _Again from None
         except (HandOver, Lost):
@@ -208,6 +219,7 @@ class Execution:
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
         recorder = Recorder(self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting)
         recorder.stop = self._stop
+        recorder.flight.times = self.times
         previous, self._recorder = self._recorder, recorder
         if previous is not None:
             recorder.leaving = previous.leaving
@@ -259,6 +271,7 @@ class Execution:
             subject=claimed.subject,
             session=claimed.session,
             acting=self._acting,
+            connection=partial(own_rows, recorder),
         )
         subagents = SubAgents(recorder)
         async with AsyncExitStack() as stack:
@@ -320,7 +333,13 @@ class Execution:
         return await self._finish(recorder, RunState.FAILED, *facts, failed, tasks=tasks)
 
     async def _park(self, recorder: Recorder, park: Park) -> Ended:
-        return await self._wait(recorder, park.waiting_on, park.why)
+        if isinstance(park, Halted):
+            recorder.stop = park
+            if recorder.entering.not_begun:
+                # What was kept from its body is said to be so by way of the inbox, as by a worker that lost the run:
+                # it is folded in before the run parks.
+                await self._tell(recorder)
+        return await self._wait(recorder, park)
 
     async def _diverged(self, recorder: Recorder, diverged: Diverged) -> Ended:
         fact = ev.RunDiverged(
@@ -329,7 +348,7 @@ class Execution:
             found=recorder.seal(dump_json(diverged.found)),
         )
         why = f"the code diverged from the journal at {diverged.place}"
-        return await self._wait(recorder, WaitingOn.CODE, why, fact)
+        return await self._wait(recorder, Park(WaitingOn.CODE, why), fact)
 
     async def _cancelled(self, recorder: Recorder) -> Ended:
         assert recorder.replay.cancel is not None
@@ -341,19 +360,20 @@ class Execution:
         self, recorder: Recorder, state: RunState, *facts: ev.AnyEvent, tasks: Sequence[ApprovalRow] = ()
     ) -> Ended:
         try:
-            await recorder.end(*facts, finish=Finish(state), approvals=tasks)
+            await recorder.end(*facts, finish=Finish(state), rows=tasks)
         except errors.SignalsPending:
             raise _Again from None
         self._gear.hints.notify(f"r:{self._claimed.run}")
         return Ended.FINISHED
 
-    async def _wait(self, recorder: Recorder, waiting_on: WaitingOn, why: str, *facts: ev.AnyEvent) -> Ended:
+    async def _wait(self, recorder: Recorder, park: Park, *facts: ev.AnyEvent) -> Ended:
         if recorder.behind or recorder.news:
             # It may be what the run was going to wait for, folded in after the agent had looked.
             raise _Again
-        parked = ev.RunParked(waiting_on=waiting_on, why=why)
+        parked = ev.RunParked(waiting_on=park.waiting_on, why=park.why)
+        row = ParkRow(park.waiting_on, unsure=isinstance(park, Halted), names=park.names)
         try:
-            await recorder.end(*facts, parked, park=ParkRow(waiting_on))
+            await recorder.end(*facts, parked, park=row)
         except errors.SignalsPending:
             raise _Again from None
         self._gear.hints.notify(f"r:{self._claimed.run}")
@@ -363,10 +383,16 @@ class Execution:
         """Whoever holds the run now may be asking people about an effect whose outcome is known here."""
         if self._recorder is None or self._key is None:
             return
-        recorder, claimed, key = self._recorder, self._claimed, self._key
+        recorder = self._recorder
         if not isinstance(recorder.stop, Lost):
             # No look lets anything pass from here on, not even in a thread that comes to it much later.
             recorder.stop = Lost("the run was let go")
+        await self._tell(recorder)
+
+    async def _tell(self, recorder: Recorder) -> None:
+        """Put into the inbox what is known here and not committed."""
+        claimed, key = self._claimed, self._key
+        assert key is not None
         known, recorder.unconfirmed = recorder.unconfirmed, []
         reports = [sealed(one, claimed, key, recorder.content) for one in known]
         reports += [never_begun(call, claimed, recorder.journal.seq) for call in recorder.entering.not_begun]

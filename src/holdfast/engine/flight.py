@@ -12,13 +12,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.domain.recovery import Recovery
+from holdfast.engine.interrupt import Halted
+
+if TYPE_CHECKING:
+    from holdfast.engine.call import Attempt
 
 T = TypeVar("T")
 
@@ -41,6 +45,30 @@ class StepInFlight:
     limited: asyncio.Task[Any] | None = None
     """The task to be cancelled at the deadline, while there is one."""
     expired: bool = False
+    attempt: Attempt | None = None
+    """Of a tool: the entering of its body."""
+    stopped: Halted | None = None
+    """The halt for which it was cancelled."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether its task was cancelled from here."""
+        return self.expired or self.stopped is not None
+
+    @property
+    def in_thread(self) -> bool:
+        """Whether it is a plain function in a thread, which nothing can stop."""
+        return self.attempt is not None and self.attempt.in_thread
+
+    @property
+    def began(self) -> float:
+        """When what lies outside was entered; 0: it was not yet."""
+        return self.started if self.attempt is None else self.attempt.entered
+
+    @property
+    def cancellable(self) -> bool:
+        """Whether it may be cancelled at any time: it is asked, or done, again."""
+        return self.what == "model" or (self.recovery.reruns and not self.in_thread)
 
     @property
     def latency_ms(self) -> int:
@@ -48,10 +76,21 @@ class StepInFlight:
         return round(1000 * (time.monotonic() - self.started))
 
 
+@dataclass(slots=True)
+class Times:
+    """When calls of one tool or model last began and ended, in seconds of the monotonic clock; 0: never."""
+
+    began: float = 0.0
+    cancellable_ended: float = 0.0
+    effect_ended: float = 0.0
+
+
 class Flight:
     """All that one run has under way."""
 
     def __init__(self) -> None:
+        self.times: dict[tuple[str, str], Times] = {}
+        """By what it is and its name: what a halt is told of calls that have ended."""
         self._steps: list[StepInFlight] = []
         self._arrivals: Counter[tuple[str, int]] = Counter()
         self._waiters: list[asyncio.Future[None]] = []
@@ -94,6 +133,7 @@ class Flight:
 
     def end(self, step: StepInFlight) -> None:
         """`step` is no longer under way."""
+        self._note(step)
         self._steps.remove(step)
         self._settle(step)
 
@@ -117,9 +157,14 @@ class Flight:
         try:
             return await work
         except asyncio.CancelledError:
-            if self.free(step) > cancelling or not step.expired:
+            if self.free(step) > cancelling or not step.cut:
                 raise
-            raise TimeoutError from None
+            raise (step.stopped or TimeoutError()) from None
+        except Exception as error:
+            # It was told to stop: what it made of that is not how the call ended.
+            if step.stopped is not None:
+                raise step.stopped from error
+            raise
         finally:
             self.free(step)
 
@@ -134,7 +179,14 @@ class Flight:
         task, step.limited = step.limited, None
         if task is None:
             return 0
-        return task.uncancel() if step.expired else task.cancelling()
+        return task.uncancel() if step.cut else task.cancelling()
+
+    def halt(self, why: Callable[[StepInFlight], Halted | None]) -> None:
+        """Cancel each step for which there is a reason, and stop it with that."""
+        for step in self.steps:
+            if step.limited is not None and not step.cut and (halted := why(step)) is not None:
+                step.stopped = halted
+                step.limited.cancel()
 
     async def wait_for_siblings(self, step: StepInFlight) -> None:
         """Count `step` as settled, and wait until every sibling is."""
@@ -164,6 +216,18 @@ class Flight:
         self._waiters.append(waiter)
         await waiter
 
+    def _note(self, step: StepInFlight) -> None:
+        if not (began := step.began):
+            return
+        times = self.times.get((step.what, step.name))
+        if times is None:
+            times = self.times[step.what, step.name] = Times()
+        times.began = began
+        if step.cancellable:
+            times.cancellable_ended = time.monotonic()
+        else:
+            times.effect_ended = time.monotonic()
+
     def _settle(self, step: StepInFlight) -> None:
         step.settled = True
         if self._waiters:
@@ -183,7 +247,7 @@ class Flight:
     def _ring(self) -> None:
         self._timer = None
         now = time.monotonic()
-        limited = [step for step in self._steps if step.limited is not None and not step.expired]
+        limited = [step for step in self._steps if step.limited is not None and not step.cut]
         for step in limited:
             if step.deadline <= now and step.limited is not None:
                 step.expired = True

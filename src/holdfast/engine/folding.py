@@ -7,6 +7,7 @@ that what is compared later (approved arguments) is compared in one form.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from holdfast.domain import events as ev
@@ -17,6 +18,7 @@ from holdfast.engine.replay import Replay
 from holdfast.store.inbox import Signal
 
 Seal = Callable[[bytes], Ref]
+_UNANSWERED = b'"Nobody answered in time whether this may be called, so it was not."'
 
 
 def fold(
@@ -46,7 +48,7 @@ def _event(signal: Signal, replay: Replay, content: bytes | None, seal: Seal) ->
 
 
 def _decision(
-    signal: Signal, replay: Replay, body: dict[str, str], content: bytes | None, seal: Seal
+    signal: Signal, replay: Replay, body: dict[str, Any], content: bytes | None, seal: Seal
 ) -> ev.AnyEvent | None:
     approval = UUID(body["approval"])
     match body["verdict"]:
@@ -60,7 +62,11 @@ def _decision(
                     call=asked.call,
                     verdict="approved",
                     by=signal.by,
+                    voters=body["voters"] if len(body["voters"]) > 1 else [],
+                    ask=body["ask"],
                     args=None if content is None else seal(canonical(parse(content))),
+                    edits=[ev.Edited(args=edit["args"], by=edit["by"]) for edit in body["edits"]],
+                    digest=body["digest"] if _is_last_edit(signal, body["edits"]) else "",
                 )
             )
         case "rejected":
@@ -74,6 +80,20 @@ def _decision(
                     verdict="rejected",
                     by=signal.by,
                     reason=None if content is None else seal(content),
+                )
+            )
+        case "expired":
+            asked = replay.asked(approval)
+            return (
+                None
+                if asked is None
+                else ev.ApprovalDecided(
+                    approval=approval,
+                    call=asked.call,
+                    verdict="rejected",
+                    by=signal.by,
+                    reason=seal(_UNANSWERED),
+                    on_expiry=body["on_expiry"],
                 )
             )
         case "done" | "not_done" | "fail_run" as resolution:
@@ -91,6 +111,12 @@ def _decision(
             )
         case _:
             return None
+
+
+def _is_last_edit(signal: Signal, edits: list[dict[str, str]]) -> bool:
+    """Whether the content that came with an approval is what was edited last, and none where nothing was."""
+    came = None if signal.digest is None else signal.digest.hex()
+    return came == (edits[-1]["args"] if edits else None)
 
 
 def _result(content: bytes | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from uuid import UUID
 
 import uuid_utils.compat
 
+from holdfast.engine import halts
+from holdfast.engine.governor import Governor
 from holdfast.engine.late import LateReports
 
 if TYPE_CHECKING:
@@ -38,11 +41,17 @@ class Lease(Protocol):
         """Whether it has run out, by this machine's clock. Asked before every step, from any thread."""
         ...
 
+    @property
+    def halts(self) -> halts.Halts:
+        """What is known of halts where it is held."""
+        ...
+
 
 class Unending:
     """A lease that does not run out: of executions that nobody but the fence takes a run from."""
 
     expired = False
+    halts = halts.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +64,11 @@ class Gear:
     vault: Vault
     hints: Hints
     live: LivePublisher | None = None
+    governor: Governor = field(default_factory=Governor)
     late: LateReports = field(default_factory=LateReports)
     now: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds that only go forward, for how old what is known of somebody has become."""
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
     probe: Callable[[str], None] = no_probe
     """Called at each named point inside the step pipeline; crash tests end the process there."""

@@ -23,6 +23,7 @@ from pydantic_ai.messages import RetryPromptPart, ToolReturn  # pyright: ignore[
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolApproved, ToolDenied
 
 from holdfast.domain import events as ev
+from holdfast.domain.approving import Edit, edited_digest
 from holdfast.domain.errors import TooLarge, UserError
 from holdfast.engine.codec import Unserialisable, canonical, dump_json, dump_result, load_result, parse
 from holdfast.engine.errors import ResultNotStored
@@ -141,12 +142,16 @@ def _decision(
     for plain in (reason, changed):
         if plain is not None:
             recorder.know(recorder.seal(plain), plain)
+    by = results.answered_by.get(call.call, BY_HANDLER)
+    edits = [] if changed is None else [Edit(recorder.seal(changed), by)]
     decided = ev.ApprovalDecided(
         approval=asked.approval,
         call=call.call,
         verdict="rejected" if isinstance(verdict, ToolDenied) else "approved",
-        by=results.answered_by.get(call.call, BY_HANDLER),
+        by=by,
         args=None if changed is None else recorder.seal(changed),
+        edits=[ev.Edited(args=edit.args, by=edit.by) for edit in edits],
+        digest=edited_digest(asked.digest, edits),
         reason=None if reason is None else recorder.seal(reason),
     )
     return [asked, decided]

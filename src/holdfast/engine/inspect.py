@@ -132,6 +132,13 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(plain).hexdigest()[:16]
 
 
+def undeclared_tools(task: Task) -> list[str]:
+    """The tools of a task, as far as they are known without a run, that declare no recovery class."""
+    agents = (task.agent, *task.agents)
+    functions = {name: function for agent in agents for name, function in functions_of(agent).items()}
+    return sorted(name for name, function in functions.items() if not declaration_for(task, name, function).declared)
+
+
 def check_tools(task: Task) -> None:
     """Refuse at registration what could only fail after a side effect.
 

@@ -6,6 +6,7 @@ swallow it. It never crosses the edge of the engine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from holdfast.domain.errors import OperatorError
@@ -24,7 +25,8 @@ def interrupt_in(error: BaseException) -> Interrupt | None:
         group = cast("BaseExceptionGroup[BaseException]", error)
         return next((found for one in group.exceptions if (found := interrupt_in(one)) is not None), None)
     behind = error.__cause__ or error.__context__
-    return None if behind is None else interrupt_in(behind)
+    # One that is raised from itself, as an append that was refused, is its own cause.
+    return None if behind is None or behind is error else interrupt_in(behind)
 
 
 class Park(Interrupt):
@@ -34,6 +36,16 @@ class Park(Interrupt):
         super().__init__(why)
         self.waiting_on = waiting_on
         self.why = why
+        self.names: tuple[str, ...] = ()
+        """The tool or model that is halted, where the run is not."""
+
+
+class Halted(Park):
+    """A halt that this process has heard of. Whether it is in force still the append knows, by which the run parks."""
+
+    def __init__(self, why: str, names: Sequence[str] = ()) -> None:
+        super().__init__(WaitingOn.HALT, why)
+        self.names = tuple(names)
 
 
 class Lost(Interrupt):
@@ -57,7 +69,11 @@ class Cancelling(Interrupt):
 
 
 class Fail(Interrupt):
-    """A person decided that the run fails."""
+    """A person decided that the run fails, or nobody decided in time."""
+
+    def __init__(self, why: str, error: str = "FailedByPerson") -> None:
+        super().__init__(why)
+        self.error = error
 
 
 class LongRoad(Interrupt):

@@ -152,10 +152,14 @@ class ModelStep:
                 yield stream
                 self.raw = stream.get()
         except asyncio.CancelledError:
-            if flight.free(flying) > cancelling or not flying.expired:
+            if flight.free(flying) > cancelling or not flying.cut:
                 raise
+            if flying.stopped is not None:
+                raise flying.stopped from None
             self._failed(flying, TimeoutError())
-        except Exception as error:  # noqa: BLE001 - recorded and raised again
+        except Exception as error:
+            if flying.stopped is not None:
+                raise flying.stopped from error
             self._failed(flying, error)
         finally:
             flight.free(flying)
@@ -217,7 +221,6 @@ class ModelStep:
             self.live.begin(seq, self.attempt)
             self.watched = True
         recorder.gear.probe("model.sending")
-        recorder.look()
         self._began = time.monotonic()
         flying = StepInFlight(
             what="model",
@@ -227,7 +230,13 @@ class ModelStep:
             deadline=self._began + recorder.task.model_timeout_s,
             started=self._began,
         )
+        # Before the look: who counts what is under way when a halt comes must not miss it.
         recorder.flight.begin(flying)
+        try:
+            recorder.look("model", intent.model)
+        except BaseException:
+            recorder.flight.end(flying)
+            raise
         return flying
 
     def _failed(self, flying: StepInFlight, error: Exception) -> NoReturn:

@@ -61,6 +61,7 @@ async def _output_step(seam: Seam, ctx: RunContext[Any], context: OutputContext,
         recovery=handing.call.declaration.recovery if context.has_function else Recovery.PURE,
         group=(seam.scope, ctx.run_step),
         deadline=time.monotonic() + recorder.task.tool_timeout_s,
+        attempt=handing.call.attempt,
     )
     with recorder.flight.carrying(flying), handing.heard():
         try:

@@ -3,33 +3,69 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.domain import events as ev
 from holdfast.engine.codec import dump_json
 
 if TYPE_CHECKING:
+    from holdfast.domain.verdict import Verdict
     from holdfast.engine.call import ToolCall
     from holdfast.engine.recorder import Recorder
 
 
-def question(recorder: Recorder, call: ToolCall, metadata: Any = None) -> ev.ApprovalAsked:
-    """Whether `call` may be made, with exactly these arguments."""
+def question(
+    recorder: Recorder,
+    call: ToolCall,
+    metadata: Any = None,
+    *,
+    verdict: Verdict | None = None,
+    received: bytes | None = None,
+    round_: int = 1,
+) -> ev.ApprovalAsked:
+    """Whether `call` may be made, with exactly these arguments.
+
+    Args:
+        recorder: of the run.
+        call: with the arguments as the model gave them.
+        metadata: what the tool says of it.
+        verdict: of the policy, where that is what asks.
+        received: the arguments as the tool would receive them, where that is known.
+        round_: how often the call was asked about, this time included.
+    """
     args = recorder.seal(call.args)
-    return ev.ApprovalAsked(
+    recorder.know(args, call.args)  # whoever decides may be quicker than this execution ends
+    got = None if received is None or received == call.args else recorder.seal(received)
+    asked = ev.ApprovalAsked(
         approval=recorder.gear.new_id(),
         scope=call.scope,
         step=call.step,
         call=call.call,
         tool=call.tool,
         args=args,
-        digest=binding(recorder, call, args),
+        digest="",
         metadata=recorder.seal(dump_json(metadata)) if metadata else None,
+        received=got,
+        ask="" if verdict is None else str(verdict.ask),
+        policy="" if verdict is None else verdict.policy,
+        rules=[] if verdict is None else [rule.id for rule in verdict.rules],
+        why=recorder.seal_text(verdict.reason) if verdict is not None and verdict.reason else None,
+        round=round_,
+    )
+    return replace(asked, digest=bound(recorder, call, asked))
+
+
+def bound(recorder: Recorder, call: ToolCall, asked: ev.ApprovalAsked) -> str:
+    """What a decision about `asked` is bound to, as this code and this run have it now."""
+    approving = recorder.task.approving
+    return binding(
+        recorder, call, asked.args, asked.received or "", asked.ask, str(asked.round), str(approving.expires_s or "")
     )
 
 
-def binding(recorder: Recorder, call: ToolCall, args: str) -> str:
-    """What a decision is bound to: this run, this call, this tool with this schema, exactly these arguments."""
+def binding(recorder: Recorder, call: ToolCall, *shown: str) -> str:
+    """A digest of this run, this call, this tool with this schema, and exactly what is shown of it."""
     claimed = recorder.claimed
     parts = (
         str(claimed.tenant),
@@ -39,8 +75,8 @@ def binding(recorder: Recorder, call: ToolCall, args: str) -> str:
         call.call,
         call.tool,
         call.schema,
-        args,
         claimed.principal,
+        *shown,
     )
     preimage = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode("utf-8", "surrogatepass") for part in parts)
-    return hashlib.sha256(b"holdfast.approval.1\n" + preimage).hexdigest()
+    return hashlib.sha256(b"holdfast.approval.2\n" + preimage).hexdigest()

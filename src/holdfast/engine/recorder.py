@@ -14,14 +14,17 @@ from pydantic_ai.messages import ModelMessage
 
 from holdfast.domain import errors
 from holdfast.domain import events as ev
+from holdfast.domain.halts import Covered, covering, names_of
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import WaitingOn
 from holdfast.engine.codec import load_message, parse
 from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
-from holdfast.engine.interrupt import Away, Cancelling, HandOver, Interrupt, Lost, Park
+from holdfast.engine.halting import halted_by
+from holdfast.engine.interrupt import Away, Cancelling, Halted, HandOver, Interrupt, Lost, Park
 from holdfast.engine.messages import MessageLog
 from holdfast.engine.replay import Replay
+from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
     from holdfast.app import Task
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
     from holdfast.store.claims import Claimed
-    from holdfast.store.journal import Finish, RunJournal, TaskRow
+    from holdfast.store.journal import Finish, Row, RunJournal
     from holdfast.store.journal import Park as ParkRow
 
 
@@ -57,6 +60,8 @@ class Recorder:
         self.flight = Flight()
         self.entering = Entering(self.look)
         self.leaving = False
+        self._begun = 0
+        """Intents of this execution."""
         self.stop: Interrupt | None = None
         """Why the agent was told to stop: nothing is started any more, whatever user code makes of the message."""
         self._content = dict(content)
@@ -152,37 +157,42 @@ class Recorder:
         """Let a fact ride with the first thing that is written from here on: it costs no commit."""
         self._opening.append(fact)
 
-    def hold(self, *facts: ev.AnyEvent) -> None:
+    def hold(self, *facts: ev.AnyEvent, rows: Sequence[Row] = ()) -> None:
         """Write facts that may wait a moment for the next intent.
 
         Raises:
             Interrupt: what was held before could not be written.
         """
         try:
-            self.journal.hold(*self._opened(facts))
+            self.journal.hold(*self._opened(facts), rows=rows)
         except errors.HoldfastError as error:
-            raise self._stopped_by(error) from error
+            raise self.stopped_by(error) from error
 
     def know_outcome(self, known: Known) -> None:
         """How a call ended is known from here on, whatever becomes of the run."""
         self.unconfirmed = [*self.unconfirmed, known]
 
-    async def record(self, *facts: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
+    async def record(self, *facts: ev.AnyEvent, rows: Sequence[Row] = ()) -> int:
         """Write facts; return the number of the last one when they are committed."""
-        return await self._append(*facts, approvals=approvals)
+        return await self._append(*facts, rows=rows)
 
-    async def intend(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> int:
+    async def intend(
+        self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted, rows: Sequence[Row] = ()
+    ) -> int:
         """Announce what is about to be done; return its sequence number when it is committed.
 
         Raises:
+            TalliesMoved: a sum among `rows` is another by now: nothing is announced.
             Interrupt: the run may not go on here.
         """
         try:
             self._may_start(intent)
             self.gear.probe("intent.before")
+            if self.acting.outdated:
+                await self._look_again(intent)
             while True:
                 try:
-                    seq = await self._append(intent)
+                    seq = await self._append(intent, rows=rows)
                     break
                 except errors.RightsChanged:
                     await self._look_again(intent)
@@ -190,54 +200,98 @@ class Recorder:
             self.interrupted_by(interrupt)
             raise
         self.gear.probe("intent.after")
+        self._begun += 1
+        if self._lease.halts.doubtful:
+            await self._lease.halts.confirmed()
         return seq
+
+    @property
+    def begun(self) -> int:
+        """How many model requests and tool calls the run has begun."""
+        return self.replay.begun + self._begun
 
     async def _look_again(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
         try:
             await self.acting.renew()
         except errors.OperatorError as error:
-            raise self._stopped_by(error) from error
+            raise self.stopped_by(error) from error
         self._may_start(intent)
 
-    def look(self) -> None:
+    def look(self, what: str, name: str) -> None:
         """The last thing before anything of the user's is entered or sent: is the run still held here?
 
         Between the commit of an intent and this, the lease may have been lost, or the process have been stopped until
-        it ran out: others may have the run by now. Takes a fifth of a microsecond; may be called from any thread.
+        it ran out: others may have the run by now. Or a halt may have come. Takes a fifth of a microsecond; may be
+        called from any thread.
+
+        Args:
+            what: `tool` or `model`.
+            name: of which; both are empty where nothing is entered yet.
 
         Raises:
             Lost: it is not, as far as can be known here.
+            Halted: it is, and a halt covers what is about to be entered.
         """
-        if self.stop is not None and isinstance(self.stop, Lost):
+        if self.stop is not None and isinstance(self.stop, Lost | Halted):
             raise self.stop
         if self._lease.expired:
             # For good: a lease that is renewed after all must not let anything pass.
             self.stop = Lost("the lease had run out before what was announced could begin")
             raise self.stop
+        if what and (self._lease.halts.in_force or self._lease.halts.doubtful):
+            self._look_at_halts(what, name)
+
+    def _look_at_halts(self, what: str, name: str) -> None:
+        if self._lease.halts.doubtful:
+            self.stop = Lost("which halts are in force could not be confirmed for a second")
+            raise self.stop
+        halt = covering(self._lease.halts.in_force, self.covered, what, name)
+        if halt is not None:
+            raise halted_by(halt, what, name)
+
+    async def ask_halts(self, tool: str) -> None:
+        """For what no intent announces, as asking a probe: ask whether it is held back.
+
+        Raises:
+            Park: it is.
+        """
+        claimed = self.claimed
+        try:
+            held_back = await is_held_back(self.gear.db, claimed.tenant, claimed.run, names_of("tool", tool))
+        except errors.OperatorError as error:
+            raise self.stopped_by(error) from error
+        if held_back:
+            raise Park(WaitingOn.HALT, f"A halt covers run {claimed.run}: nothing new is started.")
+
+    @property
+    def covered(self) -> Covered:
+        """What of the run halts are about."""
+        claimed = self.claimed
+        return Covered(claimed.tenant, claimed.run, claimed.task, claimed.session, claimed.principal)
 
     def _may_start(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
         if self.stop is not None:
             raise self.stop
-        self.look()
+        self.look("", "")
         for scopes, why in self.closed.items():
             if intent.scope.startswith(scopes):
                 raise why
         if self.leaving:
             raise HandOver
 
-    async def fold(self, events: Sequence[ev.AnyEvent], to: int, closes: Sequence[TaskRow] = ()) -> int:
+    async def fold(self, events: Sequence[ev.AnyEvent], to: int, closes: Sequence[Row] = ()) -> int:
         """Write what signals mean, up to signal `to`; return the number of the last event when committed."""
         self._fold_to = max(self._fold_to, to)
         if not events:
             return self.journal.seq
-        return await self._append(*events, approvals=closes)
+        return await self._append(*events, rows=closes)
 
     async def end(
         self,
         *facts: ev.AnyEvent,
         park: ParkRow | None = None,
         finish: Finish | None = None,
-        approvals: Sequence[TaskRow] = (),
+        rows: Sequence[Row] = (),
     ) -> None:
         """Write the last facts of this execution.
 
@@ -250,7 +304,7 @@ class Recorder:
             *opened,
             park=park,
             finish=finish,
-            approvals=approvals,
+            rows=rows,
             fold_to=self._fold_to,
             rewound=self.claimed.rewound,
         )
@@ -263,18 +317,18 @@ class Recorder:
         self._opening.clear()
         return opened
 
-    async def _append(self, *events: ev.AnyEvent, approvals: Sequence[TaskRow] = ()) -> int:
+    async def _append(self, *events: ev.AnyEvent, rows: Sequence[Row] = ()) -> int:
         before = self.unconfirmed
         try:
-            seq = await self.journal.append(*self._opened(events), approvals=approvals, fold_to=self._fold_to)
+            seq = await self.journal.append(*self._opened(events), rows=rows, fold_to=self._fold_to)
         except errors.HoldfastError as error:
-            raise self._stopped_by(error) from error
+            raise self.stopped_by(error) from error
         # Everything held before this append was committed with it; another one may have been under way meanwhile.
         if before:
             self.unconfirmed = [known for known in self.unconfirmed if known not in before]
         return seq
 
-    def _stopped_by(self, error: errors.HoldfastError) -> BaseException:
+    def stopped_by(self, error: errors.HoldfastError) -> BaseException:
         """What an append that failed means to the agent."""
         match error:
             case errors.RunLost():

@@ -69,6 +69,7 @@ async def recovered(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Set
         return await _probed(recorder, call, entry)
     # The class it started under counts too: a tool declared idempotent since may not have used its key then.
     if recovery.reruns and entry.started.recovery.reruns:
+        call.attempt.again = recovery is not Recovery.PURE
         return None
     await in_doubt(recorder, call, "the worker died while it was under way")
     return None
@@ -78,7 +79,8 @@ async def _probed(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Settl
     assert call.declaration.probe is not None
     assert entry.started is not None
     effect = Effect(key=call.key, attempt=entry.attempts, run=recorder.claimed.run, tenant=recorder.claimed.tenant)
-    recorder.look()
+    await recorder.ask_halts(call.tool)
+    recorder.look("tool", call.tool)
     answer = call.declaration.probe(effect, **parse(recorder.content(entry.started.args)))
     if isinstance(answer, Awaitable):
         answer = await answer
@@ -130,7 +132,7 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
     recorder.replay.add(recorder.journal.seq, doubt)
     await recorder.record(
         doubt,
-        approvals=[
+        rows=[
             ApprovalRow(
                 id=task,
                 kind="in_doubt",
@@ -142,7 +144,14 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
                 digest=binding(recorder, call, call.attempt.args),
                 key=call.key,
                 why=text,
+                ask=_authority(recorder, call),
             )
         ],
     )
     raise Park(WaitingOn.IN_DOUBT, text)
+
+
+def _authority(recorder: Recorder, call: ToolCall) -> str:
+    """Who had to agree to the call: they also say what became of it."""
+    entry = recorder.replay.approvals.get((call.scope, call.step, call.call, False))
+    return entry.asked.ask if call.approved and entry is not None else ""

@@ -74,11 +74,14 @@ class Replay:
     tools: dict[CallKey, ToolEntry] = field(default_factory=dict[CallKey, ToolEntry])
     outputs: dict[CallKey, OutputEntry] = field(default_factory=dict[CallKey, OutputEntry])
     approvals: dict[CallKey, ApprovalEntry] = field(default_factory=dict[CallKey, ApprovalEntry])
+    denied: dict[CallKey, ev.CallDenied] = field(default_factory=dict[CallKey, ev.CallDenied])
     notes: dict[tuple[str, str], ev.Noted] = field(default_factory=dict[tuple[str, str], ev.Noted])
     messages: list[tuple[int, ev.MessageReceived]] = field(default_factory=list[tuple[int, ev.MessageReceived]])
     accepted: ev.RunAccepted | None = None
     history: ev.HistoryEntered | None = None
     cancel: ev.CancelRequested | None = None
+    begun: int = 0
+    """Model requests and tool calls, every attempt at one."""
     library: str = ""
     """The newest Pydantic AI that wrote to this journal."""
     _holder: UUID | None = None
@@ -113,6 +116,7 @@ class Replay:
                 self.library = max(self.library, event.pydantic_ai, key=_version)
                 self._holder = event.worker
             case ev.ModelRequested():
+                self.begun += 1
                 entry = self.models.setdefault((event.scope, event.step), ModelEntry())
                 entry.requests.append((seq, event))
                 entry.lists.append(event.messages)
@@ -121,6 +125,7 @@ class Replay:
                 entry.response = event
                 entry.lists.append(event.history)
             case ev.ToolStarted():
+                self.begun += 1
                 tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
                 tool.started, tool.attempts = event, event.attempt
                 tool.in_doubt = tool.resolved = None
@@ -144,6 +149,8 @@ class Replay:
             case ev.ApprovalDecided():
                 if (key := self._by_approval.get(event.approval)) is not None:
                     self.approvals[key].decided = event
+            case ev.CallDenied():
+                self.denied[event.scope, event.step, event.call, False] = event
             case ev.EffectInDoubt():
                 self._doubts[event.approval] = event
                 tool = self._tool(event.scope, event.step, event.call, approved=event.approved)

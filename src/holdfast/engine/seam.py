@@ -23,8 +23,10 @@ from pydantic_ai.output import OutputContext
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
+from holdfast.domain.errors import TalliesMoved
 from holdfast.effects.declare import Effect, enter
-from holdfast.engine.approvals import ask, check_approved, decide_batch, shown_args
+from holdfast.engine.approvals import check_approved, decide_batch, shown_args
+from holdfast.engine.asking import ask
 from holdfast.engine.call import Attempt, CallNames, ToolCall
 from holdfast.engine.codec import Unserialisable, dump_args, dump_json
 from holdfast.engine.emitted import Emitted, hear
@@ -36,7 +38,9 @@ from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.model import JournaledModel
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.output import output_step
+from holdfast.engine.permitting import permit
 from holdfast.engine.step import announce, tool_step
+from holdfast.engine.verdicts import PolicyAsks
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -165,9 +169,9 @@ class Outer(AbstractCapability[Any]):
             return await tool_step(seam.recorder, found, lambda: handler(args), nested=outside)
         except ApprovalRequired as required:
             # The question reaches the inbox now, while siblings go on; the run parks when they are done. A
-            # handler of the agent's own is asked before people are, and about all calls at once.
-            if not has_handlers(ctx, Outer | Inner):
-                await ask(seam.recorder, replace(found, args=shown_args(call)), required.metadata)
+            # handler of the agent's own is asked before people are, and about all calls at once; not of policy.
+            if isinstance(required, PolicyAsks) or not has_handlers(ctx, Outer | Inner):
+                await ask(seam.recorder, replace(found, args=shown_args(call)), required)
             raise
         finally:
             seam.subagents.leave(outside)
@@ -290,8 +294,19 @@ def infrastructure() -> frozenset[type]:
 
 
 async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes) -> None:
-    """Commit the intent of a call, and let the tool know its idempotency key."""
-    await announce(recorder, call, args)
+    """Commit the intent of a call that may be made, and let the tool know its idempotency key.
+
+    Raises:
+        PolicyAsks, CallRefused: it may not, or not yet.
+        Interrupt: the run may not go on here.
+    """
+    while True:
+        await permit(recorder, call, args)
+        try:
+            await announce(recorder, call, args)
+            break
+        except TalliesMoved:
+            continue  # another call was counted between the look and the commit: decide anew
     enter(
         Effect(
             key=call.key,

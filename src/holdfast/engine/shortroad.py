@@ -29,7 +29,8 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import RunContext, Tool, ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
 
-from holdfast.engine.approvals import ask, shown_args
+from holdfast.engine.approvals import shown_args
+from holdfast.engine.asking import ask
 from holdfast.engine.call import Attempt, CallNames, ToolCall
 from holdfast.engine.emitted import HeardContext
 from holdfast.engine.entering import looking_at
@@ -215,7 +216,7 @@ class ShortRoad:
             return await tool_step(recorder, call, perform, nested=Outside(call, context))
         except ApprovalRequired as required:
             # The question reaches the inbox now, while siblings go on.
-            await ask(recorder, replace(call, args=shown_args(_part(context, tool, args))), required.metadata)
+            await ask(recorder, replace(call, args=shown_args(_part(context, tool, args))), required)
             await self._after_siblings(call, "a call waits for approval")
         except CallDeferred:
             await self._after_siblings(call, "a call was deferred")

@@ -1,4 +1,5 @@
-"""What can be known of an application before it serves anything: that no run of it would fail for want of a model.
+"""What can be known of an application before it serves anything: that no run of it would fail for want of a model, and
+that somebody has said what becomes of each tool.
 
 Asked when a process starts and not when a task is registered: an agent may be given its model later, and a test may
 override it. No model is made here, since to make one from its name takes the provider's credentials.
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.agent import Agent, WrapperAgent
 
-from holdfast.domain.errors import ModelMissing
+from holdfast.domain.errors import ModelMissing, ToolsUndeclared
+from holdfast.engine.inspect import undeclared_tools
+from holdfast.observe.logs import logger
+from holdfast.observe.names import LogEvent
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -38,6 +42,37 @@ def check_models(app: App) -> None:
                     f"Task '{task.name}': sub-agent '{name}' has no model of its own. Give it one: "
                     "Agent('provider:model', ...)."
                 )
+
+
+def check_declared(app: App, *, lenient: bool) -> None:
+    """Refuse an application without a policy that has a tool of which nothing is said.
+
+    What is in doubt after a crash, and what nobody was asked about, should be somebody's decision. Tools that are known
+    only once they run (those of an MCP server) are not looked at.
+
+    Args:
+        app: without a policy.
+        lenient: tell of them once, and go on.
+
+    Raises:
+        ToolsUndeclared: it has, and is not to be lenient.
+    """
+    found = {
+        task.name: names for task in app.tasks.values() if task.undeclared is None and (names := undeclared_tools(task))
+    }
+    if not found:
+        return
+    first, names = next(iter(found.items()))
+    listed = "; ".join(f"task '{task}': {', '.join(tools)}" for task, tools in found.items())
+    says = (
+        f"Tools that declare no recovery class, and no policy decides about them: {listed}. Put @effect.pure, "
+        f"@effect.idempotent or @effect.once on each, or effects={{'{names[0]}': 'once'}} in app.task('{first}', ...) "
+        "for those of a library; or undeclared='ask' there, to have people asked about each call; or give the app a "
+        "policy: `holdfast policy init` writes one."
+    )
+    if not lenient:
+        raise ToolsUndeclared(says)
+    logger("worker", app=app.name).warning(LogEvent.TOOLS_UNDECLARED, what=says)
 
 
 def _has_model(agent: AbstractAgent[Any, Any]) -> bool:

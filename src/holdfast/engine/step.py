@@ -38,15 +38,17 @@ from holdfast.engine.codec import (
     parse,
     same_structure,
 )
+from holdfast.engine.deferral import deferred_again, dump_deferral
 from holdfast.engine.emitted import emit_again, emitted
 from holdfast.engine.enqueued import enqueue_again, enqueued_since, waiting
 from holdfast.engine.errors import RecordedToolError, ResultNotStored, ToolTimedOut
 from holdfast.engine.flight import StepInFlight, family
-from holdfast.engine.interrupt import Away, Diverged, Interrupt, interrupt_in
+from holdfast.engine.interrupt import Away, Diverged, Halted, Interrupt, interrupt_in
 from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
+from holdfast.engine.tallying import to_add, to_release
 from holdfast.engine.usage import usage_now, use_again, used_since
 
 Perform = Callable[[], Awaitable[Any]]
@@ -101,6 +103,7 @@ async def _carried_out(recorder: Recorder, call: ToolCall, entry: ToolEntry, per
         group=(call.scope, call.step),
         deadline=time.monotonic() + recorder.task.tool_timeout_s,
         inner=call.inner,
+        attempt=call.attempt,
     )
     recorder.flight.begin(flying)
     try:
@@ -139,7 +142,9 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
             schema=call.schema,
             attempt=call.attempt.number,
             approved=call.approved,
-        )
+            policy=call.attempt.policy,
+        ),
+        to_add(call),
     )
 
 
@@ -185,10 +190,7 @@ def _replayed(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> 
         case "failed":
             raise ToolFailed(recorder.text(_ref(finished)))
         case "deferred":
-            how = parse(recorder.content(_ref(finished)))
-            if how["kind"] == "approval":
-                raise ApprovalRequired(metadata=how["metadata"])
-            raise CallDeferred(metadata=how["metadata"], kind="question" if how["kind"] == "question" else "external")
+            raise deferred_again(recorder.content(_ref(finished)))
         case "error":
             error = parse(recorder.content(_ref(finished)))
             raise RecordedToolError(call.tool, error["type"], error["message"])
@@ -232,8 +234,7 @@ async def _performed(
         await _end(recorder, call, flying, "value", plain, stored)
         raise
     except (ApprovalRequired, CallDeferred) as deferred:
-        kind = "approval" if isinstance(deferred, ApprovalRequired) else deferred.kind
-        await _end(recorder, call, flying, "deferred", dump_json({"kind": kind, "metadata": deferred.metadata}))
+        await _end(recorder, call, flying, "deferred", dump_deferral(deferred))
         raise
     except (ToolTimedOut, ResultNotStored) as unknown:
         if call.attempt.args is None or call.declaration.recovery is Recovery.PURE:
@@ -261,6 +262,10 @@ async def _within(recorder: Recorder, call: ToolCall, flying: StepInFlight, perf
         return await perform()
     try:
         return await recorder.flight.in_time(flying, perform())
+    except Halted:
+        if flying.stopped is not None and call.declaration.recovery is Recovery.ONCE:
+            await in_doubt(recorder, call, "a halt cut it off when its grace was over")
+        raise
     except TimeoutError:
         if not flying.expired:
             raise
@@ -354,11 +359,12 @@ async def _record(
         emitted=how.emitted,
     )
     recorder.gear.probe("outcome.before")
+    rows = to_release(call) if how.outcome == "retry" else ()
     # The last outcome of a turn rides with the next request's intent; one with a sibling under way does not wait.
     if recorder.flight.siblings(flying):
-        await recorder.record(fact)
+        await recorder.record(fact, rows=rows)
     else:
-        recorder.hold(fact)
+        recorder.hold(fact, rows=rows)
     recorder.gear.probe("outcome.after")
     return fact
 

@@ -14,7 +14,9 @@ from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
 from holdfast.domain.state import WaitingOn
-from holdfast.engine.approvals import ask, shown_args
+from holdfast.domain.verdict import Decision
+from holdfast.engine.approvals import refused, shown_args
+from holdfast.engine.asking import agreed_args, answered, ask, check_bound
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.emitted import HeardContext
@@ -23,6 +25,7 @@ from holdfast.engine.inspect import declaration_for, function_at, returns_of, sc
 from holdfast.engine.interrupt import Park
 from holdfast.engine.outside import Outside, surrounding
 from holdfast.engine.step import tool_step
+from holdfast.engine.verdicts import CallRefused, denied, refusal_of, verdict_on
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder
@@ -63,13 +66,13 @@ class SubToolset(WrapperToolset[Any]):
             return await self._unjournaled(name, tool_args, ctx, tool)
         recorder = self.subagents.recorder
         if name in self.gated:
-            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
-        call = self._call(outside, name, tool_args, ctx, tool)
+            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool, ApprovalRequired())
+        call = self._call(outside.scope_of(self.agent, ctx.run_id), name, tool_args, ctx, tool)
         try:
             return await self._through(recorder, call, name, tool_args, ctx, tool)
-        except ApprovalRequired:
-            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool)
-            call = self._call(outside, name, tool_args, ctx, tool)
+        except ApprovalRequired as required:
+            tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool, required)
+            call = self._call(outside.scope_of(self.agent, ctx.run_id), name, tool_args, ctx, tool)
             return await self._through(recorder, call, name, tool_args, ctx, tool)
         finally:
             if ctx.usage is outside.usage:
@@ -82,6 +85,7 @@ class SubToolset(WrapperToolset[Any]):
         try:
             if name in self.gated and not ctx.tool_call_approved:
                 raise ApprovalRequired
+            await self._decide(name, tool_args, ctx, tool)
             return await super().call_tool(name, tool_args, ctx, tool)
         except ApprovalRequired:
             outside = surrounding.get()
@@ -91,6 +95,19 @@ class SubToolset(WrapperToolset[Any]):
                 f"'{name}' of sub-agent '{self.agent}' asks for approval inside '{outside.call.tool}', which is one "
                 f"step and cannot wait. Declare '{outside.call.tool}' @effect.delegate, and let it only run agents."
             ) from None
+
+    async def _decide(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> None:
+        outside, recorder = surrounding.get(), self.subagents.recorder
+        if recorder.gear.governor.policy is None:
+            return
+        call = self._call("" if outside is None else f"{outside.call.inner}{self.agent}/", name, tool_args, ctx, tool)
+        verdict = await verdict_on(recorder, call, call.args)
+        assert verdict is not None
+        if verdict.decision is Decision.DENY:
+            recorder.hold(denied(recorder, call, verdict, call.args))
+            raise CallRefused(refusal_of(verdict.reason))
+        if verdict.decision is Decision.ASK:
+            raise ApprovalRequired
 
     async def _through(
         self,
@@ -127,31 +144,36 @@ class SubToolset(WrapperToolset[Any]):
         tool_args: dict[str, Any],
         ctx: RunContext[Any],
         tool: ToolsetTool[Any],
+        required: ApprovalRequired,
     ) -> tuple[dict[str, Any], RunContext[Any]]:
         recorder = self.subagents.recorder
         part = ToolCallPart(name, tool_args, tool_call_id=ctx.tool_call_id or name)
-        asked = self._call(outside, name, tool_args, ctx, tool)
-        entry = await ask(recorder, replace(asked, args=shown_args(part), attempt=Attempt()))
-        if entry.decided is None:
+        asked = self._call(outside.scope_of(self.agent, ctx.run_id), name, tool_args, ctx, tool)
+        asked = replace(asked, args=shown_args(part), attempt=Attempt())
+        if (why := await refused(recorder, asked)) is not None:
+            raise CallRefused(why)
+        entry = await ask(recorder, asked, required)
+        if not answered(entry):
             await recorder.flight.wait_for_family(asked.scope)
             raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self.agent}' asks for approval")
+        assert entry.decided is not None
         if entry.decided.verdict == "rejected":
             raise ToolFailed(
                 recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
             )
-        if entry.decided.args is not None:
-            tool_args = tool.args_validator.validate_python(parse(recorder.content(entry.decided.args)))
+        check_bound(recorder, asked, entry)
+        if (agreed := agreed_args(entry)) != recorder.seal(shown_args(part)):
+            tool_args = tool.args_validator.validate_python(parse(recorder.content(agreed)))
         return tool_args, replace(ctx, tool_call_approved=True)
 
     def _call(
         self,
-        outside: Outside,
+        scope: str,
         name: str,
         tool_args: dict[str, Any],
         ctx: RunContext[Any],
         tool: ToolsetTool[Any],
     ) -> ToolCall:
-        scope = outside.scope_of(self.agent, ctx.run_id)
         recorder = self.subagents.recorder
         function = function_at(tool)
         call = ctx.tool_call_id or name

@@ -1,4 +1,4 @@
-"""Refused credentials by where they come from: who keeps guessing waits."""
+"""Refused credentials by where they come from: who keeps guessing is told to wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 BURST = 20
-"""Refusals that one source may collect before it waits."""
+"""Refusals that one source may collect before it is told to wait."""
 PER_S = 0.5
 """How fast they are forgiven."""
 SOURCES_MOST = 10_000
@@ -33,7 +33,7 @@ class Throttle:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def wait_s(self, source: str) -> int:
-        """How long this source has to wait before its credentials are looked at again; 0 where it has not."""
+        """How long this source has to wait before a refusal is told as one again; 0 where it has not."""
         bucket = self._buckets.get(source)
         if bucket is None:
             return 0

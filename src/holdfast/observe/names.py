@@ -26,7 +26,13 @@ class LogEvent(StrEnum):
     RUN_BROKE = "run.broke"
     RUN_STRAY = "run.stray"
     RUNS_RELEASED = "runs.released"
+    HALT_HEARD = "halt.heard"
+    HALTS_UNKNOWN = "halt.unknown"
     TICKED = "tick.moved"
+
+    POLICY_CHANGED = "policy.changed"
+    POLICY_REFUSED = "policy.refused"
+    TOOLS_UNDECLARED = "tools.undeclared"
 
     DATABASE_UNAVAILABLE = "database.unavailable"
     DATABASE_BACK = "database.back"

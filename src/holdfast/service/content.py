@@ -12,8 +12,8 @@ from holdfast.domain.errors import InvalidInput, TooLarge
 _TOO_DEEP = 128
 
 
-def to_json(value: Any, *, what: str, max_bytes: int) -> bytes:
-    """`value` (JSON shapes) as the bytes to seal. `what` names it in errors.
+def to_json(value: Any, *, what: str, max_bytes: int, one_form: bool = False) -> bytes:
+    """`value` (JSON shapes) as the bytes to seal. `what` names it in errors; in `one_form` keys are in order.
 
     Raises:
         InvalidInput: it holds a NUL, a lone surrogate, a number that is not finite or beyond 64 bits, or nests
@@ -22,7 +22,7 @@ def to_json(value: Any, *, what: str, max_bytes: int) -> bytes:
     """
     _check(value, what, 0)
     try:
-        plain = orjson.dumps(value)
+        plain = orjson.dumps(value, option=orjson.OPT_SORT_KEYS if one_form else 0)
     except TypeError as error:
         raise InvalidInput(f"The {what} cannot be written as JSON: {error}.") from error
     if len(plain) > max_bytes:

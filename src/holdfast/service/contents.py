@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
+from holdfast.service.base_views import ContentView
 from holdfast.service.services import Services
-from holdfast.service.views import ContentView
 from holdfast.store.vault import Erased, SubjectKey
 
 if TYPE_CHECKING:

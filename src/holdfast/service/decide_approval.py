@@ -5,34 +5,24 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-import orjson
-
-from holdfast.domain.errors import AlreadyDecided, InvalidInput, RequestError
+from holdfast.domain.errors import InvalidInput
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
-from holdfast.service.approval_view import approval_view, existing_approval, no_approval
+from holdfast.service.approval_errors import AlreadyVoted as AlreadyVoted  # noqa: PLC0414  raised by these use cases
+from holdfast.service.approval_errors import DigestMismatch as DigestMismatch  # noqa: PLC0414
+from holdfast.service.approval_errors import EffectReported as EffectReported  # noqa: PLC0414
+from holdfast.service.approval_errors import MayNotDecide as MayNotDecide  # noqa: PLC0414
+from holdfast.service.approval_errors import refusal_of
+from holdfast.service.approval_shapes import ApprovalDetail
+from holdfast.service.approval_view import approval_detail, existing_approval
 from holdfast.service.deliver import announce, seal_for
 from holdfast.service.existing import existing_run
 from holdfast.service.names import name_of
 from holdfast.service.services import Services
-from holdfast.service.views import ApprovalView
 from holdfast.store import approvals
 
 Verdict = Literal["approved", "rejected"]
 Resolution = Literal["done", "not_done", "fail_run"]
-
-
-class DigestMismatch(RequestError):
-    """The decision is about other content than the task shows."""
-
-    slug = "digest-mismatch"
-    status = 409
-
-
-class EffectReported(AlreadyDecided):
-    """The worker that lost the run has reported how the effect ended; the run has yet to read it."""
-
-    slug = "effect-reported"
 
 
 async def decide_approval(
@@ -44,8 +34,12 @@ async def decide_approval(
     digest: str,
     args: dict[str, Any] | None = None,
     reason: str | None = None,
-) -> ApprovalView:
-    """Approve or reject a tool call.
+    via: str | None = None,
+) -> ApprovalDetail:
+    """Approve or reject a tool call, or agree to it where several have to.
+
+    Who edits the arguments of a call that others authorise is behind it from then on, and agrees to nothing: the task
+    waits for those others, with another digest, and the votes there were count no more.
 
     Args:
         services: what this process has.
@@ -55,11 +49,15 @@ async def decide_approval(
         digest: the task's digest, as shown to them: the decision is about exactly that.
         args: with an approval, the arguments to call the tool with instead of those shown.
         reason: with a rejection, why; the model is told.
+        via: who made the link by which they decide, if they decide by one.
 
     Raises:
         NotFound: there is no such task.
-        AlreadyDecided: somebody was first, or the run ended.
+        AlreadyDecided: somebody was first, nobody was in time, or the run ended.
+        AlreadyVoted: they have agreed before, and others have to as well.
+        MayNotDecide: it is for others; the message says why.
         DigestMismatch: the digest is not the task's.
+        RunStopping: the run is to stop.
         InvalidInput: the parts do not belong together.
     """
     if verdict == "approved" and reason is not None:
@@ -67,7 +65,7 @@ async def decide_approval(
     if verdict == "rejected" and args is not None:
         raise InvalidInput("Edited arguments belong to an approval. Leave them out, or approve.")
     content, what = (args, "arguments") if verdict == "approved" else (reason, "reason")
-    return await _decide(services, who, approval, "approval", verdict, digest, content, what)
+    return await _decide(services, who, approval, "approval", verdict, digest, content, what, via)
 
 
 async def resolve_effect(
@@ -79,8 +77,10 @@ async def resolve_effect(
     digest: str,
     result: Any = None,
     reason: str | None = None,
-) -> ApprovalView:
+) -> ApprovalDetail:
     """Say what became of an effect in doubt: done with this result, not done so run it, or fail the run.
+
+    It takes the authority that its approval took: where several have to agree, they have to say the same.
 
     Args:
         services: what this process has.
@@ -93,14 +93,14 @@ async def resolve_effect(
 
     Raises:
         EffectReported: the worker that lost the run has said what became of it; the run has yet to read that.
-        NotFound, AlreadyDecided, DigestMismatch, InvalidInput: as `decide_approval`.
+        NotFound, AlreadyDecided, AlreadyVoted, MayNotDecide, DigestMismatch, InvalidInput: as `decide_approval`.
     """
     if resolution != "done" and result is not None:
         raise InvalidInput("A result belongs to an effect that was done. Leave it out, or say 'done'.")
     if resolution != "fail_run" and reason is not None:
         raise InvalidInput("A reason belongs to failing the run. Leave it out, or say 'fail_run'.")
     content, what = (result, "result") if resolution == "done" else (reason, "reason")
-    return await _decide(services, who, approval, "in_doubt", resolution, digest, content, what)
+    return await _decide(services, who, approval, "in_doubt", resolution, digest, content, what, None)
 
 
 async def decide(
@@ -113,11 +113,11 @@ async def decide(
     args: dict[str, Any] | None = None,
     reason: str | None = None,
     result: Any = None,
-) -> ApprovalView:
+) -> ApprovalDetail:
     """Either kind of decision, for interfaces that take both in one place.
 
     Raises:
-        NotFound, AlreadyDecided, EffectReported, DigestMismatch, InvalidInput: as the other two.
+        RequestError: as the other two.
     """
     if verdict == "approved" or verdict == "rejected":  # noqa: PLR1714 - narrows the type
         if result is not None:
@@ -137,51 +137,31 @@ async def _decide(
     digest: str,
     content: Any,
     what: str,
-) -> ApprovalView:
+    via: str | None,
+) -> ApprovalDetail:
     row = await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)
     if row.kind != kind:
         raise _wrong_kind(row.kind)
     run = await existing_run(services, who, row.run, Scope.APPROVALS_DECIDE)
-    sealed = await seal_for(services, run, content, what=what)
+    sealed = await seal_for(services, run, content, what=what, one_form=True)
     answer = await approvals.decide_approval(
         services.db,
         who.tenant,
         approval,
         verdict,
         digest,
-        orjson.dumps({"approval": approval, "kind": kind, "verdict": verdict}).decode(),
         by=who.principal,
         content=None if sealed is None else sealed.body,
         content_digest=None if sealed is None else sealed.digest,
+        newcomer_s=services.newcomer_s,
+        via=via,
     )
-    if answer.outcome != "decided":
-        raise await _refusal(services, who, answer)
+    # A decision that comes too late may have found that the task's time was over, and told the run.
     announce(services, row.run)
-    decided = await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)
-    return await approval_view(services, who, decided, Scope.APPROVALS_DECIDE)
-
-
-async def _refusal(services: Services, who: Who, answer: approvals.Decision) -> RequestError:
-    match answer.outcome:
-        case "already" if answer.state == "void":
-            return AlreadyDecided("The run ended before anybody decided; there is nothing to decide any more.")
-        case "already":
-            first = await name_of(services, who.tenant, answer.decided_by or "somebody")
-            return AlreadyDecided(f"This was decided first by {first}: {answer.state}. Nothing was changed.")
-        case "reported":
-            return EffectReported(
-                "The worker that lost this run has reported how the effect ended, and the run has yet to read it. "
-                "Nothing was changed. Look again once a worker has taken the run up: the task is closed then, or still "
-                "yours to decide."
-            )
-        case "mismatch":
-            return DigestMismatch(
-                "The digest is not the one of what waits for a decision. Look at it again and decide on what it shows."
-            )
-        case "invalid":
-            return InvalidInput("This decision does not fit what is asked.")
-        case _:
-            return no_approval()
+    now = await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)
+    if answer.outcome not in {"decided", "voted", "edited"}:
+        raise refusal_of(answer, now, await name_of(services, who.tenant, answer.decided_by or "somebody"))
+    return await approval_detail(services, who, now, Scope.APPROVALS_DECIDE)
 
 
 def _wrong_kind(kind: str) -> InvalidInput:

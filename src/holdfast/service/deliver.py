@@ -49,8 +49,8 @@ def announce(services: Services, run: UUID) -> None:
         services.hints.notify(payload)
 
 
-async def seal_for(services: Services, run: RunRow, value: Any, *, what: str) -> Sealed | None:
-    """`value` (JSON shapes) sealed under the run's subject; None for None.
+async def seal_for(services: Services, run: RunRow, value: Any, *, what: str, one_form: bool = False) -> Sealed | None:
+    """`value` (JSON shapes) sealed under the run's subject; None for None. In `one_form` the same shapes seal alike.
 
     Raises:
         InvalidInput, TooLarge: it cannot be stored.
@@ -58,5 +58,5 @@ async def seal_for(services: Services, run: RunRow, value: Any, *, what: str) ->
     """
     if value is None:
         return None
-    plain = to_json(value, what=what, max_bytes=services.max_content_bytes)
+    plain = to_json(value, what=what, max_bytes=services.max_content_bytes, one_form=one_form)
     return (await services.subject_key(run.tenant, run.subject)).seal(plain)

@@ -82,4 +82,4 @@ async def _principal(services: Services, name: str, roles: tuple[Role, ...]) -> 
 
 async def _key(services: Services, principal: UUID, seconds: float, scopes: list[Scope] | None = None) -> str:
     ends = services.now() + timedelta(seconds=seconds)
-    return (await create_key(services, _ME, principal=principal, name="dev", scopes=scopes, expires_at=ends)).secret
+    return (await create_key(services, _ME, principal=principal, name="dev", scopes=scopes, expires_at=ends)).once()

@@ -16,11 +16,12 @@ from holdfast.domain.rights import Role
 from holdfast.identity.api_keys import PREFIX, ApiKey
 from holdfast.identity.reasons import Reason
 from holdfast.identity.throttle import Throttle
-from holdfast.store import audit, identities, keys, tenants
+from holdfast.store import audit, identities, keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.identity.claims import Claims
     from holdfast.identity.tokens import TokenVerifier
     from holdfast.store.pool import Database
 
@@ -28,8 +29,9 @@ _NOTED_S = 60.0
 _NOTED_MOST = 1_000
 
 
-_NO_GUESS = frozenset({Reason.EXPIRED, Reason.KEYS_UNAVAILABLE})
-"""Refusals of honest callers: a token that ran out, a provider that is away. Nobody has to wait for those."""
+_NO_GUESS = frozenset({"absent", Reason.EXPIRED, Reason.KEYS_UNAVAILABLE})
+"""Refusals of honest callers: no credential yet, a token that ran out, a provider that is away. Nobody has to wait for
+those."""
 
 
 class _Refused(Exception):
@@ -50,6 +52,8 @@ class Gate:
     db: Database
     tokens: TokenVerifier | None = None
     """None where no issuer is configured."""
+    woken: Callable[[], None] = lambda: None
+    """Told when somebody has signed in anew: runs may go on that waited for it."""
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
     clock: Callable[[], float] = time.monotonic
     _throttle: Throttle = field(init=False)
@@ -61,24 +65,34 @@ class Gate:
     async def admit(self, credential: str | None, *, source: str) -> Who:
         """The principal behind a credential, with what both of them may.
 
+        A valid one is let in wherever it comes from: behind one address there may be many, and one that guesses must
+        not lock the others out. So each is looked at. That costs one indexed read, or the check of one signature and,
+        if it holds, one read: less than to have received the request. What could cost more, to fetch an issuer's keys,
+        is bounded where it is done. Guesses are not slowed down to keep them from succeeding, for which 256 bits are
+        enough, but to send them away.
+
         Args:
             credential: an API key or a token; None where none was sent.
-            source: where the request comes from, for the audit log and to slow those down who guess.
+            source: where the request comes from, for the audit log and to tell those who guess to wait.
 
         Raises:
             Unauthenticated: it is not accepted. The audit log says why, the caller is not told.
-            TooManyAttempts: too many from there were not accepted; this one was not looked at.
+            TooManyAttempts: nor is it, and too many from there were not accepted before. That says even less: not
+                whether one was sent, nor whether it was a guess.
         """
-        if wait_s := self._throttle.wait_s(source):
-            raise TooManyAttempts(wait_s)
-        if not credential:
-            raise Unauthenticated("absent")
+        wait_s = self._throttle.wait_s(source)
         try:
+            if not credential:
+                raise _Refused("absent")
             return await self._by(credential)
         except _Refused as refusal:
-            if refusal.reason not in _NO_GUESS:
+            # One that has to wait is counted whatever the reason: else the next Retry-After would tell of it.
+            if wait_s or refusal.reason not in _NO_GUESS:
                 self._throttle.refused(source)
-            await self._note(refusal.tenant, refusal.reason, source)
+            if credential:
+                await self._note(refusal.tenant, refusal.reason, source)
+            if wait_s:
+                raise TooManyAttempts(wait_s) from None
             raise Unauthenticated(refusal.reason) from None
 
     async def again(self, credential: str) -> Who:
@@ -116,21 +130,29 @@ class Gate:
             claims = await self.tokens.verify(text)
         except Unauthenticated as refusal:
             raise _Refused(refusal.reason) from None
-        tenant = await tenants.find_tenant(self.db, claims.tenant)
-        if tenant is None:
-            raise _Refused(Reason.NO_TENANT)
-        found = await identities.find_identity(self.db, tenant, claims.issuer, claims.subject)
-        if found is None or found.issued_at < claims.issued_at:
-            roles = claims.roles
-            if roles is not None and tenant != PLATFORM_TENANT:
-                roles -= {Role.PLATFORM}
-            if not await identities.log_in(self.db, tenant, self.new_id(), claims, roles):
-                raise _Refused("too-many-principals", tenant)
-            found = await identities.find_identity(self.db, tenant, claims.issuer, claims.subject)
-            assert found is not None, "who has just logged in is there"
+        found = await self._meant(claims)
+        if isinstance(found, identities.Unseen) or found.issued_at < claims.issued_at:
+            found = await self._log_in(found.tenant, claims)
         if found.disabled:
-            raise _Refused("disabled", tenant)
-        return Who.of(found.owner(tenant))
+            raise _Refused("disabled", found.tenant)
+        return Who.of(found.owner())
+
+    async def _meant(self, claims: Claims) -> identities.Identity | identities.Unseen:
+        found = await identities.find_identity(self.db, claims.tenant, claims.issuer, claims.subject)
+        if found is None:
+            raise _Refused(Reason.NO_TENANT)
+        return found
+
+    async def _log_in(self, tenant: UUID, claims: Claims) -> identities.Identity:
+        roles = claims.roles
+        if roles is not None and tenant != PLATFORM_TENANT:
+            roles -= {Role.PLATFORM}
+        if not await identities.log_in(self.db, tenant, self.new_id(), claims, roles):
+            raise _Refused("too-many-principals", tenant)
+        self.woken()
+        found = await self._meant(claims)
+        assert isinstance(found, identities.Identity), "who has just logged in is there"
+        return found
 
     async def _note(self, tenant: UUID, reason: str, source: str) -> None:
         """In the log of the tenant whose key it is; guesses are the platform's. The same one once a minute."""

@@ -92,8 +92,13 @@ class KeyView(View):
 class NewKeyView(KeyView):
     """A key that was just made."""
 
-    secret: str
-    """The key itself, shown this once. Send it as `Authorization: Bearer`."""
+    secret: str | None
+    """The key itself, shown this once: send it as `Authorization: Bearer`. Null where the request had come before."""
+
+    def once(self) -> str:
+        """The key itself, of one that was made by this very request."""
+        assert self.secret is not None, "only a request that is repeated makes no key"
+        return self.secret
 
 
 class KeyPage(View):
@@ -104,10 +109,16 @@ class KeyPage(View):
 
 
 class NewTenantView(TenantView):
-    """A tenant that was just made, with its first administrator."""
+    """A tenant that was just made, with its first administrator. Where the request had come before, without."""
 
-    admin: PrincipalView
-    key: NewKeyView
+    admin: PrincipalView | None
+    key: NewKeyView | None
+
+    def founded(self) -> tuple[PrincipalView, str]:
+        """The first administrator and their key, of a tenant that was made by this very request."""
+        assert self.admin is not None, "only a request that is repeated makes nobody"
+        assert self.key is not None
+        return self.admin, self.key.once()
 
 
 class MeView(View):

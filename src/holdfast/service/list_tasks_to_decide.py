@@ -5,11 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 from holdfast.domain.principal import Who
-from holdfast.domain.rights import Scope
-from holdfast.service.approval_view import approval_view, existing_approval
+from holdfast.domain.rights import Role, Scope
+from holdfast.service.approval_shapes import ApprovalDetail, ApprovalPage
+from holdfast.service.approval_view import approval_detail, approval_view, existing_approval
 from holdfast.service.pages import PAGE, ListCursor, cut
 from holdfast.service.services import Services
-from holdfast.service.views import ApprovalPage, ApprovalView
 from holdfast.store import approvals
 
 
@@ -19,6 +19,10 @@ async def list_tasks_to_decide(
     *,
     run: UUID | None = None,
     state: approvals.ApprovalState | None = "pending",
+    mine: bool = False,
+    ask: str | None = None,
+    role: Role | None = None,
+    tool: str | None = None,
     cursor: str | None = None,
     limit: int = PAGE,
 ) -> ApprovalPage:
@@ -29,18 +33,29 @@ async def list_tasks_to_decide(
         who: the one who asks.
         run: only those of this run.
         state: only those in this state; None for all.
+        mine: only those that `who` may decide and has not agreed to yet.
+        ask: only those that ask exactly this, as `user` or `two admins`; the empty text, whoever may decide.
+        role: only those that ask somebody of this role; of `user`, the person behind the run.
+        tool: only those about this tool.
         cursor: the `next` of the page before.
         limit: the most to give.
 
     Raises:
         InvalidCursor: `cursor` was not made by this list.
+        MissingScope: `mine`, of one who decides nothing.
     """
     rows = await approvals.list_approvals(
         services.db,
         who.tenant,
         run=run,
         state=state,
-        only=who.only(Scope.APPROVALS_READ),
+        by=who.principal,
+        mine=mine,
+        ask=ask,
+        role=role,
+        tool=tool,
+        newcomer_s=services.newcomer_s,
+        only=who.only(Scope.APPROVALS_DECIDE if mine else Scope.APPROVALS_READ),
         after=ListCursor.place(cursor),
         limit=limit + 1,
     )
@@ -48,10 +63,10 @@ async def list_tasks_to_decide(
     return ApprovalPage(items=[await approval_view(services, who, row) for row in page], next=more)
 
 
-async def get_task_to_decide(services: Services, who: Who, approval: UUID) -> ApprovalView:
-    """One human task, decided or not.
+async def get_task_to_decide(services: Services, who: Who, approval: UUID) -> ApprovalDetail:
+    """One human task, decided or not, with all that is known of it.
 
     Raises:
         NotFound: there is no such task.
     """
-    return await approval_view(services, who, await existing_approval(services, who, approval))
+    return await approval_detail(services, who, await existing_approval(services, who, approval))

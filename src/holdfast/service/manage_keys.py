@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from holdfast.domain.errors import InvalidInput, NotFound
+from holdfast.domain.errors import InvalidInput, NotFound, UnknownScope
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Reach, Scope
 from holdfast.identity.api_keys import ApiKey
 from holdfast.service.content import check_text
+from holdfast.service.idempotency import keyed, made_before
 from holdfast.service.identity_views import KeyPage, KeyView, NewKeyView
 from holdfast.service.manage_principals import no_principal
 from holdfast.service.pages import PAGE, ListCursor, cut
 from holdfast.service.services import Services
 from holdfast.store import keys
+from holdfast.store.idempotency import Idempotency
 from holdfast.store.keys import KeyRow
 
 NAME_CHARS = 100
@@ -32,6 +35,7 @@ async def create_key(
     name: str = "",
     scopes: Iterable[Scope] | None = None,
     expires_at: datetime | None = None,
+    idempotency_key: str | None = None,
 ) -> NewKeyView:
     """Make a key. The secret is in the answer and nowhere else.
 
@@ -42,56 +46,84 @@ async def create_key(
         name: what it is for.
         scopes: what it is narrowed to; None lets it do whatever its principal may.
         expires_at: when it ends; None never.
+        idempotency_key: asking again with the same request answers with the key that the first made, without its
+            secret, which nobody has any more.
 
     Raises:
         NotFound: there is no such principal, or it is another and they may make keys only for themselves.
         InvalidInput: the name is too long, or it would have ended already.
         MissingScope: it would be narrowed to something that the credential which asks does not have itself.
+        IdempotencyConflict: the idempotency key was used with another request.
     """
     owner = UUID(who.principal) if principal is None else principal
     if who.reach(Scope.KEYS_WRITE) is Reach.OWN and str(owner) != who.principal:
         raise no_principal()
-    narrowed = _narrowed(who, scopes)
+    wanted = None if scopes is None else sorted(set(scopes))
+    narrowed = _narrowed(who, wanted)
     if len(check_text(name, what="name")) > NAME_CHARS:
         raise InvalidInput(f"The name has {len(name)} characters; the most is {NAME_CHARS}.")
-    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= services.now()):
-        raise InvalidInput("The end of the key has to be a time in the future, with its zone, as 2027-01-01T00:00:00Z.")
-    key, id_ = ApiKey.generate(who.tenant), services.new_id()
-    made = await keys.create_key(
-        services.db,
-        who.tenant,
-        id_,
-        principal=owner,
-        name=name,
-        digest=key.digest,
-        scopes=narrowed,
-        expires_at=expires_at,
-        by=who.principal,
+    if expires_at is not None and expires_at.tzinfo is None:
+        raise _no_end()
+    ends = expires_at and expires_at.astimezone(UTC)
+    said = {"principal": str(owner), "name": name, "scopes": wanted, "expires_at": ends}
+    asked = await keyed(services, who, "create_key", idempotency_key, said)
+    if (first := await made_before(services, who.tenant, asked)) is not None:
+        return await _shown(services, who, first)
+    if expires_at is not None and expires_at <= services.now():
+        raise _no_end()
+    return await _make(
+        services, who, asked, principal=owner, name=name, scopes=narrowed, expires_at=expires_at, by=who.principal
     )
-    if made == "absent":
-        raise no_principal()
-    return NewKeyView(**key_view(await _existing(services, who, id_)).model_dump(), secret=key.text)
 
 
-async def rotate_key(services: Services, who: Who, key: UUID, *, overlap_s: float = OVERLAP_S) -> NewKeyView:
+async def rotate_key(
+    services: Services, who: Who, key: UUID, *, overlap_s: float = OVERLAP_S, idempotency_key: str | None = None
+) -> NewKeyView:
     """Make a key like this one, which ends after `overlap_s` seconds: until then both are accepted.
+
+    Both happen or neither. With an idempotency key, asking again makes no further successor; see `create_key`.
 
     Raises:
         NotFound: there is no such key, or it is somebody else's.
         InvalidInput: the key has ended, or the overlap is too long.
+        UnknownScope: it is narrowed to something that this release does not know.
+        IdempotencyConflict: the idempotency key was used with another request.
     """
     if not 0 <= overlap_s <= OVERLAP_MOST_S:
         raise InvalidInput(f"The overlap has to be between 0 and {OVERLAP_MOST_S} seconds.")
     row = await _existing(services, who, key, Scope.KEYS_WRITE)
-    now = services.now()
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-        raise InvalidInput("This key has ended. Make a new one.")
-    scopes = None if row.scopes is None else [Scope(scope) for scope in row.scopes]
-    made = await create_key(
-        services, who, principal=row.principal, name=row.name, scopes=scopes, expires_at=row.expires_at
+    scopes = _narrowed(who, None if row.scopes is None else _known(row.scopes))
+    asked = await keyed(services, who, "rotate_key", idempotency_key, {"key": str(key), "overlap_s": overlap_s})
+    if (first := await made_before(services, who.tenant, asked)) is not None:
+        return await _shown(services, who, first)
+    return await _make(
+        services,
+        who,
+        asked,
+        principal=row.principal,
+        name=row.name,
+        scopes=scopes,
+        expires_at=row.expires_at,
+        by=who.principal,
+        replaces=key,
+        overlap_until=services.now() + timedelta(seconds=overlap_s),
     )
-    await keys.end_key(services.db, who.tenant, key, by=who.principal, at=now + timedelta(seconds=overlap_s))
-    return made
+
+
+async def _make(services: Services, who: Who, asked: Idempotency | None, **what: Any) -> NewKeyView:
+    key, id_ = ApiKey.generate(who.tenant), services.new_id()
+    outcome = await keys.create_key(services.db, who.tenant, id_, digest=key.digest, idempotency=asked, **what)
+    if outcome == "absent":
+        raise no_principal()
+    if outcome == "ended":
+        raise InvalidInput("This key has ended. Make a new one.")
+    # Asked before: at this very moment, or by an attempt of ours whose answer was lost.
+    made = id_ if outcome == "created" else await made_before(services, who.tenant, asked) or id_
+    return await _shown(services, who, made, secret=key.text if made == id_ else None)
+
+
+async def _shown(services: Services, who: Who, key: UUID, secret: str | None = None) -> NewKeyView:
+    return NewKeyView(**key_view(await _existing(services, who, key)).model_dump(), secret=secret)
 
 
 async def revoke_key(services: Services, who: Who, key: UUID) -> KeyView:
@@ -148,12 +180,30 @@ def _only(who: Who, scope: Scope) -> UUID | None:
     return None if only is None else UUID(only)
 
 
-def _narrowed(who: Who, scopes: Iterable[Scope] | None) -> list[Scope] | None:
+def _narrowed(who: Who, scopes: Sequence[Scope] | None) -> Sequence[Scope] | None:
     """What the new key is narrowed to: a narrowed credential makes none, for anybody, that may more than itself."""
     if scopes is None:
         return sorted(who.rights) if who.narrowed else None
-    wanted = sorted(set(scopes))
     if who.narrowed:
-        for scope in wanted:
+        for scope in scopes:
             who.reach(scope)
-    return wanted
+    return scopes
+
+
+def _known(scopes: Iterable[str]) -> Sequence[Scope]:
+    """The scopes of a key that is there already.
+
+    Raises:
+        UnknownScope: another release knew more.
+    """
+    try:
+        return sorted(map(Scope, scopes))
+    except ValueError:
+        raise UnknownScope(
+            f"This key is narrowed to scopes of which this release does not know all: {', '.join(sorted(scopes))}. "
+            "Rotate it with the release that made it, or make a new key."
+        ) from None
+
+
+def _no_end() -> InvalidInput:
+    return InvalidInput("The end of the key has to be a time in the future, with its zone, as 2027-01-01T00:00:00Z.")

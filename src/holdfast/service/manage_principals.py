@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from holdfast.domain.errors import InvalidInput, LastAdmin, NameTaken, NotFound, QuotaExceeded
@@ -11,10 +12,12 @@ from holdfast.domain.ids import PLATFORM_TENANT
 from holdfast.domain.principal import PrincipalKind, Who
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.content import check_text
+from holdfast.service.idempotency import keyed, made_before
 from holdfast.service.identity_views import MeView, PrincipalPage, PrincipalView, ReachName, reach_name
 from holdfast.service.pages import PAGE, cut
 from holdfast.service.services import Services
 from holdfast.store import principals
+from holdfast.store.idempotency import Idempotency
 from holdfast.store.principals import PrincipalRow
 
 NAME_CHARS = 100
@@ -29,10 +32,14 @@ async def invite_principal(
     kind: PrincipalKind = PrincipalKind.PERSON,
     roles: Iterable[Role] = (Role.USER,),
     email: str | None = None,
+    idempotency_key: str | None = None,
 ) -> PrincipalView:
     """Make a person or a service of the tenant. It may do nothing until it has a key, or a token names it.
 
+    With an idempotency key, asking again with the same request answers with the one that the first made, as it is now.
+
     Raises:
+        IdempotencyConflict: the key was used with another request.
         NameTaken: another principal of the tenant has this name.
         InvalidInput: a name, an address or a role does not fit.
     """
@@ -40,21 +47,29 @@ async def invite_principal(
     wanted = frozenset(roles)
     for role in wanted:
         _check_role(who, role)
-    if not 0 < len(check_text(name, what="name").strip()) <= NAME_CHARS:
-        raise InvalidInput(f"The name has {len(name)} characters; it needs 1 to {NAME_CHARS}.")
+    name = read_name(name)
     if email is not None and not _EMAIL.fullmatch(email):
         raise InvalidInput("The e-mail address is none: write name@host.")
+    said = {"name": name, "kind": kind, "roles": sorted(wanted), "email": email}
+    asked = await keyed(services, who, "create_principal", idempotency_key, said)
+    made = await made_before(services, who.tenant, asked)
+    if made is None:
+        made = await _create(services, who, asked, name=name, kind=kind, roles=wanted, email=email)
+    return principal_view(await existing_principal(services, who.tenant, made))
+
+
+async def _create(services: Services, who: Who, asked: Idempotency | None, *, name: str, **more: Any) -> UUID:
     id_ = services.new_id()
     outcome = await principals.create_principal(
-        services.db, who.tenant, id_, kind=kind, name=name.strip(), roles=wanted, by=who.principal, email=email
+        services.db, who.tenant, id_, name=name, by=who.principal, idempotency=asked, **more
     )
+    if outcome == "asked_before":  # at this very moment, or by an attempt whose answer was lost
+        return await made_before(services, who.tenant, asked) or id_
     if outcome == "too_many":
         raise QuotaExceeded("Your tenant has as many principals as it may have, and none was made.")
     if outcome == "taken":
-        raise NameTaken(
-            f"There is a principal '{name.strip()}' in this tenant. Choose another name, or grant that one a role."
-        )
-    return principal_view(await existing_principal(services, who.tenant, id_))
+        raise NameTaken(f"There is a principal '{name}' in this tenant. Choose another name, or grant that one a role.")
+    return id_
 
 
 async def grant_role(services: Services, who: Who, principal: UUID, role: Role) -> PrincipalView:
@@ -159,6 +174,17 @@ async def existing_principal(services: Services, tenant: UUID, principal: UUID) 
             "There is no principal with this id. `GET /v1/principals` or `holdfast principals ls` lists them."
         )
     return row
+
+
+def read_name(name: str) -> str:
+    """A name as it is kept.
+
+    Raises:
+        InvalidInput: it is empty, too long, or cannot be stored.
+    """
+    if not 0 < len(check_text(name, what="name").strip()) <= NAME_CHARS:
+        raise InvalidInput(f"The name has {len(name)} characters; it needs 1 to {NAME_CHARS}.")
+    return name.strip()
 
 
 def no_principal() -> NotFound:

@@ -10,7 +10,7 @@ from holdfast.domain.rights import Scope
 from holdfast.service.deliver import announce
 from holdfast.service.pages import PAGE, ListCursor, cut
 from holdfast.service.services import Services
-from holdfast.service.session_history import no_session
+from holdfast.service.session_history import check_session_id, no_session
 from holdfast.service.session_views import SessionPage, SessionView
 from holdfast.service.start_run import check_principal
 from holdfast.store import sessions
@@ -22,10 +22,12 @@ async def create_session(services: Services, who: Who, *, id: UUID | None = None
 
     Raises:
         NotFound: the id is another's session.
+        InvalidInput: the id is none that was chosen at random.
         SessionDeleted: it was deleted.
     """
     who.reach(Scope.SESSIONS_WRITE)
     check_principal(who)
+    check_session_id(id)
     session = id or services.new_id()
     outcome = await sessions.create_session(
         services.db, who.tenant, session, principal=who.principal, subject=who.principal

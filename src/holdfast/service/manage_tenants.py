@@ -8,38 +8,81 @@ from uuid import UUID
 from holdfast.domain.errors import InvalidInput, NameTaken, NotFound, TenantActive
 from holdfast.domain.ids import PLATFORM_TENANT
 from holdfast.domain.principal import Who
-from holdfast.domain.rights import Role, Scope, rights_of
+from holdfast.domain.rights import Scope
+from holdfast.identity.api_keys import ApiKey
 from holdfast.service.content import check_text
-from holdfast.service.identity_views import DeletedTenantView, NewTenantView, Quotas, TenantPage, TenantView
-from holdfast.service.manage_keys import create_key
-from holdfast.service.manage_principals import invite_principal
+from holdfast.service.idempotency import keyed, made_before
+from holdfast.service.identity_views import (
+    DeletedTenantView,
+    NewKeyView,
+    NewTenantView,
+    Quotas,
+    TenantPage,
+    TenantView,
+)
+from holdfast.service.manage_keys import key_view
+from holdfast.service.manage_principals import existing_principal, principal_view, read_name
 from holdfast.service.pages import PAGE, cut
 from holdfast.service.services import Services
-from holdfast.store import tenants
+from holdfast.store import keys, tenants
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
-async def create_tenant(services: Services, who: Who, name: str, *, admin: str = "admin") -> NewTenantView:
+async def create_tenant(
+    services: Services, who: Who, name: str, *, admin: str = "admin", idempotency_key: str | None = None
+) -> NewTenantView:
     """Make a tenant with its first administrator, whose key is in the answer and nowhere else.
 
-    Whoever made that key could use it. So the tenant's own audit log begins by naming them.
+    Whoever made that key could use it. So the tenant's own audit log begins by naming them. With an idempotency key,
+    asking again with the same request answers with the tenant as it is now and nothing of what is in it: neither the
+    administrator nor the key.
 
     Raises:
         NameTaken: another tenant has this name.
-        InvalidInput: the name does not fit.
+        InvalidInput: a name does not fit.
+        IdempotencyConflict: the key was used with another request.
+        NotFound: the tenant that the first request made was deleted.
     """
     who.reach(Scope.TENANTS_WRITE)
     if not _NAME.fullmatch(name):
         raise InvalidInput("A tenant's name has 1 to 63 small letters, digits and hyphens, and begins with a letter.")
+    admin = read_name(admin)
+    asked = await keyed(services, who, "create_tenant", idempotency_key, {"name": name, "admin": admin})
+    if (first := await made_before(services, PLATFORM_TENANT, asked)) is not None:
+        return await _made_before(services, first)
     id_ = services.new_id()
-    if await tenants.create_tenant(services.db, id_, name=name, by=platform_actor(who)) == "taken":
+    key = ApiKey.generate(id_)
+    founder = tenants.Founder(
+        id=services.new_id(), name=admin, key=services.new_id(), key_name="first", digest=key.digest
+    )
+    outcome = await tenants.found_tenant(
+        services.db, id_, name=name, founder=founder, by=platform_actor(who), idempotency=asked
+    )
+    if outcome == "taken":
         raise NameTaken(f"There is a tenant '{name}'. Choose another name.")
-    founder = Who(id_, platform_actor(who), rights_of([Role.ADMIN]))
-    person = await invite_principal(services, founder, admin, roles=[Role.ADMIN])
-    key = await create_key(services, founder, principal=person.id, name="first")
-    view = await get_tenant(services, who, name)
-    return NewTenantView(**view.model_dump(), admin=person, key=key)
+    if outcome == "asked_before":  # at this very moment, or by an attempt of ours whose answer was lost
+        first = await made_before(services, PLATFORM_TENANT, asked)
+        if first is not None and first != id_:
+            return await _made_before(services, first)
+    return await _new(services, id_, founder, key)
+
+
+async def _new(services: Services, id_: UUID, founder: tenants.Founder, key: ApiKey) -> NewTenantView:
+    found = await tenants.get_tenant(services.db, id_)
+    assert found is not None, "it was made with its first administrator"
+    admin = principal_view(await existing_principal(services, id_, founder.id))
+    [row] = await keys.list_keys(services.db, id_, id=founder.key, limit=1)
+    return NewTenantView(
+        **_view(found).model_dump(), admin=admin, key=NewKeyView(**key_view(row).model_dump(), secret=key.text)
+    )
+
+
+async def _made_before(services: Services, tenant: UUID) -> NewTenantView:
+    found = await tenants.get_tenant(services.db, tenant)
+    if found is None:
+        raise NotFound("The tenant that the first request with this idempotency key made was deleted. Use a new key.")
+    return NewTenantView(**_view(found).model_dump(), admin=None, key=None)
 
 
 async def get_tenant(services: Services, who: Who, name: str) -> TenantView:

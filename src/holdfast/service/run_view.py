@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.domain import events as ev
+from holdfast.domain.state import RunState
 from holdfast.service.contents import Contents
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.services import Services
@@ -44,15 +45,17 @@ def row_view(row: RunRow, **more: Any) -> RunView:
 
 
 async def full_view(services: Services, row: RunRow) -> RunView:
-    """The run with its labels and, once it has ended, its output or error."""
+    """The run with its labels, why it waits, and, once it has ended, its output or error."""
     first = await services.journal(row.tenant, row.id, after=0, limit=1)
     accepted = ReadEvent.of(first[0]).event if first else None
     labels = accepted.labels if isinstance(accepted, ev.RunAccepted) else None
-    if not row.state.is_final:
+    if not row.state.is_final and row.state is not RunState.PARKED:
         return row_view(row, labels=labels)
     last = await services.journal(row.tenant, row.id, after=row.seq - 1, limit=1)
     contents = Contents(services, row)
     match ReadEvent.of(last[0]).event if last else None:
+        case ev.RunParked() as parked if parked.waiting_on is row.waiting_on:
+            return row_view(row, labels=labels, why=parked.why)
         case ev.RunSucceeded() as end:
             return row_view(row, labels=labels, output=await contents.shown(end.output, whole=True))
         case ev.RunFailed() as end:

@@ -9,9 +9,9 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.deliver import deliver, seal_for
 from holdfast.service.existing import existing_run
+from holdfast.service.idempotency import check_idempotency_key
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
-from holdfast.service.start_run import check_idempotency_key
 from holdfast.service.views import RunView
 from holdfast.store.inbox import read_inbox
 

@@ -14,6 +14,7 @@ from holdfast.domain.errors import UnknownTask
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
 from holdfast.domain.principal import Principal, PrincipalKind, Who
 from holdfast.domain.rights import Role
+from holdfast.store.approvals import NEWCOMER_S
 
 if TYPE_CHECKING:
     from holdfast.app import App, Task
@@ -57,6 +58,8 @@ class Services:
     caller: Who = LOCAL
     """Who asks where there is no credential: on the command line."""
     max_content_bytes: int = MAX_CONTENT_BYTES
+    newcomer_s: float = NEWCOMER_S
+    """For how long those whom a requester admitted or promoted may not authorise what that one is behind."""
     now: Callable[[], datetime] = utc_now
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from holdfast.domain import events as ev
-from holdfast.domain.errors import HistoryGone, NotFound, SessionDeleted
+from holdfast.domain.errors import HistoryGone, InvalidInput, NotFound, SessionDeleted
 from holdfast.domain.rights import may_join_others
 from holdfast.service.contents import parse
 from holdfast.store.sessions import get_session
@@ -35,6 +35,23 @@ async def joinable(services: Services, who: Who, session: UUID, *, shared: bool)
     if found is not None and found.principal != who.principal and not open_to_all:
         raise no_session()
     return found
+
+
+def check_session_id(session: UUID | None) -> None:
+    """Refuse an id of a session that can be guessed, before it is looked up.
+
+    Ids are one space in a tenant: who may act on any session names it by its id alone. So whoever comes with another's
+    id is refused where a new one would have been begun, and learns that it is taken; and who knows ahead which id
+    another will choose can begin it first. Neither is of use to anybody who has to guess at random.
+
+    Raises:
+        InvalidInput: it says of itself that it was not chosen at random.
+    """
+    if session is not None and session.version not in {4, 7}:
+        raise InvalidInput(
+            "The id of a session has to be a random UUID, of version 4 or 7: one that is made of a name, a number or a "
+            "time can be guessed by others of your tenant, who could begin the session before you."
+        )
 
 
 def no_session() -> NotFound:

@@ -33,7 +33,13 @@ async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
     story = Story(reads, names)
     plain = await Contents(services, row).plain(story.refs)
     pending = await approvals.list_approvals(
-        services.db, who.tenant, run=run, state="pending", after=None, limit=_WAITING_MOST
+        services.db,
+        who.tenant,
+        by=who.principal,
+        run=run,
+        state="pending",
+        newcomer_s=services.newcomer_s,
+        limit=_WAITING_MOST,
     )
     return StoryView(
         run=await full_view(services, row),

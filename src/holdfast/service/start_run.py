@@ -26,20 +26,21 @@ from holdfast.domain.state import RunState
 from holdfast.domain.stored import dump
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
+from holdfast.service.idempotency import check_idempotency_key
 from holdfast.service.manage_principals import existing_principal
 from holdfast.service.run_view import row_view
 from holdfast.service.services import Services
-from holdfast.service.session_history import check_history, joinable, no_session
+from holdfast.service.session_history import check_history, check_session_id, joinable, no_session
 from holdfast.service.views import RunView, UsageView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
+from holdfast.store.idempotency import Idempotency, accepted_before
 from holdfast.store.vault import Sealed, SubjectKey
 
 PRIORITY_MOST = 100
 LABELS_MOST = 32
 LABEL_NAME_CHARS = 64
 LABEL_VALUE_CHARS = 256
-KEY_CHARS = 255
 
 
 async def start_run(
@@ -87,6 +88,7 @@ async def start_run(
             "Ask an administrator."
         )
     _check(priority, labels or {}, idempotency_key)
+    check_session_id(session)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)
     shared = registered.sessions == "shared"
@@ -109,16 +111,16 @@ async def start_run(
     idempotency = None
     if idempotency_key is not None:
         request = _request_digest(key, accepted)
-        idempotency = runs.Idempotency(f"start_run:{caller.principal}", idempotency_key, request)
+        idempotency = Idempotency(f"start_run:{caller.principal}", idempotency_key, request)
     if joined is not None:
         try:
             await check_history(services, who, joined, key)
         except (HistoryGone, SessionDeleted):
             # What could not begin any more may have begun long ago: this is a request repeated.
-            first = idempotency and await runs.accepted_before(services.db, who.tenant, idempotency)
+            first = idempotency and await accepted_before(services.db, who.tenant, idempotency)
             if first is None:
                 raise
-            return await _answered(services, who, first, accepted)
+            return await _answered(services, who, runs.Accepted(first.outcome, first.made), accepted)
     # What was looked up may be shared; a session that somebody else began meanwhile is not.
     return await _accept(services, who, accepted, sealed, idempotency, shared=shared and joined is not None)
 
@@ -142,7 +144,7 @@ async def _accept(
     who: Who,
     accepted: ev.RunAccepted,
     sealed: Sealed,
-    idempotency: runs.Idempotency | None,
+    idempotency: Idempotency | None,
     *,
     shared: bool,
 ) -> RunView:
@@ -254,13 +256,3 @@ def _check(priority: int, labels: Mapping[str, str], idempotency_key: str | None
         if len(check_text(value, what="value of a label")) > LABEL_VALUE_CHARS:
             raise InvalidInput(f"Label '{name}' has a value of more than {LABEL_VALUE_CHARS} characters.")
     check_idempotency_key(idempotency_key)
-
-
-def check_idempotency_key(key: str | None) -> None:
-    """Refuse a key that could not be sent, stored or told apart.
-
-    Raises:
-        InvalidInput: it is empty, too long, or not printable ASCII.
-    """
-    if key is not None and not (0 < len(key) <= KEY_CHARS and key.isascii() and key.isprintable()):
-        raise InvalidInput(f"The idempotency key has to be 1 to {KEY_CHARS} printable ASCII characters, as a UUID is.")

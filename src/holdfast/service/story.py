@@ -13,7 +13,9 @@ from holdfast.service.contents import Plain, shown_field
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.views import StepView
 
-Kind = Literal["accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"]
+Kind = Literal[
+    "accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"
+]
 
 _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",
@@ -24,6 +26,7 @@ _WAITS = {
     WaitingOn.QUARANTINE: "was put in quarantine: it was taken up again and again without getting anywhere",
     WaitingOn.HALT: "was halted",
     WaitingOn.RIGHTS: "waited for its principal to have the rights it needs",
+    WaitingOn.LOGIN: "waited for its principal to sign in again",
 }
 _END_TITLES = {
     "run_succeeded": ("the run succeeded", "succeeded"),

@@ -6,31 +6,11 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from holdfast.domain.state import RunState, WaitingOn
-
-
-class View(BaseModel):
-    """What all views have in common."""
-
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
-
-
-class ContentView(View):
-    """One piece of content, as far as it can be shown."""
-
-    value: Any = None
-    """The content, where it is neither erased nor truncated."""
-    truncated: bool = False
-    """It is larger than is shown here: `text` holds its beginning."""
-    text: str | None = None
-    size_bytes: int | None = None
-    """Its whole size, where it was truncated."""
-    erased: bool = False
-    """It is shown to nobody any more: its subject's key was destroyed, or its session deleted."""
-    missing: bool = False
-    """The journal names it, but it is not stored."""
+from holdfast.service.approval_shapes import ApprovalView
+from holdfast.service.base_views import ContentView, View
 
 
 class ErrorView(View):
@@ -62,6 +42,8 @@ class RunView(View):
     state: RunState
     waiting_on: WaitingOn | None = None
     """What a parked run waits for."""
+    why: str | None = None
+    """The same in words, where the run said so itself. None in lists."""
     wake_at: datetime | None = None
     session: UUID | None = None
     principal: str
@@ -152,41 +134,13 @@ class VoidView(View):
 StreamItem = EventView | DeltaView | VoidView
 
 
-class ApprovalView(View):
-    """Something a person has to decide: whether a tool may be called, or what became of an effect."""
-
-    id: UUID
-    run: UUID
-    kind: Literal["approval", "in_doubt"]
-    state: Literal["pending", "approved", "rejected", "done", "not_done", "fail_run", "void"]
-    scope: str
-    step: int
-    call: str
-    tool: str
-    key: str | None = None
-    """The idempotency key of the effect."""
-    args: ContentView
-    """Exactly the arguments that the decision is about."""
-    digest: str
-    """Send it with the decision: it says what was shown."""
-    why: str | None = None
-    asked_at: datetime
-    decided_at: datetime | None = None
-    decided_by: str | None = None
-
-
-class ApprovalPage(View):
-    """Some human tasks, oldest first."""
-
-    items: list[ApprovalView]
-    next: str | None = None
-
-
 class StepView(View):
     """One thing that happened in a run, as a person would tell it."""
 
     seq: int
-    kind: Literal["accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"]
+    kind: Literal[
+        "accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"
+    ]
     scope: str = ""
     step: int | None = None
     title: str

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
 
-_ACTING = ("kind", "name", "disabled", "roles")
+_BEHIND = ("kind", "name", "disabled", "roles", "claims_age_s")
+
+
+class Behind(NamedTuple):
+    """Whom a run is for, as they stood when the database was asked."""
+
+    principal: Principal
+    claims_age_s: float | None
+    """How long ago their provider had last said who they are. None where none ever did."""
 
 
 class ShortJournal(NamedTuple):
@@ -55,7 +63,7 @@ class Claimed:
     principal: str
     session: UUID | None
     parent: UUID | None
-    acting: Principal | None = None
+    behind: Behind | None = None
     """Whom it is for, as they stood at the claim. None where there is nobody of that id."""
     journal: ShortJournal | None = None
     """None where it is too long to come along: it is to be read."""
@@ -91,22 +99,23 @@ async def claim_runs(
 def _claimed(row: dict[str, Any]) -> Claimed:
     columns = [row.pop(name) for name in ("seqs", "types", "ats", "bodies", "hashes")]
     sealed = row.pop("digests"), row.pop("contents")
-    row["acting"] = _acting(row["tenant"], row["principal"], *(row.pop(name) for name in _ACTING))
+    row["behind"] = _behind(row["tenant"], row["principal"], *(row.pop(name) for name in _BEHIND))
     if columns[0] is None:
         return Claimed(**row)
     events = [StoredEvent(row["tenant"], row["run"], *event) for event in zip(*columns, strict=True)]
     return Claimed(**row, journal=ShortJournal(events, list(zip(*sealed, strict=True))))
 
 
-def _acting(
-    tenant: UUID, principal: str, kind: str | None, name: str, disabled: bool, roles: list[str]
-) -> Principal | None:
+def _behind(
+    tenant: UUID, id_: str, kind: str | None, name: str, disabled: bool, roles: list[str], claims_age_s: float | None
+) -> Behind | None:
     if kind is None:
         return None
-    return Principal.recorded(tenant, UUID(principal), kind=kind, name=name, roles=roles, disabled=disabled)
+    principal = Principal.recorded(tenant, UUID(id_), kind=kind, name=name, roles=roles, disabled=disabled)
+    return Behind(principal, claims_age_s)
 
 
-async def renew_rights(db: Database, claimed: Claimed) -> Principal | None:
+async def renew_rights(db: Database, claimed: Claimed) -> Behind | None:
     """Whom a run is for, as they stand now; None where there is nobody, or the run is not held by this claim any more.
 
     Raises:
@@ -114,7 +123,7 @@ async def renew_rights(db: Database, claimed: Claimed) -> Principal | None:
     """
     named = {"tenant": claimed.tenant, "run": claimed.run, "worker": claimed.worker, "epoch": claimed.epoch}
     rows = await db.repeat(lambda: db.fetch(claimed.tenant, "renew_rights", named))
-    return _acting(claimed.tenant, claimed.principal, *rows[0]) if rows else None
+    return _behind(claimed.tenant, claimed.principal, *rows[0]) if rows else None
 
 
 async def release_runs(db: Database, worker: UUID, runs: Sequence[UUID], *, failed: bool = False) -> int:

@@ -12,15 +12,21 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncPipeline, generators
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from holdfast.store.query import query
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from uuid import UUID
+
     from psycopg.abc import PQGen
 
 RV = TypeVar("RV")
@@ -51,6 +57,22 @@ class Connection(AsyncConnection[Any]):
     """A connection of the event loop's. Every wait of psycopg's passes by `wait`."""
 
     silence_s = SILENCE_S
+    _waiting_since: float | None = None
+    _watch: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def together(self, tenant: UUID) -> AsyncGenerator[None]:
+        """What is executed in the block is one transaction in the scope of `tenant`, and goes out as one message.
+
+        That message leaves when the block ends, and so does the scope, whatever came of it.
+        """
+        self._pipeline = _OneMessage(self)
+        try:
+            async with self._pipeline:
+                await self.execute(query("set_tenant"), {"tenant": str(tenant)})
+                yield
+        finally:
+            self._pipeline = None
 
     async def wait(self, gen: PQGen[RV], interval: float = _LOOK_S, timeout: float | None = None) -> RV:  # noqa: ASYNC109 - as psycopg has it
         """As psycopg's, no longer than `silence_s`.
@@ -58,13 +80,30 @@ class Connection(AsyncConnection[Any]):
         Raises:
             psycopg.OperationalError: there was no answer.
         """
-        watch = asyncio.get_running_loop().call_later(self.silence_s, self.cut)
+        self._waiting_since = monotonic()
+        if self._watch is None:
+            self._watch_for(self.silence_s)
         try:
             if timeout is None:
                 return await super().wait(gen, interval)
             return await super().wait(gen, interval, timeout)
         finally:
-            watch.cancel()
+            self._waiting_since = None
+
+    def _watch_for(self, wait_s: float) -> None:
+        # One timer for many waits, nearly all of which are over long before it rings: to set one for each costs more
+        # than to look once in a while. In a context of its own: it outlives whoever waits now.
+        self._watch = asyncio.get_running_loop().call_later(wait_s, self._look, context=Context())
+
+    def _look(self) -> None:
+        self._watch = None
+        if self._waiting_since is None or self.closed:
+            return
+        left_s = self._waiting_since + self.silence_s - monotonic()
+        if left_s > 0:
+            self._watch_for(left_s)
+        else:
+            self.cut()
 
     def cut(self) -> None:
         """End the socket: whatever waits for it finds a lost connection."""
@@ -72,6 +111,24 @@ class Connection(AsyncConnection[Any]):
             # By a descriptor of our own: libpq closes its own when it comes to it, and nobody else may.
             with socket.socket(fileno=os.dup(self.fileno())) as twin, suppress(OSError):
                 twin.shutdown(socket.SHUT_RDWR)
+
+
+class _OneMessage(AsyncPipeline):
+    """A pipeline that sends nothing before its end.
+
+    psycopg's own sends each statement by itself, and asks for what came of it by a message more: each of them wakes the
+    server, which costs more than the statement that sets a tenant.
+    """
+
+    def _communicate_gen(self) -> PQGen[None]:
+        yield from ()
+
+    def _exit_gen(self) -> PQGen[None]:
+        self._enqueue_sync()
+        while self.command_queue:
+            self.command_queue.popleft()()
+        yield from generators.send(self.pgconn)
+        yield from self._fetch_gen(flush=False)
 
 
 class ThreadConnection(psycopg.Connection[Any]):

@@ -1,9 +1,9 @@
 """Hints between processes: look again, something may have changed.
 
-After a commit a process calls `notify` with an opaque payload: `QUEUED` (something is queued),
-`changed(run)` (its journal grew or its state changed), `signalled(run)` (its inbox grew), `live(run)` (live
-text). Whoever delivers a signal sends both `changed` and `signalled`: the holder of a run listens to the
-latter only, and so does not wake at its own appends.
+After a commit a process calls `notify` with an opaque payload: `QUEUED` (something is queued), `HALTS` (a
+halt was declared or lifted), `changed(run)` (its journal grew or its state changed), `signalled(run)` (its
+inbox grew), `live(run)` (live text). Whoever delivers a signal sends both `changed` and `signalled`: the
+holder of a run listens to the latter only, and so does not wake at its own appends.
 
 One notifier connection sends what gathers within a few milliseconds in one statement: NOTIFY inside the
 transactions that write would make them commit one after another. One listener connection hears the hints of
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 CHANNEL = "holdfast"
 QUEUED = "q"
 """Something is queued."""
+
+HALTS = "h"
+"""A halt was declared or lifted."""
 
 _LISTEN = sql.SQL("listen {}").format(sql.Identifier(CHANNEL))
 _PENDING_MOST = 10_000

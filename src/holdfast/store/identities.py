@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from psycopg.rows import class_row
+from psycopg.rows import dict_row
 
 from holdfast.domain.principal import Principal
 from holdfast.domain.rights import Role
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Identity:
     """A principal as an issuer's newest token described it, and as it stands now."""
 
+    tenant: UUID
     issued_at: datetime
     """When the newest token that was seen of it was issued."""
     principal: UUID
@@ -29,22 +30,32 @@ class Identity:
     disabled: bool
     roles: list[str]
 
-    def owner(self, tenant: UUID) -> Principal:
+    def owner(self) -> Principal:
         """The principal."""
         return Principal.recorded(
-            tenant, self.principal, kind=self.kind, name=self.name, roles=self.roles, disabled=self.disabled
+            self.tenant, self.principal, kind=self.kind, name=self.name, roles=self.roles, disabled=self.disabled
         )
 
 
-async def find_identity(db: Database, tenant: UUID, issuer: str, subject: str) -> Identity | None:
-    """Whom an issuer means by a subject, or None where it has not been seen here.
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Nobody yet: the tenant that an issuer means, which knows no such subject."""
+
+    tenant: UUID
+
+
+async def find_identity(db: Database, tenant: str, issuer: str, subject: str) -> Identity | Unseen | None:
+    """Whom an issuer means by a subject in the tenant of this name. None: there is no tenant to get into.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits.
     """
-    parameters = {"tenant": tenant, "issuer": issuer, "subject": subject}
-    rows = await db.repeat(lambda: db.fetch(tenant, "find_identity", parameters, class_row(Identity)))
-    return rows[0] if rows else None
+    parameters = {"name": tenant, "issuer": issuer, "subject": subject}
+    rows = await db.repeat(lambda: db.fetch(None, "find_identity", parameters, dict_row))
+    if not rows:
+        return None
+    [row] = rows
+    return Unseen(row["tenant"]) if row["principal"] is None else Identity(**row)
 
 
 async def log_in(db: Database, tenant: UUID, new: UUID, claims: Claims, roles: frozenset[Role] | None) -> bool:

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from holdfast.domain.principal import Principal
 from holdfast.domain.rights import Scope
+from holdfast.store.idempotency import Idempotency, NoKey
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
@@ -74,17 +75,27 @@ async def create_key(
     scopes: Iterable[Scope] | None,
     expires_at: datetime | None,
     by: str,
-) -> Literal["created", "absent"]:
-    """Create a key; `absent` when there is no such principal. All of these raise as `Database.repeat`."""
+    replaces: UUID | None = None,
+    overlap_until: datetime | None = None,
+    idempotency: Idempotency | None = None,
+) -> Literal["created", "asked_before", "absent", "ended"]:
+    """Create a key, perhaps as the successor of one that ends at `overlap_until`.
+
+    `absent`: there is no such principal. `ended`: the key to replace has ended. `asked_before`: a request with this
+    idempotency key came before. All of these raise as `Database.repeat`.
+    """
     parameters = {
         "tenant": tenant,
-        "key": key,
+        "id": key,
         "principal": principal,
         "name": name,
         "digest": digest,
         "scopes": None if scopes is None else sorted(scope.value for scope in scopes),
         "expires_at": expires_at,
         "by": by,
+        "replaces": replaces,
+        "overlap_until": overlap_until,
+        **(idempotency or NoKey())._asdict(),
     }
     outcome = await db.value("create_key", parameters, tenant=tenant)
     return "created" if outcome == "repeated" else outcome

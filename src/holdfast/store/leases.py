@@ -55,11 +55,17 @@ class Ticked:
     parked: int
     unparked: int
     rewound: int
+    halts_due: int
+    """Halts whose time is up, for `expire_halts`."""
+    expired: int = 0
+    """Questions to people that nobody answered in time."""
+    escalated: int = 0
+    """Questions that go to others from now on."""
 
     @property
     def queued(self) -> int:
-        """How many can be claimed now that could not before."""
-        return self.rescued + self.woken + self.unparked
+        """How many can be claimed now that could not before, at most: an expired question may be one of several."""
+        return self.rescued + self.woken + self.unparked + self.expired + self.escalated
 
     @property
     def moved(self) -> int:

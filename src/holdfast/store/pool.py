@@ -15,10 +15,11 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncCursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from holdfast.domain.errors import SchemaMismatch
+from holdfast.domain.errors import RoleTooWeak, SchemaMismatch
 from holdfast.store import pooler, roles
 from holdfast.store.connection import Connection, ThreadConnection, with_bounds
 from holdfast.store.errors import is_connection_lost, retryable, unavailable
@@ -30,6 +31,8 @@ T = TypeVar("T")
 Role = Literal["worker", "api"]
 
 _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.02, 1.0
+_TOOL_ROLE = "holdfast_tools"
+_TOOL_BOUNDS = "-c idle_in_transaction_session_timeout=60000"
 _ON_THE_WAY_S = 5.0
 """How much longer than a statement may take its answer is waited for."""
 
@@ -51,6 +54,7 @@ class Database:
         self.url, self.listen_url, self.prepared = url, listen_url, prepared
         """With the user in them. `listen_url` reaches the server itself where `url` is a pooler's."""
         self._deadline_s, self._silence_s, self._settings = deadline_s, silence_s, settings
+        self._tools = asyncio.Semaphore(max_size)
         self._pool = AsyncConnectionPool[Connection](
             url,
             connection_class=Connection,
@@ -208,6 +212,34 @@ class Database:
                 raise
             await connection.commit()
 
+    @asynccontextmanager
+    async def tool(self, tenant: UUID) -> AsyncGenerator[Connection, None]:
+        """A transaction for a tool's own rows, on a connection of its own, as a role that may nothing of Holdfast's.
+
+        Role and tenant come with the start of the session, so that RESET, DISCARD and a COMMIT in the middle lead back
+        to them; what else a tool sets, or leaves open, goes with the connection and meets no other tenant. It is none
+        of the pool's, for a tool may hold it for long while runs have to append, and leads to the server itself.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached.
+            RoleTooWeak: the login may not become that role.
+        """
+        before = conninfo_to_dict(self.listen_url).get("options") or ""
+        options = f"{before} -c role={_TOOL_ROLE} -c holdfast.tenant={tenant} {_TOOL_BOUNDS}".strip()
+        async with self._tools:
+            try:
+                connection = await self._connect(make_conninfo(self.listen_url, options=options))
+            except psycopg.OperationalError as error:
+                if _TOOL_ROLE in str(error):
+                    raise RoleTooWeak(
+                        f"The worker's login may not become {_TOOL_ROLE}, as which tools reach the database. Run "
+                        f"`holdfast migrate`, or grant {_TOOL_ROLE} to that login."
+                    ) from error
+                raise unavailable(error) from error
+            async with connection:
+                await connection.set_autocommit(False)
+                yield connection
+
     async def fetch(
         self,
         tenant: UUID | None,
@@ -224,9 +256,7 @@ class Database:
             if tenant is None:
                 await cursor.execute(query(name), parameters)
                 return await cursor.fetchall()
-            # The statements of a pipeline are one transaction, up to its end.
-            async with connection.pipeline():
-                await connection.execute(query("set_tenant"), {"tenant": str(tenant)})
+            async with connection.together(tenant):
                 await cursor.execute(query(name), parameters)
             return await cursor.fetchall()
 
@@ -237,8 +267,7 @@ class Database:
         """The answers of named queries that go out together: one transaction in a tenant's scope, one round trip."""
         async with self._pool.connection() as connection:
             cursors = [connection.cursor(binary=True, row_factory=tuple_row) for _ in queries]
-            async with connection.pipeline():
-                await connection.execute(query("set_tenant"), {"tenant": str(tenant)})
+            async with connection.together(tenant):
                 for cursor, (name, parameters) in zip(cursors, queries, strict=True):
                     await cursor.execute(query(name), parameters)
             yield cursors

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from holdfast.domain.principal import Principal, PrincipalKind
 from holdfast.domain.rights import Role
+from holdfast.store.idempotency import Idempotency, NoKey
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
@@ -60,10 +61,11 @@ async def create_principal(
     roles: Iterable[Role],
     by: str,
     email: str | None = None,
-) -> Literal["created", "taken", "too_many"]:
+    idempotency: Idempotency | None = None,
+) -> Literal["created", "asked_before", "taken", "too_many"]:
     """Create a principal; `taken` when another of the tenant has its name, `too_many` when it may have no more.
 
-    All of these raise as `Database.repeat`.
+    `asked_before`: a request with this idempotency key came before. All of these raise as `Database.repeat`.
     """
     parameters = {
         "tenant": tenant,
@@ -73,6 +75,7 @@ async def create_principal(
         "email": email,
         "roles": sorted(role.value for role in roles),
         "by": by,
+        **(idempotency or NoKey())._asdict(),
     }
     outcome = await db.value("create_principal", parameters, tenant=tenant)
     return "created" if outcome == "repeated" else outcome

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from psycopg.rows import class_row
 
 from holdfast.domain.state import RunState, WaitingOn
+from holdfast.store.idempotency import Idempotency, NoKey
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
@@ -60,14 +61,6 @@ class RunRow:
             object.__setattr__(self, "waiting_on", WaitingOn(self.waiting_on))
 
 
-class Idempotency(NamedTuple):
-    """A caller's key, in a scope such as the principal, and the digest of the request it came with."""
-
-    scope: str
-    key: str
-    request: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """`accepted`; `repeated` (`run` is the first one's); `conflict` (the key came with another request).
@@ -113,7 +106,6 @@ async def accept_run(
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits; it may have been accepted.
     """
-    scope, key, request = idempotency or (None, None, None)
     parameters = {
         "tenant": tenant,
         "run": run,
@@ -130,26 +122,13 @@ async def accept_run(
         "hash": hash,
         "digests": list(blobs.keys()),
         "bodies": list(blobs.values()),
-        "scope": scope,
-        "key": key,
-        "request": request,
+        **(idempotency or NoKey())._asdict(),
         "shared": shared,
     }
     rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
     # This very run was there: it was accepted by an attempt whose answer was lost.
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found
-
-
-async def accepted_before(db: Database, tenant: UUID, idempotency: Idempotency) -> Accepted | None:
-    """What became of the first request with this key: `repeated` or `conflict`. None: it never came.
-
-    Raises:
-        DatabaseUnavailable: the database was away for as long as `db` waits.
-    """
-    parameters = {"tenant": tenant, **idempotency._asdict()}
-    rows = await db.repeat(lambda: db.fetch(tenant, "accepted_before", parameters, class_row(Accepted)))
-    return rows[0] if rows else None
 
 
 async def get_run(db: Database, tenant: UUID, run: UUID, *, only: str | None = None) -> RunRow | None:

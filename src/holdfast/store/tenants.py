@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from holdfast.domain.ids import PLATFORM_TENANT
+from holdfast.store.idempotency import Idempotency, NoKey
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
@@ -35,10 +36,37 @@ class TenantRow:
     max_bytes: int | None
 
 
-async def create_tenant(db: Database, tenant: UUID, *, name: str, by: str) -> Literal["created", "taken"]:
-    """Create a tenant; `taken` when another has this name. All of these raise as `Database.repeat`."""
-    parameters = {"id": tenant, "name": name, "by": by}
-    outcome = await db.value("create_tenant", parameters, tenant=PLATFORM_TENANT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Founder:
+    """The first administrator of a tenant, and their key."""
+
+    id: UUID
+    name: str
+    key: UUID
+    key_name: str
+    digest: bytes
+
+
+async def found_tenant(
+    db: Database, tenant: UUID, *, name: str, founder: Founder, by: str, idempotency: Idempotency | None = None
+) -> Literal["created", "asked_before", "taken"]:
+    """Create a tenant with its first administrator and that one's key, all or nothing.
+
+    `taken`: another has this name. `asked_before`: a request with this idempotency key came before. All of these raise
+    as `Database.repeat`.
+    """
+    parameters = {
+        "id": tenant,
+        "name": name,
+        "admin": founder.id,
+        "admin_name": founder.name,
+        "key_id": founder.key,
+        "key_name": founder.key_name,
+        "digest": founder.digest,
+        "by": by,
+        **(idempotency or NoKey())._asdict(),
+    }
+    outcome = await db.value("found_tenant", parameters, tenant=PLATFORM_TENANT)
     return "created" if outcome == "repeated" else outcome
 
 

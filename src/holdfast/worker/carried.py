@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from holdfast.domain.errors import DatabaseUnavailable, KeyUnavailable
+from holdfast.domain.halts import Covered
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
+from holdfast.worker.halting import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
     from uuid import UUID
 
     from holdfast.app import App, Task
     from holdfast.engine.execution import Ended
-    from holdfast.engine.flight import StepInFlight
+    from holdfast.engine.flight import StepInFlight, Times
     from holdfast.store.claims import Claimed
 
 
 _WRONG_KEY_PAUSE_S = 5.0
+_PAST = 1000
+"""So many executions that have ended are remembered, for halts that come to be known just then."""
 
 
 class Carrying(Protocol):
@@ -48,14 +52,23 @@ class Carrying(Protocol):
         """Hand over at the next safe point."""
         ...
 
+    def halt(self, out_of_grace: Container[UUID]) -> None:
+        """Halts are in force: cancel what they cover, and of those whose grace is over whatever can be."""
+        ...
+
     @property
     def steps(self) -> list[StepInFlight]:
         """What is being done now."""
         ...
 
+    @property
+    def times(self) -> Mapping[tuple[str, str], Times]:
+        """When its tools and models were last called."""
+        ...
+
 
 class Carried:
-    """Slots and what fills them. Everything but `holding` and `steps` belongs to the event loop's thread.
+    """Slots and what fills them. Everything but `holding`, `steps` and `traces` belongs to the event loop's thread.
 
     Args:
         app: whose tasks are carried.
@@ -80,6 +93,8 @@ class Carried:
         # the server took back the claim, at the same epoch.
         self._numbers = count(1)
         self._executions: dict[tuple[UUID, int], Carrying] = {}
+        self._covered: dict[tuple[UUID, int], Covered] = {}
+        self._past: deque[Trace] = deque(maxlen=_PAST)
         self._jobs: dict[tuple[UUID, int], asyncio.Task[None]] = {}
         self._of_task: Counter[str] = Counter()
         self._log = logger("worker")
@@ -100,6 +115,17 @@ class Carried:
     def steps(self) -> list[StepInFlight]:
         """What all executions are doing now."""
         return [step for execution in list(self._executions.values()) for step in execution.steps]
+
+    def traces(self) -> list[Trace]:
+        """What each execution does, and what those did that have ended. From any thread."""
+        carried = list(self._executions.items())
+        now = [Trace(self._covered[key], execution.steps, execution.times) for key, execution in carried]
+        return [*now, *list(self._past)]
+
+    def halt(self, out_of_grace: Container[UUID]) -> None:
+        """Cancel, in every execution, what halts cover."""
+        for execution in list(self._executions.values()):
+            execution.halt(out_of_grace)
 
     def start(self, claimed: Claimed) -> None:
         """Carry a run that was just claimed."""
@@ -142,7 +168,9 @@ class Carried:
         try:
             await self._execution(claimed, key)
         finally:
-            self._executions.pop(key, None)
+            if (execution := self._executions.pop(key, None)) is not None and execution.times:
+                self._past.append(Trace(self._covered[key], (), execution.times))
+            self._covered.pop(key, None)
             del self._jobs[key]
             self._of_task[claimed.task] -= 1
             self._hold()
@@ -157,6 +185,7 @@ class Carried:
         began = time.monotonic()
         try:
             execution = self._execute(self._app[claimed.task], claimed)
+            self._covered[key] = Covered(claimed.tenant, claimed.run, claimed.task, claimed.session, claimed.principal)
             self._executions[key] = execution
             ended = await execution.run()
         except KeyUnavailable as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 
+from holdfast.engine.halts import Halts
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
+    from holdfast.domain.halts import Halt
+    from holdfast.store.halts import Ack
     from holdfast.store.leases import Renewal
+    from holdfast.worker.halting import HaltWatch
     from holdfast.worker.stall import StallWatch
 
 _RENEWALS_PER_LEASE = 3
@@ -45,6 +49,10 @@ class Verbs(Protocol):
 
     def renew(self, connection: psycopg.Connection[Any], worker: UUID, holding: Sequence[UUID]) -> Renewal:
         """`renew_lease`."""
+        ...
+
+    def watch_halts(self, connection: psycopg.Connection[Any], worker: UUID, acks: Sequence[Ack]) -> Sequence[Halt]:
+        """`watch_halts`."""
         ...
 
     def leave(self, connection: psycopg.Connection[Any], worker: UUID) -> None:
@@ -83,9 +91,13 @@ class Lease:
         self._until = registered_at + lease_s
         self._due = registered_at + lease_s / _RENEWALS_PER_LEASE
         self._connection: psycopg.Connection[Any] | None = None
+        self.halts = Halts()
+        """What is known of halts, for whoever is about to begin something."""
+        self.watching: HaltWatch | None = None
+        """Asks for halts, in this thread; set before it starts."""
         self._failing = False
         # Its put() may be called from a signal handler, where no lock is safe to wait for.
-        self._commands: SimpleQueue[bool] = SimpleQueue()
+        self._commands: SimpleQueue[bool | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="holdfast-lease", daemon=True)
         self._log = logger("worker", worker=str(worker))
 
@@ -102,6 +114,10 @@ class Lease:
         """Stop renewing; with `leave`, give all runs back and forget the worker. Returns at once."""
         self._commands.put(leave)
 
+    def look_at_halts(self) -> None:
+        """Ask for halts now. Returns at once."""
+        self._commands.put(None)
+
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread to end; whether it did."""
         self._thread.join(timeout_s)
@@ -109,6 +125,7 @@ class Lease:
 
     def _run(self) -> None:
         try:
+            self._ask_for_halts()
             while not self._step():
                 pass
         finally:
@@ -116,14 +133,19 @@ class Lease:
 
     def _step(self) -> bool:
         """One turn; whether it was the last."""
+        looks = False
         try:
             leave = self._commands.get(timeout=min(self._watch.interval_s, self._lease_s / 10))
         except Empty:
             pass
         else:
-            if leave:
-                self._leave()
-            return True
+            if leave is not None:
+                if leave:
+                    self._leave()
+                return True
+            looks = True
+        if looks or (self.watching is not None and self.watching.due <= self.halts.clock()):
+            self._ask_for_halts()
         allowed = self._watch.look()
         if self.expired:
             self._lost(f"no renewal was confirmed for {self._lease_s:g} s")
@@ -149,6 +171,16 @@ class Lease:
         self._until, self._due = sent + self._lease_s, sent + self._lease_s / _RENEWALS_PER_LEASE
         self._renewed(renewal)
         return False
+
+    def _ask_for_halts(self) -> None:
+        if self.watching is None:
+            return
+        try:
+            self.watching.look(self._connected())
+        except psycopg.Error as error:
+            # Nothing is begun until it is known again; the renewal will say so in the log if this goes on.
+            self._disconnect()
+            self._log.debug(LogEvent.HALTS_UNKNOWN, cause=str(error).strip())
 
     def _leave(self) -> None:
         try:

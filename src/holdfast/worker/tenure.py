@@ -12,9 +12,10 @@ from holdfast.domain.errors import DatabaseUnavailable
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
 from holdfast.store.claims import claim_runs, release_runs
-from holdfast.store.hints import QUEUED
+from holdfast.store.hints import HALTS, QUEUED
 from holdfast.worker.carried import Carried
 from holdfast.worker.claiming import Claimer
+from holdfast.worker.halting import HaltWatch
 from holdfast.worker.lease import Lease
 from holdfast.worker.patience import patiently
 from holdfast.worker.stall import StallWatch
@@ -81,6 +82,17 @@ class Tenure:
             renewed=self._in_loop(self._attend),
             lost=self._in_loop(self._lose),
         )
+        self._halting = HaltWatch(
+            known=self.lease.halts,
+            ask=lambda connection, acks: verbs.watch_halts(connection, worker, acks),
+            traces=self.carried.traces,
+            cancel=self.carried.halt,
+            grace_s=settings.grace_s,
+            heard=lambda: heard(None),
+            soon=self.lease.look_at_halts,
+        )
+        heard: Callable[[None], None] = self._in_loop(lambda _: self._halting.apply())
+        self.lease.watching = self._halting
         self._attending: set[asyncio.Task[None]] = set()
 
     @property
@@ -151,6 +163,7 @@ class Tenure:
             ),
             asyncio.create_task(self._listen(QUEUED), name="holdfast.worker.queued"),
             asyncio.create_task(self._listen(f"{SIGNAL}*"), name="holdfast.worker.signals"),
+            asyncio.create_task(self._listen(HALTS), name="holdfast.worker.halts"),
         }
         try:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
@@ -187,6 +200,8 @@ class Tenure:
     def _hear(self, payload: str) -> None:
         if payload == QUEUED:
             self._claimer.hint()
+        elif payload == HALTS:
+            self.lease.look_at_halts()
         else:
             with suppress(ValueError):
                 self.carried.notice(UUID(payload.removeprefix(SIGNAL)))

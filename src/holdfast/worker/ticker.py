@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
-from holdfast.store.hints import QUEUED
+from holdfast.store.halts import expire_halts
+from holdfast.store.hints import HALTS, QUEUED
 from holdfast.store.leases import tick
 from holdfast.worker.patience import patiently
 
@@ -26,7 +27,10 @@ async def tick_forever(db: Database, hints: Hints, tick_s: float) -> None:
         ticked = await patiently("tick", lambda: tick(db, _BATCH))
         if ticked.moved:
             log.info(LogEvent.TICKED, **ticked.fields())
-        if ticked.queued:
+        if ticked.halts_due:
+            await patiently("expire halts", lambda: expire_halts(db))
+            hints.notify(HALTS)
+        if ticked.queued or ticked.halts_due:
             hints.notify(QUEUED)
         if ticked.moved < _BATCH:
             await asyncio.sleep(tick_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from holdfast.store.halts import watch_halts_sync
 from holdfast.store.leases import leave_sync, renew_lease_sync
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from holdfast.domain.halts import Halt
+    from holdfast.store.halts import Ack
     from holdfast.store.leases import Renewal
     from holdfast.store.pool import Database
 
@@ -33,6 +36,10 @@ class LeaseVerbs:
     def renew(self, connection: psycopg.Connection[Any], worker: UUID, holding: Sequence[UUID]) -> Renewal:
         """`renew_lease`."""
         return renew_lease_sync(connection, worker, holding)
+
+    def watch_halts(self, connection: psycopg.Connection[Any], worker: UUID, acks: Sequence[Ack]) -> Sequence[Halt]:
+        """`watch_halts`."""
+        return watch_halts_sync(connection, worker, acks)
 
     def leave(self, connection: psycopg.Connection[Any], worker: UUID) -> None:
         """`leave`."""

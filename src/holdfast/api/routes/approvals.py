@@ -12,14 +12,14 @@ from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.requests import TheServices, needs, read_id, reply
 from holdfast.domain.principal import Who
-from holdfast.domain.rights import Scope
+from holdfast.domain.rights import Role, Scope
+from holdfast.service.approval_shapes import ApprovalDetail, ApprovalPage
 from holdfast.service.decide_approval import decide
 from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
 from holdfast.service.pages import PAGE, PAGE_MOST
-from holdfast.service.views import ApprovalPage, ApprovalView
 
 router = APIRouter(tags=["approvals"])
-State = Literal["pending", "approved", "rejected", "done", "not_done", "fail_run", "void", "all"]
+State = Literal["pending", "approved", "rejected", "expired", "done", "not_done", "fail_run", "void", "all"]
 
 
 @router.get(
@@ -35,6 +35,10 @@ async def get_approvals(
     who: Annotated[Who, needs(Scope.APPROVALS_READ)],
     state: Annotated[State, Query()] = "pending",
     run: Annotated[str | None, Query(description="Only those of this run.")] = None,
+    mine: Annotated[bool, Query(description="Only those that you may decide and have not agreed to yet.")] = False,
+    ask: Annotated[str | None, Query(description="Only those that ask exactly this, as `two admins`.")] = None,
+    role: Annotated[Role | None, Query(description="Only those that ask somebody of this role.")] = None,
+    tool: Annotated[str | None, Query(description="Only those about this tool.")] = None,
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
 ) -> Response:
@@ -45,6 +49,10 @@ async def get_approvals(
             who,
             run=None if run is None else read_id(run),
             state=None if state == "all" else state,
+            mine=mine,
+            ask=ask,
+            role=role,
+            tool=tool,
             cursor=cursor or None,
             limit=limit,
         )
@@ -54,7 +62,7 @@ async def get_approvals(
 @router.get(
     "/v1/approvals/{approval}",
     summary="Get one human task",
-    responses={**answer(200, ApprovalView, "The task, decided or not."), **problems("not-found")},
+    responses={**answer(200, ApprovalDetail, "The task, decided or not."), **problems("not-found")},
 )
 async def get_approval(
     approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_READ)]
@@ -68,14 +76,28 @@ async def get_approval(
     summary="Decide",
     openapi_extra=body(DecisionBody),
     responses={
-        **answer(200, ApprovalView, "The task as decided."),
-        **problems("not-found", "already-decided", "effect-reported", "digest-mismatch", "erased", *BODY),
+        **answer(200, ApprovalDetail, "The task as it stands then."),
+        **problems(
+            "not-found",
+            "may-not-decide",
+            "already-decided",
+            "already-voted",
+            "approval-expired",
+            "run-cancelling",
+            "effect-reported",
+            "digest-mismatch",
+            "erased",
+            *BODY,
+        ),
     },
 )
 async def post_decision(
     request: Request, approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_DECIDE)]
 ) -> Response:
     """Approve or reject a call; or say what became of an effect in doubt.
+
+    Where several have to agree, the task stays pending until they have. Edited arguments of a call that others
+    authorise make another digest, and everybody is asked anew.
 
     `digest` is the one of what was shown to whoever decides: the decision is about exactly that.
     """

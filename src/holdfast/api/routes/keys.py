@@ -10,7 +10,7 @@ from starlette.responses import Response
 from holdfast.api.bodies import KeyBody, RotateBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, needs, read_id, reply
+from holdfast.api.requests import IdempotencyKey, TheServices, needs, read_id, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_keys as use
@@ -41,13 +41,30 @@ async def get_keys(
     status_code=201,
     summary="Make a key",
     openapi_extra=body(KeyBody, required=False),
-    responses={**answer(201, NewKeyView, "The key, with its secret, this once."), **problems("not-found", *BODY)},
+    responses={
+        **answer(201, NewKeyView, "The key, with its secret, this once."),
+        **problems("not-found", "idempotency-key-reused", *BODY),
+    },
 )
-async def post_key(request: Request, services: TheServices, who: Annotated[Who, needs(Scope.KEYS_WRITE)]) -> Response:
-    """Make a key for yourself or, where your scope reaches so far, for another principal."""
+async def post_key(
+    request: Request,
+    services: TheServices,
+    who: Annotated[Who, needs(Scope.KEYS_WRITE)],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Make a key for yourself or, where your scope reaches so far, for another principal.
+
+    A request that comes again with its idempotency key is answered with the key it made, and `secret` null.
+    """
     given = await read_body(request, KeyBody, optional=True)
     view = await use.create_key(
-        services, who, principal=given.principal, name=given.name, scopes=given.scopes, expires_at=given.expires_at
+        services,
+        who,
+        principal=given.principal,
+        name=given.name,
+        scopes=given.scopes,
+        expires_at=given.expires_at,
+        idempotency_key=idempotency_key,
     )
     return reply(view, 201, _NOT_CACHED)
 
@@ -57,14 +74,22 @@ async def post_key(request: Request, services: TheServices, who: Annotated[Who, 
     status_code=201,
     summary="Rotate a key",
     openapi_extra=body(RotateBody, required=False),
-    responses={**answer(201, NewKeyView, "Its successor, with its secret, this once."), **problems("not-found", *BODY)},
+    responses={
+        **answer(201, NewKeyView, "Its successor, with its secret, this once."),
+        **problems("not-found", "unknown-scope", "idempotency-key-reused", *BODY),
+    },
 )
 async def post_rotation(
-    request: Request, key: str, services: TheServices, who: Annotated[Who, needs(Scope.KEYS_WRITE)]
+    request: Request,
+    key: str,
+    services: TheServices,
+    who: Annotated[Who, needs(Scope.KEYS_WRITE)],
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make a key like this one, which is accepted for `overlap_s` more seconds."""
     given = await read_body(request, RotateBody, optional=True)
-    return reply(await use.rotate_key(services, who, read_id(key), overlap_s=given.overlap_s), 201, _NOT_CACHED)
+    view = await use.rotate_key(services, who, read_id(key), overlap_s=given.overlap_s, idempotency_key=idempotency_key)
+    return reply(view, 201, _NOT_CACHED)
 
 
 @router.delete(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from holdfast.api.bodies import PrincipalBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, needs, read_id, read_role, reply
+from holdfast.api.requests import IdempotencyKey, TheServices, needs, read_id, read_role, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_principals as use
@@ -46,14 +46,28 @@ async def get_principals(
     status_code=201,
     summary="Invite a principal",
     openapi_extra=body(PrincipalBody),
-    responses={**answer(201, PrincipalView, "The principal."), **problems("name-taken", *BODY)},
+    responses={
+        **answer(201, PrincipalView, "The principal."),
+        **problems("name-taken", "quota-exceeded", "idempotency-key-reused", *BODY),
+    },
 )
 async def post_principal(
-    request: Request, services: TheServices, who: Annotated[Who, needs(Scope.PRINCIPALS_WRITE)]
+    request: Request,
+    services: TheServices,
+    who: Annotated[Who, needs(Scope.PRINCIPALS_WRITE)],
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make a person or a service. It may do nothing until it has a key, or a token names it."""
     given = await read_body(request, PrincipalBody)
-    view = await use.invite_principal(services, who, given.name, kind=given.kind, roles=given.roles, email=given.email)
+    view = await use.invite_principal(
+        services,
+        who,
+        given.name,
+        kind=given.kind,
+        roles=given.roles,
+        email=given.email,
+        idempotency_key=idempotency_key,
+    )
     return reply(view, 201, {"Location": f"/v1/principals/{view.id}"})
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from holdfast.api.bodies import QuotasBody, SuspendBody, TenantBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, needs, reply
+from holdfast.api.requests import IdempotencyKey, TheServices, needs, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_tenants as use
@@ -42,15 +42,21 @@ async def get_tenants(
     openapi_extra=body(TenantBody),
     responses={
         **answer(201, NewTenantView, "The tenant, with its first administrator's key, this once."),
-        **problems("name-taken", *BODY),
+        **problems("name-taken", "not-found", "idempotency-key-reused", *BODY),
     },
 )
 async def post_tenant(
-    request: Request, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]
+    request: Request,
+    services: TheServices,
+    who: Annotated[Who, needs(Scope.TENANTS_WRITE)],
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Make a tenant and its first administrator. The tenant's audit log begins by saying who did."""
+    """Make a tenant and its first administrator, both or neither. Its audit log begins by saying who did.
+
+    A request that comes again with its idempotency key is answered with the tenant, and `admin` and `key` null.
+    """
     given = await read_body(request, TenantBody)
-    view = await use.create_tenant(services, who, given.name, admin=given.admin)
+    view = await use.create_tenant(services, who, given.name, admin=given.admin, idempotency_key=idempotency_key)
     return reply(view, 201, {"Location": f"/v1/tenants/{view.name}", "Cache-Control": "no-store"})
 
 

@@ -16,8 +16,8 @@ from holdfast.service.decide_approval import decide_approval, resolve_effect
 from holdfast.service.list_tasks_to_decide import get_task_to_decide
 
 if TYPE_CHECKING:
+    from holdfast.service.approval_shapes import ApprovalView
     from holdfast.service.services import Services
-    from holdfast.service.views import ApprovalView
     from holdfast.settings import Settings
 
 

@@ -14,8 +14,8 @@ from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks
 from holdfast.service.names import name_of
 
 if TYPE_CHECKING:
+    from holdfast.service.approval_shapes import ApprovalPage, ApprovalView
     from holdfast.service.services import Services
-    from holdfast.service.views import ApprovalPage, ApprovalView
     from holdfast.settings import Settings
 
 

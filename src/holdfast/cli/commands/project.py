@@ -17,17 +17,21 @@ def add_to(program: typer.Typer) -> None:
 
 
 def demo(
-    what: Annotated[str, typer.Argument(metavar="[bank|tenants]", help="What to see.", show_default=False)] = "bank",
+    what: Annotated[
+        str, typer.Argument(metavar="[bank|tenants|halt]", help="What to see.", show_default=False)
+    ] = "bank",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's database and logs, and say where.")] = False,
     json: Json = False,
 ) -> None:
-    """See a run survive the death of its worker in the middle of a payment; or two tenants that never meet."""
+    """See a run survive the death of its worker in the middle of a payment; two tenants that never meet; a halt."""
     if what == "bank":
         from holdfast.cli.demo.play import play
     elif what == "tenants":
         from holdfast.cli.demo.tenants import play
+    elif what == "halt":
+        from holdfast.cli.demo.halting import play
     else:
-        raise typer.BadParameter("There are: bank, tenants.", param_hint="WHAT")
+        raise typer.BadParameter("There are: bank, tenants, halt.", param_hint="WHAT")
     raise typer.Exit(play(keep=keep, as_json=json))
 
 

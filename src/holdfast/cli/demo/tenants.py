@@ -93,13 +93,13 @@ async def _set(services: Services, url: str, stack: AsyncExitStack, say: Callabl
     for name, people in (("acme", ("Ann", "Ben")), ("bolt", ("Bob",))):
         made = await create_tenant(services, _OPERATOR, name)
         tenants[name] = str(made.id)
-        keys[f"admin of {name}"] = made.key.secret
-        admin = Who(made.id, str(made.admin.id), rights_of([Role.ADMIN]))
+        first, keys[f"admin of {name}"] = made.founded()
+        admin = Who(made.id, str(first.id), rights_of([Role.ADMIN]))
         for person in people:
             principal = await invite_principal(services, admin, person)
-            keys[person] = (await create_key(services, admin, principal=principal.id)).secret
+            keys[person] = (await create_key(services, admin, principal=principal.id)).once()
     operator = await invite_principal(services, _OPERATOR, "Olga", roles=[Role.PLATFORM])
-    keys["Olga"] = (await create_key(services, _OPERATOR, principal=operator.id)).secret
+    keys["Olga"] = (await create_key(services, _OPERATOR, principal=operator.id)).once()
     say("Two companies, Acme (Ann, Ben) and Bolt (Bob), on one installation, with one agent. Olga manages tenants.")
 
     ann, bob, session = await client(keys["Ann"]), await client(keys["Bob"]), str(uuid4())

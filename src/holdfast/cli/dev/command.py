@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from holdfast.settings import Settings
 
-_ALSO_WATCHED = (".yaml", ".yml", ".toml", ".cedar")
+_ALSO_WATCHED = (".yaml", ".yml", ".toml")
+"""Not a policy: workers look at it themselves, and keep the one in force where the new one is not in order."""
 _HANDED_ON = ("data_dir", "database_url", "host", "port", "slots")
 _GRACE_S = 5.0
 
@@ -45,6 +46,8 @@ async def _dev(settings: Settings, app: str, watch: list[Path]) -> ExitCode:
     # Held here, so that the database does not go up and down with the processes that are started again.
     async with Installation.open(settings) as installation:
         environment = os.environ | _environment(settings)
+        if settings.origin("env") == "default":
+            environment["HOLDFAST_ENV"] = "dev"
         if installation.embedded:
             environment["HOLDFAST_DEV_LOGIN"] = "true"
         ready = Reach(installation, _say).wait

@@ -103,4 +103,4 @@ def _print_new(key: NewKeyView, *, as_json: bool) -> None:
         print_json(key)
         return
     err().print(f"key {key.id}, shown this once:", markup=False)
-    out().print(key.secret, markup=False)
+    out().print(key.once(), markup=False)

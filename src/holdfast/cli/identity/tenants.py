@@ -62,9 +62,10 @@ def create_tenant(settings: Settings, name: str, *, admin: str, as_json: bool) -
     if as_json:
         print_json(made)
         return
-    note = f"tenant {made.name}, with {made.admin.name} as its administrator, whose key is shown this once:"
+    first, secret = made.founded()
+    note = f"tenant {made.name}, with {first.name} as its administrator, whose key is shown this once:"
     err().print(note, markup=False)
-    out().print(made.key.secret, markup=False)
+    out().print(secret, markup=False)
 
 
 def suspend_tenant(settings: Settings, name: str, *, reason: str, as_json: bool) -> None:

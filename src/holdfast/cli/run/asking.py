@@ -13,8 +13,8 @@ from holdfast.service.decide_approval import decide_approval, resolve_effect
 
 if TYPE_CHECKING:
     from holdfast.cli.teller import Teller
+    from holdfast.service.approval_shapes import ApprovalView
     from holdfast.service.services import Services
-    from holdfast.service.views import ApprovalView
 
 
 async def ask_for(services: Services, task: ApprovalView, teller: Teller) -> bool:

@@ -25,7 +25,7 @@ from holdfast.domain.events.calls import (
     ToolFinished,
     ToolStarted,
 )
-from holdfast.domain.events.decisions import ApprovalAsked, ApprovalDecided, CallDenied
+from holdfast.domain.events.decisions import ApprovalAsked, ApprovalDecided, CallDenied, Edited
 from holdfast.domain.events.models import FailedAttempt, ModelFailed, ModelRequested, ModelResponded
 from holdfast.domain.events.runs import (
     CancelRequested,
@@ -51,6 +51,7 @@ __all__ = [
     "ApprovalDecided",
     "CallDenied",
     "CancelRequested",
+    "Edited",
     "EffectInDoubt",
     "EffectResolved",
     "Event",

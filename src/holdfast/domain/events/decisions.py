@@ -39,6 +39,15 @@ class ApprovalAsked(Event):
 
 
 @fact
+class Edited:
+    """Arguments as somebody changed them before the call was decided on."""
+
+    args: str
+    """Their keyed digest, as they were handed in."""
+    by: str
+
+
+@fact
 class ApprovalDecided(Event):
     """A person decided."""
 
@@ -50,9 +59,16 @@ class ApprovalDecided(Event):
     """Whose word settled it."""
     voters: list[str] = field(default_factory=list[str])
     """All who agreed, where several had to."""
+    ask: str = ""
+    """Who had to agree, in the end."""
     args: Ref | None = None
     """The arguments as edited, where they were."""
+    edits: list[Edited] = field(default_factory=list[Edited])
+    digest: str = ""
+    """What the decision is bound to: what was asked, through all edits."""
     reason: Ref | None = None
+    on_expiry: Literal["reject", "fail_run"] | None = None
+    """What it comes to that nobody answered in time; None where somebody did."""
 
 
 @fact

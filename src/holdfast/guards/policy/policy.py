@@ -78,6 +78,19 @@ class Policy:
         action = self.vocabulary.actions.get(tool)
         return {} if action is None else action.added(action.args_given(args))
 
+    def tallies(self, tool: str) -> frozenset[str]:
+        """The sums that a verdict on this tool looks at, and those that its calls add to."""
+        action = self.vocabulary.actions.get(tool)
+        if action is None:
+            return frozenset()
+        looked_at = self._judge(action).looked_at.get("run", {})
+        return frozenset(action.tallies) | (frozenset(self.vocabulary.tallies) & looked_at.keys())
+
+    def uses_labels(self, tool: str) -> bool:
+        """Whether a verdict on this tool looks at where its arguments came from."""
+        action = self.vocabulary.actions.get(tool)
+        return action is not None and "labels" in self._judge(action).looked_at
+
     def verdict(
         self, tool: str, args: Mapping[str, Any], facts: Facts, *, declared: Mapping[str, Any] | None = None
     ) -> Verdict:
@@ -106,6 +119,7 @@ class Policy:
         judge = self._judge(action)
         if facts.task not in self.vocabulary.tasks:
             raise Unfit(f"there is no task '{facts.task}'")
+        action.added(action.args_given(args))  # an amount that cannot be counted is none to be spent
         found = judge.find(facts.roles, facts.task, self._shown(judge, args, facts, declared))
         rules = tuple(one.rule for one in found.fired)
         if found.fired and found.fired[0].forbids:

@@ -9,8 +9,19 @@ batch is one call of `holdfast.append` (`statement.py`, `append.sql`); each memb
 run, which resolves, retries or drops what waited.
 """
 
-from holdfast.store.journal.rows import ApprovalClosed, ApprovalRow, Finish, Park, TaskRow
+from holdfast.store.journal.rows import ApprovalClosed, ApprovalRow, Finish, Park, Released, Row, Tallied, TaskRow
 from holdfast.store.journal.run import RunJournal
 from holdfast.store.journal.writer import JournalWriter
 
-__all__ = ["ApprovalClosed", "ApprovalRow", "Finish", "JournalWriter", "Park", "RunJournal", "TaskRow"]
+__all__ = [
+    "ApprovalClosed",
+    "ApprovalRow",
+    "Finish",
+    "JournalWriter",
+    "Park",
+    "Released",
+    "Row",
+    "RunJournal",
+    "Tallied",
+    "TaskRow",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from holdfast.store.journal.statement import Answer
 from holdfast.store.query import query
@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from psycopg import AsyncConnection
-
+    from holdfast.store.connection import Connection
     from holdfast.store.journal.member import Member
 
 
-async def read_fates(connection: AsyncConnection[Any], members: Sequence[Member]) -> list[Answer]:
+async def read_fates(connection: Connection, members: Sequence[Member]) -> list[Answer]:
     """One answer per member: `appended`, `absent` (not in the journal, but it still fits) or `fenced`."""
     by_tenant: defaultdict[UUID, list[tuple[int, Member]]] = defaultdict(list)
     for number, member in enumerate(members, 1):
@@ -29,11 +28,8 @@ async def read_fates(connection: AsyncConnection[Any], members: Sequence[Member]
     ]
 
 
-async def _fates_in_tenant(
-    connection: AsyncConnection[Any], tenant: UUID, numbered: list[tuple[int, Member]]
-) -> list[Answer]:
-    async with connection.transaction():
-        await connection.execute(query("set_tenant"), {"tenant": str(tenant)})
+async def _fates_in_tenant(connection: Connection, tenant: UUID, numbered: list[tuple[int, Member]]) -> list[Answer]:
+    async with connection.together(tenant):
         cursor = await connection.execute(
             query("append_fates"),
             {
@@ -42,7 +38,7 @@ async def _fates_in_tenant(
                 "seqs": [member.new_seq for _, member in numbered],
             },
         )
-        rows = {row[0]: row[1:] for row in await cursor.fetchall()}
+    rows = {row[0]: row[1:] for row in await cursor.fetchall()}
     return [_fate(number, member, *rows[member.journal.run]) for number, member in numbered]
 
 

@@ -9,7 +9,7 @@ import orjson
 from holdfast.domain.errors import AppendRejected
 from holdfast.store.journal.bodies import encode
 from holdfast.store.journal.member import Entry, Item
-from holdfast.store.journal.rows import Finish, Park, TaskRow, encode_approval, encode_next
+from holdfast.store.journal.rows import Finish, Park, Released, Row, Tallied, encode_next, encode_row
 from holdfast.store.journal.shapes import SHAPES, counted
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def make_item(run: UUID, events: tuple[AnyEvent, ...], at_us: int, seal: Callabl
     return Item(entries, size)
 
 
-def add_rows(run: UUID, item: Item, approvals: Iterable[TaskRow], next_: Park | Finish | None) -> None:
+def add_rows(run: UUID, item: Item, rows: Iterable[Row], next_: Park | Finish | None) -> None:
     """Put the rarer parts of an append to its item.
 
     Raises:
@@ -46,10 +46,15 @@ def add_rows(run: UUID, item: Item, approvals: Iterable[TaskRow], next_: Park | 
     """
     item.is_plain = False
     try:
-        item.approvals = tuple(encode_approval(row) for row in approvals)
+        for row in rows:
+            if isinstance(row, Tallied | Released):
+                item.tallies += (encode_row(row),)
+            else:
+                item.approvals += (encode_row(row),)
     except orjson.JSONEncodeError as error:
-        raise AppendRejected(run, f"An approval of run {run} cannot be written as JSON: {error}.") from error
+        raise AppendRejected(run, f"A row of run {run} cannot be written as JSON: {error}.") from error
     if next_ is not None:
         if item.has_intent():
             raise ValueError("A run cannot announce something and park or end in one append.")
         item.next = encode_next(next_)
+        item.names = next_.names if isinstance(next_, Park) else ()

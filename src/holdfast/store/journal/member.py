@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
+from holdfast.domain.halts import names_of
 from holdfast.store.hashing import chained_hash
 from holdfast.store.journal.rows import NOTHING_COUNTED, Counters
 from holdfast.store.journal.shapes import INTENT, REWOUND, Shape
@@ -17,6 +20,14 @@ if TYPE_CHECKING:
     import asyncio
 
     from holdfast.store.journal.run import RunJournal
+
+
+_NAMED = {
+    b"tool_started": ("tool", "tool"),
+    b"output_started": ("tool", "name"),
+    b"model_requested": ("model", "model"),
+}
+"""Of each type of intent, what it is about, and the field that names it."""
 
 
 class Entry(NamedTuple):
@@ -37,10 +48,12 @@ class Item:
         "fold_to",
         "future",
         "is_plain",
+        "names",
         "next",
         "refused",
         "rewound",
         "size",
+        "tallies",
     )
 
     def __init__(self, entries: list[Entry], size: int) -> None:
@@ -50,9 +63,12 @@ class Item:
         self.future: asyncio.Future[int] | None = None
         """Who waits for it. Nobody waits for what is held."""
         self.approvals: tuple[bytes, ...] = ()
+        self.tallies: tuple[bytes, ...] = ()
         self.next: bytes | None = None
         self.is_plain = True
-        """Neither approvals nor a next state."""
+        """Neither rows beside its events nor a next state."""
+        self.names: tuple[str, ...] = ()
+        """Tools and models for which a halt may keep the run from going on, where it parks for that."""
         self.fold_to = 0
         self.rewound = False
         self.refused: Exception | None = None
@@ -83,6 +99,7 @@ class Item:
         """Keep the facts only."""
         self.refused = refused
         self.entries = [entry for entry in self.entries if entry.shape.flag != INTENT]
+        self.tallies = ()
 
 
 class Member:
@@ -101,6 +118,7 @@ class Member:
         "items",
         "journal",
         "lost_at",
+        "named",
         "new_head",
         "new_seq",
         "seq",
@@ -122,7 +140,9 @@ class Member:
         self.folded_seq: int = journal.folded_seq
         self.entries: list[Entry] = items[0].entries if len(items) == 1 else [e for item in items for e in item.entries]
         self.is_plain = True
-        """None of its items has approvals or a next state."""
+        """None of its items has rows beside its events or a next state, nor is it to name its intents."""
+        self.named = False
+        """Whether it says which tools and models its intents are about."""
         self.flags = 0
         self.counters = NOTHING_COUNTED
         for item in items:
@@ -133,6 +153,19 @@ class Member:
         self.hashes = self._chain()
         self.new_seq: int = self.seq + len(self.hashes)
         self.new_head: bytes = self.hashes[-1]
+
+    def name(self) -> None:
+        """Say which tools and models its intents are about: a halt hangs on that. Nobody asks where there is none."""
+        self.named, self.is_plain = True, False
+
+    def names(self) -> list[str]:
+        """What its intents are about."""
+        found = [name for item in self.items for name in item.names]
+        for shape, _, body, _ in self.entries:
+            if shape.flag == INTENT:
+                what, field = _NAMED[shape.name]
+                found += names_of(what, orjson.loads(body)["e"][field])
+        return found
 
     def _chain(self) -> list[bytes]:
         prefix, seq, head, hashes, counters = self.journal.prefix, self.seq, self.head, list[bytes](), NOTHING_COUNTED

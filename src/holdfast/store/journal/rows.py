@@ -18,6 +18,10 @@ class Park(NamedTuple):
 
     waiting_on: WaitingOn
     wake_at: datetime | None = None
+    unsure: bool = False
+    """It parks for a halt that this process heard of, which may be lifted by now: then it is refused."""
+    names: tuple[str, ...] = ()
+    """The tools and models that it could not go on with, where the halt is of one of those."""
 
 
 class Finish(NamedTuple):
@@ -43,11 +47,15 @@ class ApprovalRow:
     key: str | None = None
     why: str | None = None
     ask: str = ""
-    """Who has to agree, as `Ask` is written; empty: whoever may decide."""
+    """Who has to agree, as `Ask` is written; empty: whoever may decide. Of an effect in doubt, empty: whoever had to
+    agree to the call, where somebody had to."""
+    round: int = 1
+    """How often this call has been asked about."""
     received: Ref | None = None
     """Digest of the arguments as the tool would receive them, where they differ from those shown."""
     expires_s: float | None = None
-    """Seconds until the question is no longer open; None: it waits for good."""
+    """Seconds until the question is no longer open; None: it waits for good. An effect in doubt has no answer to give
+    by itself: its question ends only where that fails the run."""
     on_expiry: OnExpiry = "reject"
     escalate: Sequence[tuple[float, str]] = ()
     """Whom it goes to when it has waited so many seconds, as `Ask` is written, in the order of their times."""
@@ -62,7 +70,33 @@ class ApprovalClosed:
     by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """An amount that the intent of this append adds to a sum, if that is still what the intent was decided on."""
+
+    key: str
+    """Of the effect: what its attempts add is added once."""
+    name: str
+    owner: str
+    since: datetime
+    amount: int
+    """In ten-thousandths."""
+    seen: int
+    """What the sum was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """An effect is known not to have happened: what it added to sums is taken back."""
+
+    key: str
+    released: Literal[True] = True
+
+
 TaskRow: TypeAlias = ApprovalRow | ApprovalClosed
+TallyRow: TypeAlias = Tallied | Released
+Row: TypeAlias = TaskRow | TallyRow
+"""What an append may write beside events."""
 
 
 class Counters(NamedTuple):
@@ -78,7 +112,7 @@ class Counters(NamedTuple):
 NOTHING_COUNTED = Counters()
 
 
-def encode_approval(row: TaskRow) -> bytes:
+def encode_row(row: Row) -> bytes:
     """The row as a JSON object. NUL and lone surrogates, which no text column takes, become visible escapes.
 
     Raises:
@@ -97,7 +131,8 @@ def encode_next(next_: Park | Finish) -> bytes:
     """The run's next state as a JSON object."""
     if isinstance(next_, Finish):
         return orjson.dumps({"state": next_.state})
-    return orjson.dumps({"state": RunState.PARKED, "waiting_on": next_.waiting_on, "wake_at": next_.wake_at})
+    row = {"state": RunState.PARKED, "waiting_on": next_.waiting_on, "wake_at": next_.wake_at}
+    return orjson.dumps(row | {"unsure": True} if next_.unsure else row)
 
 
 def _storable(value: Any) -> Any:

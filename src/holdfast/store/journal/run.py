@@ -19,6 +19,7 @@ from holdfast.domain.errors import (
     RunInterrupted,
     RunLost,
     SignalsPending,
+    TalliesMoved,
     TooLarge,
 )
 from holdfast.domain.events import AnyEvent
@@ -26,7 +27,7 @@ from holdfast.domain.ids import Ref
 from holdfast.store.hashing import chain_prefix
 from holdfast.store.journal.intake import add_rows, make_item
 from holdfast.store.journal.member import Item, Member
-from holdfast.store.journal.rows import Finish, Park, TaskRow
+from holdfast.store.journal.rows import Finish, Park, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,14 @@ BLOB_BYTES = 16 * 1024 * 1024
 """The largest piece of content of a run."""
 
 _BUSY_FIRST_S, _BUSY_MOST_S = 0.002, 0.1
+
+_REFUSED: dict[str, tuple[type[RunInterrupted], str]] = {
+    "halted": (RunHalted, "A halt covers run {run}: nothing new is started."),
+    "cancelled": (RunCancelling, "Run {run} is being cancelled: nothing new is started."),
+    "stale": (RightsChanged, "The rights behind run {run} have changed: look at them first."),
+    "moved": (TalliesMoved, "A sum that a call of run {run} was decided on has changed since."),
+}
+"""Answers that refuse a member's intents, and what they mean."""
 
 
 class RunJournal:
@@ -66,6 +75,7 @@ class RunJournal:
         self._staged_bytes = 0
         self._pending: deque[Item] = deque()
         self._take_only = 0
+        self._one_by_one = 0
         self._flying: Member | None = None
         self._busy_s = _BUSY_FIRST_S
         self._idle = True
@@ -99,7 +109,7 @@ class RunJournal:
     async def append(
         self,
         *events: AnyEvent,
-        approvals: Iterable[TaskRow] = (),
+        rows: Iterable[Row] = (),
         park: Park | None = None,
         finish: Finish | None = None,
         fold_to: int | None = None,
@@ -112,7 +122,8 @@ class RunJournal:
 
         Raises:
             RunLost: fenced. Nothing was committed and nothing will be.
-            RunHalted, RunCancelling, RightsChanged: the intents among the events were refused; the facts are committed.
+            RunHalted, RunCancelling, RightsChanged, TalliesMoved: the intents among the events were refused; the facts
+                are committed.
             SignalsPending: the run may not park or finish yet; nothing of this call was committed.
             AppendRejected: an event cannot be stored, or the database refused this run's rows.
             TooLarge: an event is too long.
@@ -120,7 +131,7 @@ class RunJournal:
                 knows.
         """
         self._refuse_if_stopped()
-        item = self._item(events, approvals, park or finish, fold_to)
+        item = self._item(events, rows, park or finish, fold_to)
         item.rewound = rewound
         if self._writer.is_full(item.size):
             await self._wait_for_room(item)
@@ -131,7 +142,7 @@ class RunJournal:
     def hold(
         self,
         *events: AnyEvent,
-        approvals: Iterable[TaskRow] = (),
+        rows: Iterable[Row] = (),
         fold_to: int | None = None,
     ) -> None:
         """Queue facts for this run's next append, or for a commit of their own when that does not come soon.
@@ -139,7 +150,7 @@ class RunJournal:
         What goes wrong with them is raised by the next `append` or `flush`.
         """
         self._refuse_if_stopped()
-        item = self._item(events, approvals, None, fold_to)
+        item = self._item(events, rows, None, fold_to)
         if item.has_intent():
             raise ValueError("An intent cannot be held: it is to be committed before what it announces. Append it.")
         self._writer.bill(item.size)
@@ -167,7 +178,7 @@ class RunJournal:
             return self._flying
         self._writer.holds_no_more(self)
         pending, items, size, has_entries = self._pending, list[Item](), 0, False
-        for _ in range(self._take_only or len(pending)):
+        for _ in range(1 if self._one_by_one else self._take_only or len(pending)):
             if items and size >= max_bytes:
                 break
             item = pending.popleft()
@@ -177,6 +188,7 @@ class RunJournal:
             if item.next is not None:
                 break
         self._take_only = 0
+        self._one_by_one = max(0, self._one_by_one - 1)
         self._due = bool(pending)
         if not has_entries:
             self._commit(items, self.seq)
@@ -184,6 +196,8 @@ class RunJournal:
             return None
         blobs, self._staged = self._staged, []
         self._flying = Member(self, items, blobs, size)
+        if items[-1].names or self._writer.wants_names(self.tenant):
+            self._flying.name()
         return self._flying
 
     def appended(self, member: Member) -> None:
@@ -201,24 +215,20 @@ class RunJournal:
         if answer.outcome == "busy":
             self._wait_for_row()
             return
+        if answer.outcome == "unnamed":
+            self._writer.want_names(self.tenant)
+            member.name()
+            self._writer.ready(self)
+            return
         self._flying = None
         match answer.outcome:
             case "appended":
                 self._appended(member)
-            case "halted":
-                self._without_intents(
-                    member, RunHalted(self.run, f"A halt covers run {self.run}: nothing new is started.")
-                )
-            case "cancelled":
-                self._without_intents(
-                    member,
-                    RunCancelling(self.run, f"Run {self.run} is being cancelled: nothing new is started."),
-                )
-            case "stale":
-                self._without_intents(
-                    member,
-                    RightsChanged(self.run, f"The rights behind run {self.run} have changed: look at them first."),
-                )
+            case "halted" if self._by_itself(member):
+                pass
+            case refused if refused in _REFUSED:
+                error, why = _REFUSED[refused]
+                self._without_intents(member, error(self.run, why.format(run=self.run)))
             case "signalled":
                 self._without_end(member)
             case _:
@@ -285,6 +295,15 @@ class RunJournal:
         self._fail(empty, error)
         self._rest()
 
+    def _by_itself(self, member: Member) -> bool:
+        # A halt may be of one tool: what else was announced in the same moment is asked for again, each by itself.
+        if not member.named or sum(item.has_intent() for item in member.items) == 1:
+            return False
+        self._requeue(member, member.items)
+        self._one_by_one = len(member.items)
+        self._rest()
+        return True
+
     def _without_end(self, member: Member) -> None:
         # The end comes last in its member. Its own events, as a RunSucceeded, must not be committed now.
         *kept, ending = member.items
@@ -343,13 +362,13 @@ class RunJournal:
     def _item(
         self,
         events: tuple[AnyEvent, ...],
-        approvals: Iterable[TaskRow],
+        rows: Iterable[Row],
         next_: Park | Finish | None,
         fold_to: int | None,
     ) -> Item:
         item = make_item(self.run, events, self._writer.clock(), self.seal)
-        if approvals or next_:
-            add_rows(self.run, item, approvals, next_)
+        if rows or next_:
+            add_rows(self.run, item, rows, next_)
         item.fold_to = fold_to or 0
         item.size += self._staged_bytes
         self._staged_bytes = 0

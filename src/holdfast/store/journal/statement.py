@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 from holdfast.store import arrays
 
 if TYPE_CHECKING:
@@ -98,16 +100,20 @@ def _blobs(members: Sequence[Member]) -> tuple[bytes, ...]:
 
 def _rare(members: Sequence[Member]) -> bytes | None:
     # Each row was encoded when it was queued; only the member's number is put in front here.
-    next_, approvals = list[bytes](), list[bytes]()
+    next_, approvals, tallies, names = list[bytes](), list[bytes](), list[bytes](), dict[str, list[str]]()
     for number, member in enumerate(members, 1):
         if member.is_plain:
             continue
+        if member.named:
+            names[str(number)] = member.names()
         for item in member.items:
             front = b'{"m":%d,' % number
             approvals += [front + row[1:] for row in item.approvals]
+            tallies += [front + row[1:] for row in item.tallies]
             if item.next is not None:
                 next_.append(front + item.next[1:])
-    parts = [
-        b'"%s":[%s]' % (name, b",".join(rows)) for name, rows in ((b"next", next_), (b"approvals", approvals)) if rows
-    ]
+    sections = ((b"next", next_), (b"approvals", approvals), (b"tallies", tallies))
+    parts = [b'"%s":[%s]' % (name, b",".join(rows)) for name, rows in sections if rows]
+    if names:
+        parts.append(b'"names":' + orjson.dumps(names))
     return b"{" + b",".join(parts) + b"}" if parts else None

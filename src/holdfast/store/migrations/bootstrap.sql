@@ -6,13 +6,15 @@
 --                    policies let it
 --   holdfast_worker  logs in; claims and appends
 --   holdfast_api     logs in; accepts runs, delivers signals, reads
+--   holdfast_tools   never logs in; what a worker becomes for a tool that asks for a connection. It may nothing of
+--                    Holdfast's; an installation grants it tables of its own
 do $$
 declare
   role record;
 begin
   for role in select * from (values
       ('holdfast_owner', 'nologin'), ('holdfast_engine', 'nologin'),
-      ('holdfast_worker', 'login'), ('holdfast_api', 'login')) as r (name, may_login)
+      ('holdfast_tools', 'nologin'), ('holdfast_worker', 'login'), ('holdfast_api', 'login')) as r (name, may_login)
   loop
     if not exists (select from pg_roles where rolname = role.name) then
       begin
@@ -22,10 +24,20 @@ begin
       end;
     end if;
   end loop;
-  if exists (select from pg_roles where rolname in ('holdfast_owner', 'holdfast_engine')
+  if exists (select from pg_roles where rolname in ('holdfast_owner', 'holdfast_engine', 'holdfast_tools')
              and (rolcanlogin or rolsuper or rolbypassrls)) then
-    raise exception 'holdfast_owner and holdfast_engine must be NOLOGIN, NOSUPERUSER and NOBYPASSRLS, and one is not.'
+    raise exception 'holdfast_owner, holdfast_engine and holdfast_tools must be NOLOGIN, NOSUPERUSER and NOBYPASSRLS, and one is not.'
       using errcode = 'invalid_grant_operation', hint = 'Take these attributes away with ALTER ROLE, then migrate again.';
+  end if;
+end $$;
+
+-- A worker may become holdfast_tools, and where the server can tell the two apart has nothing of it while it has not.
+do $$
+declare
+  newer boolean := current_setting('server_version_num')::int >= 160000;
+begin
+  if not pg_has_role('holdfast_worker', 'holdfast_tools', case when newer then 'SET' else 'MEMBER' end) then
+    execute 'grant holdfast_tools to holdfast_worker' || case when newer then ' with inherit false, set true' else '' end;
   end if;
 end $$;
 

@@ -1,2 +1,2 @@
--- What an idempotency key came with before, if it did.
-select outcome, run from holdfast.accepted_before(%(tenant)s, %(scope)s, %(key)s, %(request)s)
+-- What the first request with an idempotency key made, if one came.
+select outcome, made from holdfast.accepted_before(%(tenant)s, %(scope)s, %(key)s, %(request)s)

@@ -1,2 +1,2 @@
--- Lifts a stop. False when none was in force.
-select holdfast.lift_halt(%(tenant)s, %(scope)s, %(key)s)
+-- Lifts a stop, if it is of those that the caller may lift.
+select holdfast.lift_halt(%(tenant)s, %(id)s, %(by)s, %(authority)s, %(only)s::text)

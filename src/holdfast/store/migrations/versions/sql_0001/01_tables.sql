@@ -15,11 +15,15 @@
 --   blobs             content, sealed under its subject's key, named by run and keyed digest
 --   signals           the inbox of each run, in order
 --   approvals         every human task: approvals, and effects in doubt
+--   approval_votes    who has agreed to one, and to exactly what
+--   approval_history  what has happened to one: votes, edits, escalations, its end
 --   idempotency_keys  requests that were accepted, so that a repeated one answers the same
 --   sessions          conversations, and the run that holds a conversation's history
 --   invalidations     messages of a conversation that no later run is given
 --   subject_keys      the wrapped key of each subject; wrapped is null once destroyed
---   halts             stops in force
+--   halts             stops: in force while `lifted_at` is null; kept afterwards
+--   halt_acks         what each worker said of a stop: since when it knows, what it still had under way
+--   tallies           amounts that add up over calls; tally_entries: what each effect added (20_tallies.sql)
 --   live              token deltas on their way to readers; unlogged, empty after a crash
 --   tenants           the tenants
 --   principals        the people and services of a tenant
@@ -34,9 +38,10 @@
 --   schema_version    the migration in force (Alembic's table)
 --
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
--- rows that belong to a run (approvals, signals), then `sessions`. `append`, `claim_runs` and `tick` never
--- wait for a row: they skip what is locked. What changes identities locks its tenant's row
--- before rows of `runs`.
+-- rows that belong to a run (approvals, what belongs to those, signals), then `tallies`, then `sessions`. `append`,
+-- `claim_runs` and `tick` never wait for a row: they skip what is locked. What changes identities locks its tenant's row,
+-- and so does, in the weakest way, what rests on them (`decide_approval`), before rows of `runs`; `renew_rights` locks a
+-- principal before its run.
 -- `delete_session` alone locks its session before runs of it: who holds a run and waits for a session is `accept_run`,
 -- whose run nobody else can see yet.
 
@@ -61,6 +66,7 @@ create table principals (
   created_at timestamptz not null,
   created_by text not null,
   disabled_at timestamptz,
+  claims_at timestamptz,  -- when the newest token that said who this is was issued; null where none ever did
   primary key (tenant, id),
   unique (tenant, name)
 );
@@ -169,7 +175,8 @@ create index runs_queued on runs (task, task_version, tenant, priority desc, que
 create index runs_held on runs (worker, tenant, id) where state = 'running';
 create index runs_running on runs (tenant) where state = 'running';
 create index runs_waking on runs (wake_at) where state = 'parked' and wake_at is not null;
-create index runs_freed on runs (tenant, id) where state = 'parked' and stale and waiting_on in ('halt', 'rights');
+create index runs_freed on runs (tenant, id) where state = 'parked' and stale and waiting_on in ('halt', 'rights', 'login');
+create index runs_halted on runs (tenant, id) where state = 'parked' and waiting_on = 'halt';
 create index runs_unserved on runs (task, task_version) where unserved;
 
 create table events (
@@ -215,30 +222,71 @@ create table approvals (
   run uuid not null,
   kind text not null check (kind in ('approval', 'in_doubt')),
   state text not null default 'pending'
-    check (state in ('pending', 'approved', 'rejected', 'done', 'not_done', 'fail_run', 'void')),
+    check (state in ('pending', 'approved', 'rejected', 'expired', 'done', 'not_done', 'fail_run', 'void')),
   scope text not null,
   step bigint not null,
   call text not null,
   tool text not null,
   key text,
-  args bytea not null,
-  digest text not null,
+  args bytea not null,  -- as the model gave them
+  received bytea,  -- as the tool would receive them, where hooks changed them
+  edited bytea,  -- as people last edited them
+  digest text not null,  -- what a decision is bound to; each edit makes another of it
   why text,
+  ask text not null default ''  -- who has to agree; '': whoever may decide
+    check (ask ~ '^(|user|approver|admin|(two|three|four|five) (approver|admin)s)$'),
+  round int not null default 1,
+  requesters text[] not null default '{}',  -- who is behind the call: they authorise nothing of it
   asked_at timestamptz not null,
+  expires_at timestamptz,
+  on_expiry text not null default 'reject' check (on_expiry in ('reject', 'fail_run')),
+  escalate_at timestamptz[] not null default '{}',
+  escalate_ask text[] not null default '{}',  -- whom it goes to at each of these times
+  escalated int not null default 0,  -- how many of them have come
+  due_at timestamptz,  -- when time alone changes it next: looked for by `tick`
+  newcomer interval not null default '0',  -- for how long one is a newcomer, as who voted last had it
   decided_at timestamptz,
   decided_by text,
+  voters text[] not null default '{}',  -- all whose agreement settled it
   primary key (tenant, id)
 );
 
 create index approvals_of_run on approvals (tenant, run);
 create index approvals_pending on approvals (tenant, asked_at, id) where state = 'pending';
+create index approvals_due on approvals (due_at) where state = 'pending' and due_at is not null;
+
+-- One row for each person and what they agreed to. Of an earlier digest, before an edit, it agrees to nothing any more.
+create table approval_votes (
+  tenant uuid not null,
+  approval uuid not null,
+  digest text not null,
+  voter text not null,
+  verdict text not null,
+  content bytea,  -- digest of the result they say an effect had
+  via text,  -- who made the link they decided by, if another
+  at timestamptz not null,
+  primary key (tenant, approval, digest, voter)
+);
+
+create table approval_history (
+  tenant uuid not null,
+  approval uuid not null,
+  nth int not null,
+  at timestamptz not null,
+  what text not null,  -- 'voted', 'edited', 'escalated', or the state it ended in
+  by text not null,
+  digest text not null,  -- from then on
+  ask text not null,  -- from then on
+  content bytea,  -- digest of the arguments as edited, of a reason, of a result
+  primary key (tenant, approval, nth)
+);
 
 create table idempotency_keys (
   tenant uuid not null,
   scope text not null,
   key text not null,
   request bytea not null,
-  run uuid not null,
+  made uuid not null,  -- what the first request made: a run, a principal, a key, a tenant
   at timestamptz not null,
   primary key (tenant, scope, key)
 );
@@ -290,12 +338,38 @@ create table subject_keys (
 
 create table halts (
   tenant uuid not null,
-  scope text not null check (scope in ('everything', 'tenant', 'task', 'run')),
-  key text not null,
+  id uuid not null,
+  scope text not null check (scope in ('everything', 'tenant', 'task', 'tool', 'model', 'user', 'session', 'run')),
+  key text not null,  -- what of that: a name, or an id as text; '' of a tenant and of everything
   reason text not null,
   by text not null,
+  authority smallint not null,  -- what it takes to lift it
   at timestamptz not null,
-  primary key (tenant, scope, key)
+  expires_at timestamptz,
+  lifted_at timestamptz,
+  lifted_by text,
+  freed_at timestamptz,  -- when nothing was left that it had held back
+  primary key (tenant, id),
+  check (scope <> 'everything' or tenant = '00000000-0000-7000-8000-000000000000')
+);
+
+create unique index halts_in_force on halts (tenant, scope, key) where lifted_at is null;
+create index halts_expiring on halts (expires_at) where lifted_at is null and expires_at is not null;
+create index halts_lifted on halts (lifted_at) where lifted_at is not null and freed_at is null;
+create index halts_listed on halts (tenant, at desc, id desc) where at > '-infinity';
+
+create table halt_acks (
+  tenant uuid not null,
+  halt uuid not null,
+  worker uuid not null,
+  host text not null,
+  pid int not null,
+  at timestamptz not null,
+  dispatched_at timestamptz,  -- when it began what it began last
+  cancelled_at timestamptz,  -- when the last call ended that could be cancelled
+  finished_at timestamptz,  -- when the last effect ended that could not
+  in_flight text not null,  -- a JSON array of what it has still under way
+  primary key (tenant, halt, worker)
 );
 
 create unlogged table live (

@@ -6,19 +6,22 @@ do $$
 declare
   name text;
 begin
-  foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
-                              'sessions', 'invalidations', 'subject_keys', 'halts', 'live', 'principals', 'memberships',
-                              'identities', 'api_keys', 'audit_log'] loop
+  foreach name in array array['runs', 'events', 'blobs', 'signals', 'approvals', 'approval_votes',
+                              'approval_history', 'idempotency_keys',
+                              'sessions', 'invalidations', 'subject_keys', 'halts', 'halt_acks', 'live', 'principals',
+                              'memberships', 'identities', 'api_keys', 'audit_log'] loop
     execute format('create policy tenant on %I using (tenant = nullif(current_setting(''holdfast.tenant'', true), '''')::uuid)', name);
   end loop;
-  foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'idempotency_keys',
-                              'sessions', 'invalidations', 'subject_keys', 'halts', 'live', 'principals', 'memberships',
+  foreach name in array array['tenants', 'runs', 'events', 'blobs', 'signals', 'approvals', 'approval_votes',
+                              'approval_history', 'idempotency_keys',
+                              'sessions', 'invalidations', 'subject_keys', 'halts', 'halt_acks', 'live', 'principals',
+                              'memberships',
                               'identities', 'api_keys', 'audit_log', 'workers', 'clock', 'timeline', 'schema_version'] loop
     execute format('alter table %I enable row level security', name);
     execute format('alter table %I force row level security', name);
   end loop;
   -- The functions that cross tenants act as holdfast_engine. What it may do to a table is said by its grants.
-  foreach name in array array['runs', 'events', 'blobs', 'approvals', 'sessions', 'halts', 'tenants',
+  foreach name in array array['runs', 'events', 'blobs', 'approvals', 'sessions', 'halts', 'halt_acks', 'tenants',
                               'audit_log', 'workers', 'clock', 'timeline'] loop
     execute format('create policy engine on %I to holdfast_engine using (true) with check (true)', name);
   end loop;
@@ -36,16 +39,17 @@ grant select, update on runs to holdfast_engine;
 grant insert on events, blobs to holdfast_engine;
 grant select, insert, update on approvals to holdfast_engine;
 grant select, update on sessions to holdfast_engine;
-grant select, insert, delete on halts to holdfast_engine;
+grant select, insert, update on halts, halt_acks to holdfast_engine;
 grant select on clock to holdfast_engine;
 grant select, insert, update, delete on workers to holdfast_engine;
 grant select, update on timeline to holdfast_engine;
 grant select, insert, update, delete on tenants to holdfast_engine;
 grant insert on audit_log to holdfast_engine;
 
-grant select on schema_version, tenants, runs, events, blobs, signals, approvals, sessions, invalidations,
+grant select on schema_version, tenants, runs, events, blobs, signals, approvals, approval_votes, approval_history,
+  sessions, invalidations,
   subject_keys, halts, live, principals, memberships to holdfast_worker, holdfast_api;
-grant select on identities, api_keys, audit_log, idempotency_keys to holdfast_api;
+grant select on halt_acks, identities, api_keys, audit_log, idempotency_keys to holdfast_api;
 grant insert on sessions, subject_keys to holdfast_worker, holdfast_api;
 grant insert, delete on live to holdfast_worker;
 

@@ -1,13 +1,33 @@
 -- The append: the only way by which a journal grows.
 set local role holdfast_engine;
 
--- Whether a halt covers this run. Only asked when there is any halt at all.
-create function is_halted(p_tenant uuid, p_run uuid, p_task text) returns boolean
+-- Whether a halt covers this run or, where they are given, any of these tools and models, as 'tool:refund'. A model may be
+-- halted with its provider's name in front. Only asked when there is any halt at all.
+create function is_halted(p_tenant uuid, p_run uuid, p_task text, p_session uuid, p_principal text, p_names jsonb)
+returns boolean
 language sql stable set search_path = holdfast, pg_temp
 as $$
-  select exists (select from halts h where h.tenant = '00000000-0000-0000-0000-000000000000' and h.scope = 'everything')
-    or exists (select from halts h where h.tenant = p_tenant and (h.scope = 'tenant'
-      or (h.scope = 'task' and h.key = p_task) or (h.scope = 'run' and h.key = p_run::text)))
+  select exists (select from halts h where h.lifted_at is null and h.tenant = '00000000-0000-7000-8000-000000000000'
+                 and h.scope = 'everything')
+    or exists (select from halts h where h.lifted_at is null and h.tenant = p_tenant and (h.scope = 'tenant'
+      or (h.scope = 'task' and h.key = p_task) or (h.scope = 'run' and h.key = p_run::text)
+      or (h.scope = 'session' and h.key = p_session::text) or (h.scope = 'user' and h.key = p_principal)
+      or (h.scope in ('tool', 'model') and exists (
+        select from jsonb_array_elements_text(p_names) n
+        where n = h.scope || ':' || h.key or (h.scope = 'model' and n = 'model' || right(h.key, length(n) - 5))))))
+$$;
+
+-- What a halt makes of an intent: 'halted'; 'unnamed' where it hangs on which tool or model that is, and the writer has not
+-- said; null: it may go on. Only asked when there is any halt at all.
+create function held_back(p_tenant uuid, p_run uuid, p_task text, p_session uuid, p_principal text, p_names jsonb)
+returns text
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select case
+    when is_halted(p_tenant, p_run, p_task, p_session, p_principal, p_names) then 'halted'
+    when p_names is null and exists (select from halts h where h.lifted_at is null and h.tenant = p_tenant
+                                     and h.scope in ('tool', 'model')) then 'unnamed'
+  end
 $$;
 
 -- The rows beside its run that a member will write, locked where that can be done without waiting. Answers the
@@ -23,6 +43,9 @@ declare
 begin
   if rare ? 'approvals' then
     obstructed := obstructed || closing_obstructed(m_tenant, m_run, verdict, rare -> 'approvals');
+  end if;
+  if rare ? 'tallies' then
+    obstructed := obstructed || tallies_obstructed(m_tenant, m_run, verdict, rare -> 'tallies');
   end if;
   if rare ? 'next' then
     select array_agg(x.m) into more
@@ -55,17 +78,14 @@ language plpgsql security definer set search_path = holdfast, pg_temp
 as $$
 begin
   if rare ? 'approvals' then
-    insert into approvals (tenant, id, run, kind, scope, step, call, tool, key, args, digest, why, asked_at)
-    select m_tenant[x.m], x.id, m_run[x.m], x.kind, x.scope, x.step, x.call, x.tool, x.key, decode(x.args, 'hex'),
-      x.digest, x.why, moment
-    from jsonb_to_recordset(rare -> 'approvals') as x (m int, id uuid, kind text, scope text, step bigint, call text,
-                                                       tool text, key text, args text, digest text, why text,
-                                                       closed text)
-    where verdict[x.m] = 'appended' and x.closed is null;
+    perform open_approvals(m_tenant, m_run, verdict, rare -> 'approvals', moment);
     perform close_approvals(m_tenant, m_run, verdict, rare -> 'approvals', moment);
   end if;
+  if rare ? 'tallies' then
+    perform write_tallies(m_tenant, m_run, verdict, rare -> 'tallies', moment);
+  end if;
   if rare ? 'next' then
-    update approvals a set state = 'void', decided_at = moment
+    update approvals a set state = 'void', decided_at = moment, due_at = null
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text)
     where verdict[x.m] = 'appended' and x.state <> 'parked' and a.tenant = m_tenant[x.m] and a.run = m_run[x.m]
       and a.state = 'pending' and a.kind = 'approval';
@@ -101,6 +121,7 @@ declare
   next_state text[];
   next_wait text[];
   next_wake timestamptz[];
+  next_unsure boolean[];
   answered int[];
   verdict text[];
   inboxes bigint[];
@@ -112,10 +133,12 @@ begin
   perform pg_advisory_xact_lock_shared(4857);  -- the halt lock
 
   if more ? 'next' then
-    for turn in select * from jsonb_to_recordset(more -> 'next') as x (m int, state text, waiting_on text, wake_at timestamptz) loop
+    for turn in select * from jsonb_to_recordset(more -> 'next') as x (m int, state text, waiting_on text, wake_at timestamptz,
+                                                                                 unsure boolean) loop
       next_state[turn.m] := turn.state;
       next_wait[turn.m] := turn.waiting_on;
       next_wake[turn.m] := turn.wake_at;
+      next_unsure[turn.m] := turn.unsure;  -- it parks for a halt that its worker heard of, and that may be lifted by now
     end loop;
   end if;
 
@@ -125,11 +148,17 @@ begin
       case
         when r.state <> 'running' or r.worker <> m_worker[m] or r.epoch <> m_epoch[m] or r.seq <> m_seq[m]
           or r.head <> m_head[m] then 'fenced'
-        when m_flags[m] & 1 = 1 and exists (select from halts) and is_halted(r.tenant, r.id, r.task) then 'halted'
-        when m_flags[m] & 1 = 1 and r.cancelling then 'cancelled'
-        when m_flags[m] & 1 = 1 and r.stale then 'stale'
-        when next_state[m] is not null and r.inbox_seq <> m_folded[m] then 'signalled'
-        else 'appended'
+        else coalesce(
+          case when m_flags[m] & 1 = 1 and exists (select from halts h where h.lifted_at is null) then
+            held_back(r.tenant, r.id, r.task, r.session, r.principal, more -> 'names' -> m::text) end,
+          case
+            when m_flags[m] & 1 = 1 and r.cancelling then 'cancelled'
+            when m_flags[m] & 1 = 1 and r.stale then 'stale'
+            when next_state[m] is not null and r.inbox_seq <> m_folded[m] then 'signalled'
+            when next_unsure[m] and not is_halted(r.tenant, r.id, r.task, r.session, r.principal, more -> 'names' -> m::text)
+              then 'signalled'
+            else 'appended'
+          end)
       end as said
     from generate_series(1, members) as m
     join runs r on r.tenant = m_tenant[m] and r.id = m_run[m]
@@ -159,6 +188,11 @@ begin
     foreach blocked in array append_obstructed(m_tenant, m_run, verdict, more) loop
       verdict[blocked] := 'busy';
     end loop;
+    if more ? 'tallies' then
+      foreach blocked in array coalesce(tallies_moved(m_tenant, verdict, more -> 'tallies'), '{}') loop
+        verdict[blocked] := 'moved';
+      end loop;
+    end if;
   end if;
 
   if 'appended' = any (verdict) then

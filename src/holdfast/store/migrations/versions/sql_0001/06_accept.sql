@@ -79,11 +79,11 @@ begin
     return;
   end if;
   if p_key is not null then
-    insert into idempotency_keys (tenant, scope, key, request, run, at)
+    insert into idempotency_keys (tenant, scope, key, request, made, at)
     values (p_tenant, p_scope, p_key, p_request, p_run, moment) on conflict do nothing;
     if not found then
       select * into earlier from idempotency_keys k where k.tenant = p_tenant and k.scope = p_scope and k.key = p_key;
-      return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.run, null::timestamptz;
+      return query select case when earlier.request = p_request then 'repeated' else 'conflict' end, earlier.made, null::timestamptz;
       return;
     end if;
   end if;

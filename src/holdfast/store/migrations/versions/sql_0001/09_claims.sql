@@ -48,6 +48,8 @@ $$;
 
 -- Gives queued runs to a worker: at most p_want in all and p_free[i] of p_tasks[i] at p_versions[i]. Nothing for a
 -- worker whose lease has expired. What another is claiming at this moment is skipped, not waited for.
+-- What a halt covers is parked here, when its turn comes: it costs one look each, and nobody waits behind it. What is to be
+-- cancelled is given all the same, since that takes no intent. The halt lock is held meanwhile, as in `append`.
 -- The disk is not waited for. Nothing rests on a claim until the first append under it, and that commit is on disk only
 -- with everything before it: after a crash of the server a claim that nothing was appended under may never have been.
 create function claim_runs(p_worker uuid, p_want int, p_tasks text[], p_versions text[], p_free int[])
@@ -61,25 +63,44 @@ as $$
 declare
   moment timestamptz := holdfast.now();
   candidate record;
+  any_halt boolean;
+  parked int;
 begin
   if not is_alive(p_worker, moment) then
     return;
   end if;
   perform set_config('synchronous_commit', 'off', true);
-  for candidate in select * from claimable(p_want, p_tasks, p_versions) loop
-    exit when p_want <= 0;
-    continue when p_free[candidate.offer] <= 0;
-    perform from runs r where r.tenant = candidate.tenant and r.id = candidate.id and r.state = 'queued'
-      for no key update skip locked;
-    continue when not found;
-    return query
-      update runs r set state = 'running', worker = p_worker, epoch = r.epoch + 1,
-        claims = least(r.claims + 1, 32767), stale = false, started_at = coalesce(r.started_at, moment), updated_at = moment
-      where r.tenant = candidate.tenant and r.id = candidate.id
-      returning r.tenant, r.id, r.task, r.task_version, r.epoch, r.seq, r.head, r.inbox_seq, r.folded_seq, r.cancelling,
-        r.claims, r.rewound, r.subject, r.principal, r.session, r.parent;
-    p_want := p_want - 1;
-    p_free[candidate.offer] := p_free[candidate.offer] - 1;
+  any_halt := exists (select from halts h where h.lifted_at is null);
+  if any_halt then
+    perform pg_advisory_xact_lock_shared(4857);
+  end if;
+  -- Once, but for what is parked: then there may be more behind it.
+  for pass in 1..20 loop
+    parked := 0;
+    for candidate in select * from claimable(p_want, p_tasks, p_versions) loop
+      exit when p_want <= 0;
+      continue when p_free[candidate.offer] <= 0;
+      perform from runs r where r.tenant = candidate.tenant and r.id = candidate.id and r.state = 'queued'
+        for no key update skip locked;
+      continue when not found;
+      if any_halt then
+        update runs r set state = 'parked', waiting_on = 'halt', stale = false, updated_at = moment
+        where r.tenant = candidate.tenant and r.id = candidate.id and not r.cancelling
+          and is_halted(r.tenant, r.id, r.task, r.session, r.principal, null);
+        parked := parked + found::int;
+        continue when found;
+      end if;
+      return query
+        update runs r set state = 'running', worker = p_worker, epoch = r.epoch + 1,
+          claims = least(r.claims + 1, 32767), stale = false, started_at = coalesce(r.started_at, moment),
+          updated_at = moment
+        where r.tenant = candidate.tenant and r.id = candidate.id
+        returning r.tenant, r.id, r.task, r.task_version, r.epoch, r.seq, r.head, r.inbox_seq, r.folded_seq, r.cancelling,
+          r.claims, r.rewound, r.subject, r.principal, r.session, r.parent;
+      p_want := p_want - 1;
+      p_free[candidate.offer] := p_free[candidate.offer] - 1;
+    end loop;
+    exit when parked = 0 or p_want <= 0;
   end loop;
 end $$;
 
@@ -160,9 +181,18 @@ end $$;
 
 grant execute on function short_journal(uuid, uuid, bigint) to holdfast_worker;
 
--- Whom a run is for, as they stand now: no row where there is nobody of that id. It reads as its caller, in the run's
--- tenant. Read after the run's row was locked and `stale` taken from it, it misses no change that `stale` told of.
-create function acting(p_tenant uuid, p_principal text) returns table (kind text, name text, disabled boolean, roles text[])
+-- The id of a principal, as journals and runs name it; null where the text is none.
+create function principal_id(p_principal text) returns uuid
+language sql immutable set search_path = holdfast, pg_temp
+as $$
+  select case when p_principal ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_principal::uuid end
+$$;
+
+-- Whom a run is for, as they stand now: no row where there is nobody of that id. `claims_age_s` is how long ago their
+-- provider last said who they are, null where none ever did. It reads as its caller, in the run's tenant. Read after the
+-- run's row was locked and `stale` taken from it, it misses no change that `stale` told of.
+create function acting(p_tenant uuid, p_principal text)
+returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision)
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 declare
@@ -170,16 +200,18 @@ declare
 begin
   return query
     select p.kind, p.name, p.disabled_at is not null,
-      array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id)
+      array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id),
+      extract(epoch from holdfast.now() - p.claims_at)::double precision
     from principals p
-    where p.tenant = p_tenant
-      and p.id = case when p_principal ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_principal::uuid end;
+    where p.tenant = p_tenant and p.id = principal_id(p_principal);
   perform set_config('holdfast.tenant', before, true);
 end $$;
 
--- For the holder of a run whose rights have changed: who it is for, as they stand now, and whether it is still held.
+-- For the holder of a run whose rights have changed or whose principal has to sign in again: who it is for, as they stand
+-- now, and whether it is still held. A sign-in that is under way is waited for: it has been when this reads, or it comes
+-- later and finds the run held, or parked, and marks or wakes it.
 create function renew_rights(p_tenant uuid, p_run uuid, p_worker uuid, p_epoch bigint)
-returns table (kind text, name text, disabled boolean, roles text[])
+returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 #variable_conflict use_column
@@ -187,10 +219,12 @@ declare
   whose text;
 begin
   perform must_be_tenant(p_tenant);
+  perform from principals p where p.tenant = p_tenant
+    and p.id = (select principal_id(r.principal) from runs r where r.tenant = p_tenant and r.id = p_run) for share;
   update runs r set stale = false
   where r.tenant = p_tenant and r.id = p_run and r.state = 'running' and r.worker = p_worker and r.epoch = p_epoch
   returning r.principal into whose;
-  return query select a.kind, a.name, a.disabled, a.roles from acting(p_tenant, whose) a;
+  return query select a.kind, a.name, a.disabled, a.roles, a.claims_age_s from acting(p_tenant, whose) a;
 end $$;
 
-grant execute on function acting(uuid, text), renew_rights(uuid, uuid, uuid, bigint) to holdfast_worker;
+grant execute on function principal_id(text), acting(uuid, text), renew_rights(uuid, uuid, uuid, bigint) to holdfast_worker;

@@ -68,12 +68,28 @@ declare
   freed int;
 begin
   with free as (
-    select r.tenant, r.id from runs r where r.state = 'parked' and r.stale and r.waiting_on in ('halt', 'rights')
+    select r.tenant, r.id from runs r where r.state = 'parked' and r.stale and r.waiting_on in ('halt', 'rights', 'login')
     order by r.tenant, r.id limit p_limit for no key update skip locked
   )
   update runs r set state = 'queued', waiting_on = null, wake_at = null, queued_at = moment, updated_at = moment
   from free where r.tenant = free.tenant and r.id = free.id;
   get diagnostics freed = row_count;
+  return freed;
+end $$;
+
+-- Queues more of what lifted halts held back.
+create function tick_lifted(p_limit int) returns int
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  freed int := 0;
+  lifted halts;
+begin
+  for lifted in select * from halts h where h.lifted_at is not null and h.freed_at is null order by h.lifted_at
+      for no key update skip locked loop
+    freed := freed + free_halted(lifted, p_limit - freed);
+    exit when freed >= p_limit;
+  end loop;
   return freed;
 end $$;
 
@@ -144,8 +160,32 @@ begin
   return marked;
 end $$;
 
+-- Does to human tasks what their time brings: whom they ask next, and that they are no longer open. Each in the scope of
+-- its tenant, by `let_time_pass` (18_approvals.sql), which waits for nobody.
+create function tick_approvals(moment timestamptz, p_limit int, out expired int, out escalated int)
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  before text := coalesce(current_setting('holdfast.tenant', true), '');
+  due record;
+  came record;
+begin
+  expired := 0;
+  escalated := 0;
+  for due in select a.tenant, a.id from approvals a where a.state = 'pending' and a.due_at <= moment
+    order by a.due_at limit p_limit
+  loop
+    perform set_config('holdfast.tenant', due.tenant::text, true);
+    select * into came from let_time_pass(due.tenant, due.id);
+    expired := expired + came.expired;
+    escalated := escalated + came.escalated;
+  end loop;
+  perform set_config('holdfast.tenant', before, true);
+end $$;
+
 create function tick(p_limit int)
-returns table (rescued int, quarantined int, woken int, parked int, unparked int, rewound int)
+returns table (rescued int, quarantined int, woken int, parked int, unparked int, rewound int, expired int, escalated int,
+  halts_due int)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
 as $$
@@ -154,8 +194,11 @@ declare
 begin
   rewound := tick_history(moment);
   select t.rescued, t.quarantined into rescued, quarantined from tick_rescue(moment, p_limit) t;
-  woken := tick_wake(moment, p_limit) + tick_freed(moment, p_limit);
+  woken := tick_wake(moment, p_limit) + tick_freed(moment, p_limit) + tick_lifted(p_limit);
+  -- To end them takes the halt lock, before any row: `expire_halts` does, in a transaction of its own.
+  halts_due := (select count(*) from halts h where h.lifted_at is null and h.expires_at <= moment);
   select t.parked, t.unparked into parked, unparked from tick_code(moment, p_limit) t;
+  select t.expired, t.escalated into expired, escalated from tick_approvals(moment, p_limit) t;
   begin
     perform ensure_partitions(2);
   exception when lock_not_available then

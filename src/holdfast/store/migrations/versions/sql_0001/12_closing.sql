@@ -19,7 +19,7 @@ create function close_approvals(m_tenant uuid[], m_run uuid[], verdict text[], t
 language sql set search_path = holdfast, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
-  update approvals a set state = x.closed, decided_at = moment, decided_by = x.by
+  update approvals a set state = x.closed, decided_at = moment, decided_by = x.by, due_at = null
   from jsonb_to_recordset(tasks) as x (m int, id uuid, closed text, by text)
   where verdict[x.m] = 'appended' and x.closed is not null
     and a.tenant = m_tenant[x.m] and a.id = x.id and a.run = m_run[x.m] and a.state = 'pending'

@@ -23,7 +23,7 @@ begin
 end $$;
 
 -- Tells the live runs of a principal that its rights have changed: no intent of theirs commits until whoever holds them
--- has read the rights anew. Those that were parked for want of rights try again.
+-- has read the rights anew. Those that were parked for want of rights, or of a sign-in, try again.
 create function rights_changed(p_tenant uuid, p_principal uuid) returns void
 language sql volatile set search_path = holdfast, pg_temp
 as $$
@@ -33,11 +33,29 @@ as $$
     order by r.tenant, r.id for no key update
   )
   update runs r set stale = true, updated_at = moment.at,
-    state = case when r.waiting_on = 'rights' then 'queued' else r.state end,
-    waiting_on = nullif(r.waiting_on, 'rights'),
-    wake_at = case when r.waiting_on = 'rights' then null else r.wake_at end,
-    queued_at = case when r.waiting_on = 'rights' then moment.at else r.queued_at end
+    state = case when r.waiting_on in ('rights', 'login') then 'queued' else r.state end,
+    waiting_on = case when r.waiting_on not in ('rights', 'login') then r.waiting_on end,
+    wake_at = case when r.waiting_on in ('rights', 'login') then null else r.wake_at end,
+    queued_at = case when r.waiting_on in ('rights', 'login') then moment.at else r.queued_at end
   from live, moment where r.tenant = live.tenant and r.id = live.id
+$$;
+
+-- Tells the runs of a principal that has signed in again and may the same as before: those that wait for it go on, and those
+-- that are held are looked at once more, for one may be about to wait. No others: somebody with many parked runs signs in often.
+create function claims_renewed(p_tenant uuid, p_principal uuid) returns void
+language sql volatile set search_path = holdfast, pg_temp
+as $$
+  with moment as materialized (select holdfast.now() as at), those as (
+    select r.tenant, r.id from runs r
+    where r.tenant = p_tenant and r.principal = p_principal::text
+      and (r.state = 'running' or (r.state = 'parked' and r.waiting_on = 'login'))
+    order by r.tenant, r.id for no key update
+  )
+  update runs r set stale = true, updated_at = moment.at,
+    state = case when r.waiting_on = 'login' then 'queued' else r.state end,
+    queued_at = case when r.waiting_on = 'login' then moment.at else r.queued_at end,
+    waiting_on = nullif(r.waiting_on, 'login')
+  from those, moment where r.tenant = those.tenant and r.id = those.id
 $$;
 
 -- Whether a tenant would be left without anybody who may manage it.
@@ -50,9 +68,11 @@ as $$
       where m.tenant = p_tenant and m.role = 'admin' and m.principal <> p_principal and p.disabled_at is null)
 $$;
 
--- 'created'; 'repeated' when this very principal is there already; 'taken' when the name is somebody else's; 'too_many'.
+-- 'created'; 'repeated' when this very principal is there already; 'asked_before' when the idempotency key came before;
+-- 'taken' when the name is somebody else's; 'too_many'.
 create function create_principal(
-  p_tenant uuid, p_id uuid, p_kind text, p_name text, p_email text, p_roles text[], p_by text
+  p_tenant uuid, p_id uuid, p_kind text, p_name text, p_email text, p_roles text[], p_by text,
+  p_scope text default null, p_key text default null, p_request bytea default null
 ) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
@@ -60,6 +80,9 @@ begin
   perform begin_change(p_tenant);
   if exists (select from principals p where p.tenant = p_tenant and p.id = p_id) then
     return 'repeated';
+  end if;
+  if asked_before(p_tenant, p_scope, p_key) then
+    return 'asked_before';
   end if;
   if (select count(*) from principals p where p.tenant = p_tenant)
       >= (select t.max_principals from tenants t where t.id = p_tenant) then
@@ -72,6 +95,7 @@ begin
   end if;
   insert into memberships (tenant, principal, role, granted_at, granted_by)
   select p_tenant, p_id, r.role, holdfast.now(), p_by from unnest(p_roles) as r (role);
+  perform keep_request(p_tenant, p_scope, p_key, p_request, p_id);
   perform note(p_tenant, p_by, 'principal.created', p_id::text,
     json_build_object('kind', p_kind, 'roles', p_roles)::text);
   return 'created';
@@ -141,7 +165,8 @@ begin
 end $$;
 
 -- Takes in what a token says of somebody. Their principal is made at the first one, p_new; a later token than the last
--- changes name and roles, an earlier one nothing, so that no token brings back what a newer one took. p_roles is null where
+-- changes name and roles and lets runs go on that waited for it, an earlier one nothing, so that no token brings back what a
+-- newer one took. p_roles is null where
 -- the issuer says nothing of roles. A name that another has is told apart by the identity's digest. False: the tenant may
 -- have no more principals.
 create function log_in(
@@ -170,6 +195,7 @@ begin
     end if;
     insert into identities (tenant, issuer, subject, principal, created_at, issued_at)
     values (p_tenant, p_issuer, p_subject, p_new, holdfast.now(), p_issued_at);
+    update principals p set claims_at = p_issued_at where p.tenant = p_tenant and p.id = p_new;
     return true;
   end if;
   if known.issued_at >= p_issued_at then
@@ -177,50 +203,65 @@ begin
   end if;
   update identities i set issued_at = p_issued_at
   where i.tenant = p_tenant and i.issuer = p_issuer and i.subject = p_subject;
-  update principals p set email = p_email,
+  update principals p set email = p_email, claims_at = p_issued_at,
     name = case when p.name in (p_name, shown) then p.name
                 when exists (select from principals q where q.tenant = p_tenant and q.name = p_name) then shown
                 else p_name end
   where p.tenant = p_tenant and p.id = known.principal;
-  if p_roles is null then
-    return true;
+  if p_roles is not null then
+    with old as (
+      delete from memberships m where m.tenant = p_tenant and m.principal = known.principal and m.role <> all (p_roles)
+      returning m.role
+    )
+    select array_agg(o.role order by o.role) into gone from old o;
+    with new as (
+      insert into memberships (tenant, principal, role, granted_at, granted_by)
+      select p_tenant, known.principal, r.role, holdfast.now(), actor from unnest(p_roles) as r (role)
+      on conflict do nothing returning role
+    )
+    select array_agg(n.role order by n.role) into come from new n;
   end if;
-  with old as (
-    delete from memberships m where m.tenant = p_tenant and m.principal = known.principal and m.role <> all (p_roles)
-    returning m.role
-  )
-  select array_agg(o.role order by o.role) into gone from old o;
-  with new as (
-    insert into memberships (tenant, principal, role, granted_at, granted_by)
-    select p_tenant, known.principal, r.role, holdfast.now(), actor from unnest(p_roles) as r (role) on conflict do nothing
-    returning role
-  )
-  select array_agg(n.role order by n.role) into come from new n;
   if gone is not null or come is not null then
     perform note(p_tenant, actor, 'roles.told', known.principal::text,
       json_build_object('granted', come, 'revoked', gone)::text);
     perform rights_changed(p_tenant, known.principal);
+  else
+    perform claims_renewed(p_tenant, known.principal);
   end if;
   return true;
 end $$;
 
--- 'created'; 'repeated'; 'absent' when there is no such principal.
+-- 'created'; 'repeated' and 'asked_before' as for a principal; 'absent' when there is no such principal. With p_replaces it
+-- is the successor of a key that ends at p_overlap_until, both or neither; 'ended' when that one has ended already.
 create function create_key(
-  p_tenant uuid, p_id uuid, p_principal uuid, p_name text, p_digest bytea, p_scopes text[], p_expires_at timestamptz, p_by text
+  p_tenant uuid, p_id uuid, p_principal uuid, p_name text, p_digest bytea, p_scopes text[], p_expires_at timestamptz, p_by text,
+  p_replaces uuid default null, p_overlap_until timestamptz default null,
+  p_scope text default null, p_key text default null, p_request bytea default null
 ) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
   perform begin_change(p_tenant);
+  if exists (select from api_keys k where k.tenant = p_tenant and k.id = p_id) then
+    return 'repeated';
+  end if;
+  if asked_before(p_tenant, p_scope, p_key) then
+    return 'asked_before';
+  end if;
   if not exists (select from principals p where p.tenant = p_tenant and p.id = p_principal) then
     return 'absent';
   end if;
-  insert into api_keys (tenant, id, principal, name, digest, scopes, created_at, created_by, expires_at)
-  values (p_tenant, p_id, p_principal, p_name, p_digest, p_scopes, holdfast.now(), p_by, p_expires_at)
-  on conflict do nothing;
-  if not found then
-    return 'repeated';
+  if p_replaces is not null and not exists (
+      select from api_keys k where k.tenant = p_tenant and k.id = p_replaces and k.revoked_at is null
+        and (k.expires_at is null or k.expires_at > holdfast.now())) then
+    return 'ended';
   end if;
+  insert into api_keys (tenant, id, principal, name, digest, scopes, created_at, created_by, expires_at)
+  values (p_tenant, p_id, p_principal, p_name, p_digest, p_scopes, holdfast.now(), p_by, p_expires_at);
+  if p_replaces is not null then
+    perform end_key(p_tenant, p_replaces, p_overlap_until, p_by);
+  end if;
+  perform keep_request(p_tenant, p_scope, p_key, p_request, p_id);
   perform note(p_tenant, p_by, 'key.created', p_id::text,
     json_build_object('principal', p_principal, 'scopes', p_scopes, 'expires_at', p_expires_at)::text);
   return 'created';
@@ -260,9 +301,10 @@ begin
 end $$;
 
 grant execute on function
-  note(uuid, text, text, text, text), create_principal(uuid, uuid, text, text, text, text[], text),
+  note(uuid, text, text, text, text),
+  create_principal(uuid, uuid, text, text, text, text[], text, text, text, bytea),
   grant_role(uuid, uuid, text, text), revoke_role(uuid, uuid, text, text), set_disabled(uuid, uuid, boolean, text),
-  create_key(uuid, uuid, uuid, text, bytea, text[], timestamptz, text), end_key(uuid, uuid, timestamptz, text),
+  create_key(uuid, uuid, uuid, text, bytea, text[], timestamptz, text, uuid, timestamptz, text, text, bytea), end_key(uuid, uuid, timestamptz, text),
   touch_key(uuid, uuid), log_in(uuid, uuid, text, text, text, text, text, text[], timestamptz) to holdfast_api;
 
 -- Tenants. The caller is in the platform's tenant, and sees of another no more than its name and state.
@@ -318,5 +360,6 @@ begin
 end $$;
 
 grant execute on function find_tenant(text), list_tenants(uuid, text, int), create_tenant(uuid, text, text) to holdfast_api;
+grant execute on function create_tenant(uuid, text, text) to holdfast_owner;
 set local role holdfast_owner;
-grant execute on function must_be_tenant(uuid), free_halted(uuid) to holdfast_engine;
+grant execute on function must_be_tenant(uuid) to holdfast_engine;

@@ -9,6 +9,7 @@ language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 declare
   moment timestamptz := holdfast.now();
+  suspension halts;
 begin
   perform must_be_platform();
   perform pg_advisory_xact_lock(4857);  -- the halt lock
@@ -20,11 +21,8 @@ begin
   if not found then
     return 'unchanged';
   end if;
-  perform note_both(p_tenant, p_by, case when p_suspended then 'tenant.suspended' else 'tenant.resumed' end,
-    json_build_object('reason', p_reason)::text);
   if p_suspended then
-    insert into halts (tenant, scope, key, reason, by, at)
-    values (p_tenant, 'tenant', 'suspended', p_reason, p_by, moment) on conflict do nothing;
+    perform put_halt(p_tenant, gen_random_uuid(), 'tenant', 'suspended', p_reason, p_by, 4, null);
     with waiting as (
       select r.tenant, r.id from runs r where r.tenant = p_tenant and r.state = 'queued'
       order by r.tenant, r.id for no key update
@@ -32,9 +30,14 @@ begin
     update runs r set state = 'parked', waiting_on = 'halt', updated_at = moment
     from waiting w where r.tenant = w.tenant and r.id = w.id;
   else
-    delete from halts h where h.tenant = p_tenant and h.scope = 'tenant' and h.key = 'suspended';
-    perform free_halted(p_tenant);
+    select * into suspension from halts h
+    where h.tenant = p_tenant and h.scope = 'tenant' and h.key = 'suspended' and h.lifted_at is null for update;
+    if found then
+      perform end_halt(suspension, p_by, 'halt.lifted');
+    end if;
   end if;
+  perform note_both(p_tenant, p_by, case when p_suspended then 'tenant.suspended' else 'tenant.resumed' end,
+    json_build_object('reason', p_reason)::text);
   return 'changed';
 end $$;
 

@@ -1,0 +1,1 @@
+"""`holdfast halt ...`: stopping work, and letting it go on."""

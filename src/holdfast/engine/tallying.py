@@ -1,0 +1,67 @@
+"""Sums that calls are decided on: read for the verdict, added to in the commit of the intent, taken back if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from holdfast.domain.errors import OperatorError
+from holdfast.guards.tally import Tally
+from holdfast.store.journal import Released, Tallied
+from holdfast.store.tallies import Seen, Sum, read_tallies
+
+if TYPE_CHECKING:
+    from holdfast.engine.call import ToolCall
+    from holdfast.engine.recorder import Recorder
+
+
+async def tallied(
+    recorder: Recorder, call: ToolCall, names: Collection[str], now: datetime
+) -> Sequence[tuple[Sum, Seen]]:
+    """These sums as they are. `now` is local.
+
+    Raises:
+        Interrupt: the database is away.
+    """
+    if not names:
+        return ()
+    declared = recorder.gear.governor.tallies
+    sums = [_sum(recorder, declared.get(name) or Tally(name), now) for name in sorted(names)]
+    claimed = recorder.claimed
+    try:
+        seen = await read_tallies(recorder.gear.db, claimed.tenant, claimed.run, call.key, sums)
+    except OperatorError as error:
+        raise recorder.stopped_by(error) from error
+    return [(one, seen[one.name]) for one in sums]
+
+
+def to_add(call: ToolCall) -> list[Tallied]:
+    """What the call's intent adds, and on which sums it was decided: also those that it only looked at."""
+    return [
+        Tallied(
+            key=call.key,
+            name=one.name,
+            owner=one.owner,
+            since=one.since,
+            amount=call.attempt.added.get(one.name, 0),
+            seen=seen.seen,
+        )
+        for one, seen in call.attempt.sums
+    ]
+
+
+def to_release(call: ToolCall) -> list[Released]:
+    """What is taken back when the call did not do what it was to do."""
+    return [Released(key=call.key)] if call.attempt.added else []
+
+
+def _sum(recorder: Recorder, tally: Tally, now: datetime) -> Sum:
+    claimed = recorder.claimed
+    owner = {
+        "principal": claimed.principal,
+        "session": str(claimed.session or claimed.run),
+        "run": str(claimed.run),
+        "tenant": "",
+    }[tally.per]
+    return Sum(tally.name, owner, tally.since(now))

@@ -1,0 +1,155 @@
+"""Human tasks as people get them. These are the shapes of the HTTP interface and of `--json`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from holdfast.service.base_views import ContentView, View
+
+State = Literal["pending", "approved", "rejected", "expired", "done", "not_done", "fail_run", "void"]
+
+
+class ChangeView(View):
+    """One place in which arguments differ."""
+
+    place: str
+    """Where, as in `order.lines.0.amount`; empty for the whole."""
+    before: Any = None
+    """Null where there was nothing; `added` tells that apart from null."""
+    after: Any = None
+    added: bool = False
+    removed: bool = False
+
+
+class EscalationView(View):
+    """Whom a task asks next, if nobody has answered by then."""
+
+    at: datetime
+    ask: str
+
+
+class ApprovalView(View):
+    """Something people have to decide: whether a tool may be called, or what became of an effect."""
+
+    id: UUID
+    run: UUID
+    task: str
+    """What the run is of."""
+    kind: Literal["approval", "in_doubt"]
+    state: State
+    scope: str
+    step: int
+    call: str
+    tool: str
+    key: str | None = None
+    """The idempotency key of the effect."""
+    args: ContentView
+    """Exactly the arguments that the decision is about: as last edited, where they were."""
+    original: ContentView | None = None
+    """The arguments as the model gave them, where they were edited since."""
+    edits: list[ChangeView] = Field(default_factory=list[ChangeView])
+    """In what the arguments differ from the original."""
+    received: ContentView | None = None
+    """The arguments as the tool would receive them, where code of the agent's changes them on the way."""
+    on_the_way: list[ChangeView] = Field(default_factory=list[ChangeView])
+    """In what those differ from the ones that the model gave."""
+    digest: str
+    """Send it with the decision: it says what was shown."""
+    why: str | None = None
+    ask: str = ""
+    """Who has to agree: `user`, the person behind the run; `two admins`, others by role; empty: whoever may decide."""
+    round: int = 1
+    """How often this call has been asked about."""
+    principal: str
+    """Whom the run is for."""
+    requested_by: str | None = None
+    """Who asked for the run on their behalf, if another."""
+    requesters: list[str] = Field(default_factory=list[str])
+    """Who is behind the call, editors of its arguments among them: none of them authorises it."""
+    agreed: list[str] = Field(default_factory=list[str])
+    """Whose votes count so far; of a settled task, those whose votes settled it."""
+    needed: int = 1
+    """How many have to agree."""
+    voted: bool = False
+    """Whether you have agreed to what is asked now."""
+    refused: str | None = None
+    """Why you may not decide it, as a word: `requester`, `role`, `not_behind`, `beholden`, …; null where you may."""
+    if_rejected: str
+    """What follows where somebody rejects it, or says that it did not happen."""
+    if_unanswered: str
+    """What follows where nobody answers."""
+    asked_at: datetime
+    expires_at: datetime | None = None
+    """When it is no longer open; null: it waits for good."""
+    escalates: list[EscalationView] = Field(default_factory=list[EscalationView])
+    """Whom it asks next, and when."""
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+
+
+class HappeningView(View):
+    """One line of a task's history."""
+
+    at: datetime
+    what: str
+    """`voted`, `edited`, `escalated`, or the state it ended in."""
+    by: str
+    ask: str
+    """Who has to agree from then on."""
+    digest: str
+    """What a decision is bound to from then on."""
+    content: ContentView | None = None
+    """The arguments as edited, the reason of a rejection, the result somebody said."""
+
+
+class VoteView(View):
+    """What somebody agreed to."""
+
+    voter: str
+    verdict: str
+    at: datetime
+    counts: bool
+    """Whether it counts now: not where the arguments were edited since, or its voter lost the role."""
+    via: str | None = None
+    """Who made the link by which they decided, if another."""
+
+
+class ApprovalDetail(ApprovalView):
+    """The same with all that is known about why it is asked and what has happened to it."""
+
+    policy: str = ""
+    """Digest of the policy that asks; empty where the tool itself does."""
+    rules: list[str] = Field(default_factory=list[str])
+    """The statements of it that ask."""
+    reason: ContentView | None = None
+    """The reason that these give."""
+    sources: dict[str, list[str]] | None = None
+    """Where each argument came from, as far as it is known; null where nothing is."""
+    votes: list[VoteView] = Field(default_factory=list[VoteView])
+    history: list[HappeningView] = Field(default_factory=list[HappeningView])
+    names: dict[str, str] = Field(default_factory=dict[str, str])
+    """What people call everybody named here, by how they are named."""
+    run_so_far: str
+    """Where the run can be read: a path of this interface."""
+
+
+class ApprovalPage(View):
+    """Some human tasks, oldest first."""
+
+    items: list[ApprovalView]
+    next: str | None = None
+
+
+class LinkView(View):
+    """A link by which one person can decide one task, as it was when the link was made."""
+
+    url: str
+    approval: UUID
+    principal: UUID
+    """Whose link it is."""
+    digest: str
+    expires_at: datetime

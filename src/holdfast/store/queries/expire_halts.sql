@@ -1,0 +1,2 @@
+-- Ends the halts whose time is up.
+select holdfast.expire_halts()

@@ -1,0 +1,105 @@
+"""Amounts that add up: decided on as they are in the commit of the intent, whoever else spends at the same moment."""
+
+import asyncio
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic_ai import ModelRetry
+from tests.engine.agents import agent
+from tests.engine.lab import Died, die_at
+from tests.engine.test_seam_policy import Rules, payer
+
+from holdfast import effect
+from holdfast.domain import events as ev
+from holdfast.guards.tally import Tally
+
+
+def daily(limit: int) -> Any:
+    def rule(tool: str, args: Any, facts: Any) -> str | None:
+        if tool != "pay" or args["amount"] * 10_000 + facts.tallies["paid"] <= limit * 10_000:
+            return None
+        return f"more than {limit} a day"
+
+    return rule
+
+
+def sums(lab: Any) -> list[tuple[str, int]]:
+    with psycopg.connect(lab.admin_url) as connection:
+        return connection.execute("select name, amount from holdfast.tallies order by since, owner").fetchall()
+
+
+async def counting(make_lab: Any, made: Any, limit: int = 500) -> Any:
+    lab = await make_lab(made)
+    lab.governor.policy = Rules(daily(limit), counted=("paid",))
+    return lab
+
+
+async def test_what_was_paid_before_counts(make_lab):
+    ledger: list[Any] = []
+    lab = await counting(make_lab, payer(ledger, 200))
+    for _ in range(4):
+        await lab.start()
+        assert await lab.work() == "finished"
+    assert len(ledger) == 2
+    assert sums(lab) == [("paid", 4_000_000)]
+
+
+async def test_a_call_that_was_begun_twice_counts_once(make_lab):
+    ledger: list[Any] = []
+    lab = await counting(make_lab, payer(ledger, 400))
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert len(ledger) == 2
+    assert sums(lab) == [("paid", 4_000_000)]
+
+
+async def test_a_call_that_its_tool_turns_down_does_not_count(make_lab):
+    ledger: list[Any] = []
+    made = agent([("pay", {"amount": 400}, "p1")], [("pay", {"amount": 300}, "p2")], "done")
+
+    @made.tool_plain
+    @effect.idempotent
+    def pay(amount: int) -> str:
+        if amount == 400:
+            raise ModelRetry("not in one go")
+        ledger.append(amount)
+        return "paid"
+
+    lab = await counting(make_lab, made)
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert ledger == [300]
+    assert sums(lab) == [("paid", 3_000_000)]
+
+
+async def test_calls_of_one_turn_see_one_another(make_lab):
+    ledger: list[Any] = []
+    made = agent([("pay", {"amount": 300}, f"p{i}") for i in range(6)], "done")
+
+    @made.tool_plain
+    @effect.idempotent
+    async def pay(amount: int) -> str:
+        await asyncio.sleep(0)
+        ledger.append(amount)
+        return "paid"
+
+    lab = await counting(make_lab, made, limit=1000)
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert ledger == [300] * 3
+    assert len(await lab.of(ev.CallDenied)) == 3
+    assert sums(lab) == [("paid", 9_000_000)]
+
+
+@pytest.mark.parametrize(("per", "paid"), [("principal", 1), ("tenant", 1), ("session", 3), ("run", 3)])
+async def test_whose_amounts_add_up(make_lab, per, paid):
+    ledger: list[Any] = []
+    lab = await counting(make_lab, payer(ledger, 400))
+    lab.governor.tallies = {"paid": Tally("paid", per=per)}
+    for _ in range(3):
+        await lab.start()
+        assert await lab.work() == "finished"
+    assert len(ledger) == paid
