@@ -130,6 +130,20 @@ def test_a_single_model_is_its_fields():
     assert args_of(taking(Point)) == "{x: Long, y: Long}"
 
 
+def test_a_single_model_may_have_a_field_of_its_parameters_name():
+    class Holder(BaseModel):
+        value: str
+        other: int
+
+    policy = load(SEES_ALL, app_of(taking(Holder)).vocabulary())
+    for args in (
+        {"value": Holder(value="x", other=1)},
+        {"value": {"value": "x", "other": 1}},
+        {"value": "x", "other": 1},
+    ):
+        assert policy.verdict("tool", args, facts()).decision is Decision.ALLOW
+
+
 def test_facts_of_a_single_model_may_ask_for_its_fields():
     def far(street: str) -> bool:
         return street == "far"

@@ -154,12 +154,29 @@ def test_declared_facts_see_into_lists():
     denied(policy.verdict("send_email", args, facts(), declared={}), "'facts.external_recipients': it is missing")
 
 
+def test_a_fact_is_given_what_its_annotations_say_in_whatever_shape_arguments_come():
+    def round_amount(amount: Decimal) -> bool:
+        return amount == amount.to_integral_value()
+
+    app = refund_app()
+    app["support"].agent.tool_plain(governed(facts={"round_amount": round_amount})(pay))  # pyright: ignore
+    policy = load(
+        'permit (principal, action == Action::"pay", resource) when { context.facts.round_amount };', app.vocabulary()
+    )
+    for amount, decision in (("5.00", Decision.ALLOW), (Decimal(5), Decision.ALLOW), (5.5, Decision.DENY)):
+        assert policy.verdict("pay", {"amount": amount}, facts()).decision is decision
+
+
+def pay(amount: Decimal) -> str:
+    return ""
+
+
 def test_a_fact_that_cannot_be_computed_denies_where_somebody_asks_for_it():
     assert POLICY.verdict("send_email", {"to": [7], "body": ""}, facts()).decision is Decision.DENY
     text = 'permit (principal, action, resource); forbid (principal, action == Action::"send_email", resource) '
     policy = refund_policy(text + "when { context.facts.external_recipients.isEmpty() };")
     with pytest.raises(AttributeError):
-        external_recipients([7])
+        external_recipients([7])  # pyright: ignore
     denied(policy.verdict("send_email", {"to": [7], "body": ""}, facts()), "'facts.external_recipients': its function")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 
@@ -33,6 +33,8 @@ class Fact:
     kind: Kind
     function: Callable[..., Any]
     parameters: tuple[str, ...]
+    types: Mapping[str, TypeAdapter[Any]] = field(default_factory=dict[str, TypeAdapter[Any]], compare=False)
+    """What the parameters are annotated with: arguments may come in the shapes of JSON, and `Decimal` means one."""
 
     def value(self, args: Mapping[str, Any]) -> Any:
         """What it says of these arguments, in JSON's shapes. An argument that was not given is None to it.
@@ -41,10 +43,13 @@ class Fact:
             Unfit: it failed, or said what its annotation does not.
         """
         try:
-            said = self.function(*(args.get(name) for name in self.parameters))
+            said = self.function(*(self._read(name, args.get(name)) for name in self.parameters))
         except Exception as error:
             raise Unfit(f"its function failed: {type(error).__name__}") from error
         return self.kind.value(said)
+
+    def _read(self, name: str, given: Any) -> Any:
+        return given if given is None or name not in self.types else self.types[name].validate_python(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ class Action:
         if self.single is None or len(args) != 1 or self.single not in args:
             return args
         given = args[self.single]
-        if is_model(given) or (self.single not in self.args.names and isinstance(given, Mapping)):
+        if is_model(given) or (
+            isinstance(given, Mapping) and cast("Mapping[str, Any]", given).keys() <= self.args.names
+        ):
             return members(given)
         return args
 
@@ -176,18 +183,19 @@ def _fact(name: str, function: Callable[..., Any], arguments: tuple[str, ...], s
             f"are: {listed(sorted(known))}."
         )
     try:
-        returns = typing.get_type_hints(function, include_extras=True).get("return")
-        assert returns is not None
+        hints = typing.get_type_hints(function, include_extras=True)
+        returns = hints["return"]
+        types = {name: TypeAdapter[Any](hints[name]) for name in parameters if name in hints}
         schema = TypeAdapter(returns).json_schema(mode="serialization")
         kind, nullable = Reading(schema.get("$defs", {})).kind(schema, name)
     except Exception:  # noqa: BLE001 - annotations are the user's; any that cannot be used says nothing
-        kind, nullable = None, None
+        kind, nullable, types = None, None, {}
     if kind is None or nullable is not False:
         raise UserError(
             f"{where}: fact '{name}' does not say what it returns. Write it as a function with an annotation, as in "
             f"`def {name}(...) -> bool`: bool, int, Decimal, str, or a set of these."
         )
-    return Fact(name, kind, function, parameters)
+    return Fact(name, kind, function, parameters, types)
 
 
 def field_of(fact: Fact) -> Field:
