@@ -201,6 +201,7 @@ async def test_openapi_names_every_route_answer_and_problem(client):
         "get /v1/approvals",
         "get /v1/approvals/{approval}",
         "post /v1/approvals/{approval}/decision",
+        "post /v1/approvals/{approval}/links",
         "get /v1/me",
         "get /v1/principals",
         "post /v1/principals",

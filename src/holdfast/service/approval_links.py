@@ -36,11 +36,8 @@ _PAGE = b"holdfast.approval-link-page.1"
 _PAGE_S = 3600
 
 
-class LinkInvalid(RequestError):
+class LinkInvalid(NotFound):
     """It is none of ours, has ended, was used, or is about what is not asked any more. Nobody is told which."""
-
-    slug = "link-invalid"
-    status = 404
 
     def __init__(self) -> None:
         super().__init__("This link opens nothing, or nothing any more. Ask for another.")

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.teller import preview
 from holdfast.domain.errors import AlreadyDecided
-from holdfast.service.decide_approval import decide_approval, resolve_effect
+from holdfast.service.decide_approval import (
+    AlreadyVoted,
+    DigestMismatch,
+    MayNotDecide,
+    decide_approval,
+    resolve_effect,
+)
 
 if TYPE_CHECKING:
     from holdfast.cli.teller import Teller
@@ -20,6 +26,9 @@ if TYPE_CHECKING:
 async def ask_for(services: Services, task: ApprovalView, teller: Teller) -> bool:
     """Ask, and decide as answered. False where the person leaves it open."""
     teller.say(f"   {task.tool} {preview(task.args, None)}")
+    if task.refused or task.voted:
+        teller.say(f"   It asks {task.ask}: {len(task.agreed)} of {task.needed} agreed. Somebody else has to.")
+        return False
     try:
         if task.kind == "approval":
             return await _approval(services, task, teller)
@@ -29,6 +38,10 @@ async def ask_for(services: Services, task: ApprovalView, teller: Teller) -> boo
     except AlreadyDecided as error:
         teller.say(str(error))
         return True
+    except (MayNotDecide, AlreadyVoted, DigestMismatch) as error:
+        # Roles were changed, or the arguments edited, while the question stood here.
+        teller.say(str(error))
+        return False
 
 
 async def _approval(services: Services, task: ApprovalView, teller: Teller) -> bool:
@@ -36,8 +49,8 @@ async def _approval(services: Services, task: ApprovalView, teller: Teller) -> b
     if answer == "l":
         return False
     if answer == "y":
-        await decide_approval(services, services.caller, task.id, "approved", digest=task.digest)
-        return True
+        now = await decide_approval(services, services.caller, task.id, "approved", digest=task.digest)
+        return now.state != "pending"
     reason = await _line(teller, "   Why not? (the model is told; may be empty): ")
     await decide_approval(services, services.caller, task.id, "rejected", digest=task.digest, reason=reason or None)
     return True

@@ -71,6 +71,8 @@ async def _print_waiting(services: Services, watching: Watching, view: RunView, 
     for task in pending.items:
         choice = "--approve | --reject" if task.kind == "approval" else "--done JSON | --not-done | --fail"
         watching.teller.say(f"   {task.tool} {preview(task.args, None)}")
+        if task.ask:
+            watching.teller.say(f"   asks {task.ask}: {len(task.agreed)} of {task.needed} agreed")
         watching.teller.say(f"   holdfast approvals decide {task.id} {choice}")
     watching.teller.say(
         f"The run is kept and goes on in any worker; `holdfast run {app} --resume {view.id}` goes on with it here."
