@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import leak_halts  # noqa: F401 - adds its routes to the generators
 import leak_sessions  # noqa: F401 - adds its routes to the generators
 import psycopg
 from leak_cast import Cast

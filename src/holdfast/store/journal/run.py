@@ -40,6 +40,12 @@ BLOB_BYTES = 16 * 1024 * 1024
 """The largest piece of content of a run."""
 
 _BUSY_FIRST_S, _BUSY_MOST_S = 0.002, 0.1
+_REFUSALS = {
+    "halted": (RunHalted, "A halt covers run {}: nothing new is started."),
+    "cancelled": (RunCancelling, "Run {} is being cancelled: nothing new is started."),
+    "stale": (RightsChanged, "The rights behind run {} have changed: look at them first."),
+}
+"""Why an intent is refused, by what the database answered."""
 
 
 class RunJournal:
@@ -214,22 +220,10 @@ class RunJournal:
         match answer.outcome:
             case "appended":
                 self._appended(member)
-            case "halted" if self._by_itself(member):
-                pass
-            case "halted":
-                self._without_intents(
-                    member, RunHalted(self.run, f"A halt covers run {self.run}: nothing new is started.")
-                )
-            case "cancelled":
-                self._without_intents(
-                    member,
-                    RunCancelling(self.run, f"Run {self.run} is being cancelled: nothing new is started."),
-                )
-            case "stale":
-                self._without_intents(
-                    member,
-                    RightsChanged(self.run, f"The rights behind run {self.run} have changed: look at them first."),
-                )
+            case "halted" | "cancelled" | "stale":
+                if answer.outcome != "halted" or not self._by_itself(member):
+                    refusal, why = _REFUSALS[answer.outcome]
+                    self._without_intents(member, refusal(self.run, why.format(self.run)))
             case "signalled":
                 self._without_end(member)
             case _:
@@ -297,7 +291,7 @@ class RunJournal:
         self._rest()
 
     def _by_itself(self, member: Member) -> bool:
-        # A halt may be of one tool: what else was announced in the same moment is asked for again, each by itself.
+        # A halt may be of one tool: what else was announced in the moment is asked for again, each by itself.
         if not member.named or sum(item.has_intent() for item in member.items) == 1:
             return False
         self._requeue(member, member.items)
