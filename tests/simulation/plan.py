@@ -297,7 +297,7 @@ class Plan:
             flags=(0 if ends else int(rng.random() < 0.5)) | rng.choice((0, 2)) | rng.choice((0, 0, 0, 4)),
             increments=tuple(rng.randrange(3) for _ in range(5)),
             blobs=tuple(bytes([rng.randrange(8)]) * 32 for _ in range(rng.choice((0, 0, 1)))),
-            names=rng.choice((None, None, (rng.choice(NAMES),), NAMES[:2])),
+            names=rng.choice((None, (NAMES[1],), (rng.choice(NAMES),), NAMES[:2])),
             tasks=tuple((_uuid(rng), kind, f"g{rng.randrange(9)}") for kind in _kinds(rng)),
         )
         if not ends:

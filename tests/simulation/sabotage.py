@@ -24,14 +24,8 @@ SABOTAGE: dict[str, tuple[str, str, str]] = {
     "changed rights are overlooked": ("append", "when m_flags[m] & 1 = 1 and r.stale then 'stale'", ""),
     "facts too wait for rights": ("append", "when m_flags[m] & 1 = 1 and r.stale", "when r.stale"),
     "a halt of a session is overlooked": ("is_halted", "(h.scope = 'session' and h.key = p_session::text) or", ""),
-    "a halt of a tool holds back others": ("is_halted", "n = h.scope || ':' || h.key", "n ^@ (h.scope || ':')"),
     "nobody is asked for names": ("held_back", "p_names is null and exists", "false and exists"),
     "a lifted halt is not told": ("end_halt", "set stale = true", "set stale = r.stale"),
-    "one lifted halt lets go what another holds": (
-        "free_halted",
-        "and concerns(h, r) and not is_halted(r.tenant, r.id, r.task, r.session, r.principal, null)\n    order",
-        "and concerns(h, r)\n    order",
-    ),
     "a halt that was heard of is believed": (
         "append",
         "when next_unsure[m] and not is_halted",

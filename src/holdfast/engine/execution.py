@@ -8,9 +8,8 @@ run goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Sequence
 from contextlib import AsyncExitStack
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,12 +21,12 @@ from holdfast.app import RunScope, Task
 from holdfast.domain import errors
 from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
-from holdfast.domain.stored import load
 from holdfast.engine import ending, opening
 from holdfast.engine.acting import Acting
 from holdfast.engine.attempts import explained
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.deps import dependencies, own_rows
+from holdfast.engine.ended import Ended as Ended  # noqa: PLC0414 - an execution's answer, for whoever carries one
 from holdfast.engine.flight import StepInFlight, Times
 from holdfast.engine.gear import Unending
 from holdfast.engine.halting import held_back
@@ -62,7 +61,6 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear, Lease
     from holdfast.store.claims import Claimed
     from holdfast.store.live import LiveRun
-    from holdfast.store.reader import StoredEvent
     from holdfast.store.vault import SubjectKey
 
 log = structlog.get_logger("holdfast.engine")
@@ -70,15 +68,6 @@ _UNENDING = Unending()
 
 _TELL_S = 1.0
 """How long a run is kept for its late reports to be delivered. They go on without it."""
-
-
-class Ended(StrEnum):
-    """How an execution ended. The run itself may go on elsewhere, or later."""
-
-    FINISHED = "finished"
-    PARKED = "parked"
-    LOST = "lost"
-    HANDED_OVER = "handed_over"
 
 
 class _Again(Exception):
@@ -132,8 +121,8 @@ class Execution:
 
     def halt(self, out_of_grace: Container[UUID]) -> None:
         """Halts are in force: cancel what they cover and may be; where their grace is over, whatever can be."""
-        if self._recorder is not None:
-            self._recorder.flight.halt(held_back(self._recorder.covered, self._lease.halts.in_force, out_of_grace))
+        if (recorder := self._recorder) is not None:
+            recorder.flight.halt(held_back(recorder.covered, self._lease.halts.in_force, out_of_grace))
 
     def _interrupt(self, why: Interrupt) -> None:
         if self._stop is None or isinstance(why, Lost):
@@ -213,7 +202,7 @@ class Execution:
             recorded = opened(claimed.journal, key)
         else:
             recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
-        replay = Replay.of(_loaded(recorded.events))
+        replay = Replay.of(opening.loaded(recorded.events))
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
@@ -327,7 +316,7 @@ class Execution:
 
     async def _failed(self, recorder: Recorder, error: str, message: str, place: str) -> Ended:
         await recorder.journal.flush()
-        replay = Replay.of(_loaded(await self._gear.reader.journal(self._claimed.tenant, self._claimed.run)))
+        replay = Replay.of(opening.loaded(await self._gear.reader.journal(self._claimed.tenant, self._claimed.run)))
         facts, tasks = ending.left_in_doubt(recorder, replay, "failed")
         failed = ev.RunFailed(error=error, message=recorder.seal_text(message), place=place)
         return await self._finish(recorder, RunState.FAILED, *facts, failed, tasks=tasks)
@@ -336,8 +325,7 @@ class Execution:
         if isinstance(park, Halted):
             recorder.stop = park
             if recorder.entering.not_begun:
-                # What was kept from its body is said to be so by way of the inbox, as by a worker that lost the run:
-                # it is folded in before the run parks.
+                # By way of the inbox, as a worker that lost the run would: folded in before the run parks.
                 await self._tell(recorder)
         return await self._wait(recorder, park)
 
@@ -370,10 +358,9 @@ class Execution:
         if recorder.behind or recorder.news:
             # It may be what the run was going to wait for, folded in after the agent had looked.
             raise _Again
-        parked = ev.RunParked(waiting_on=park.waiting_on, why=park.why)
-        row = ParkRow(park.waiting_on, unsure=isinstance(park, Halted), names=park.names)
+        parked, unsure = ev.RunParked(waiting_on=park.waiting_on, why=park.why), isinstance(park, Halted)
         try:
-            await recorder.end(*facts, parked, park=row)
+            await recorder.end(*facts, parked, park=ParkRow(park.waiting_on, None, unsure, park.names))
         except errors.SignalsPending:
             raise _Again from None
         self._gear.hints.notify(f"r:{self._claimed.run}")
@@ -408,10 +395,6 @@ class Execution:
             except errors.HoldfastError as error:
                 log.warning("held_facts_lost", run=str(self._claimed.run), error=str(error))
                 await self._report_late()
-
-
-def _loaded(stored: Iterable[StoredEvent]) -> Iterator[tuple[int, ev.AnyEvent]]:
-    return ((event.seq, load(event.type, event.body)) for event in stored)
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:

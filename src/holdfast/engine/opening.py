@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pydantic_ai
 
 import holdfast
 from holdfast.domain import events as ev
+from holdfast.domain.stored import load
 from holdfast.store.claims import Claimed
+from holdfast.store.hashing import StoredEvent
+
+
+def loaded(stored: Iterable[StoredEvent]) -> Iterator[tuple[int, ev.AnyEvent]]:
+    """The facts of a journal, each with its place."""
+    return ((event.seq, load(event.type, event.body)) for event in stored)
 
 
 def claimed_by(claimed: Claimed) -> ev.RunClaimed:

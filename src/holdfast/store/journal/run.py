@@ -296,7 +296,7 @@ class RunJournal:
         self._rest()
 
     def _by_itself(self, member: Member) -> bool:
-        # A halt may be of one tool: what else was announced in the same moment is asked for again, each by itself.
+        # A halt may be of one tool: what else was announced in the moment is asked for again, each by itself.
         if not member.named or sum(item.has_intent() for item in member.items) == 1:
             return False
         self._requeue(member, member.items)
