@@ -138,7 +138,7 @@ class HeldRun:
             why="w",
             **more,
         )
-        await self.append(fact, ev.RunParked(waiting_on=waiting), approvals=[row], park=Park(waiting))
+        await self.append(fact, ev.RunParked(waiting_on=waiting), rows=[row], park=Park(waiting))
         return approval
 
     async def succeed(self, output: Any = "done") -> int:
