@@ -115,8 +115,15 @@ class Installation:
         return vault
 
     @asynccontextmanager
-    async def worker(self, app: App, *, probe: Callable[[str], None] | None = None) -> AsyncGenerator[Worker, None]:
-        """A worker for `app`, ready to `.run()`. `probe` is told each named point that it passes; tests crash there.
+    async def worker(
+        self, app: App, *, probe: Callable[[str], None] | None = None, lenient: bool = False
+    ) -> AsyncGenerator[Worker, None]:
+        """A worker for `app`, ready to `.run()`.
+
+        Args:
+            app: whose tasks it serves.
+            probe: is told each named point that the worker passes; tests crash there.
+            lenient: tell of tools of which nothing is declared, and serve them all the same.
 
         Raises:
             UserError: the app has no task, one whose agent has no model, or, where neither a policy nor its task says
@@ -140,7 +147,7 @@ class Installation:
         check_models(app)
         policy = app.policy_file()
         if policy is None:
-            check_declared(app, lenient=self.settings.env == "dev")
+            check_declared(app, lenient=lenient or self.settings.env == "dev")
         governor = governor_of(app, self.settings, policy)
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))

@@ -119,7 +119,7 @@ agent = Agent("test")
 @agent.tool_plain
 def open_it() -> Any: return Handle()
 app = App("careless")
-app.task("t", agent=agent, stream=False)
+app.task("t", agent=agent, stream=False, effects={"open_it": "once"})
 """
     )
     ended = Cli(tmp_path, database)("run", "app.py:app", "t", "x")

@@ -232,9 +232,7 @@ async def test_parking_writes_the_approval_and_lets_the_run_go(database):
     )
     async with writing(database.worker_url) as writer:
         journal = open_journal(writer, held)
-        await journal.append(
-            asked, RunParked(waiting_on=WaitingOn.APPROVAL), rows=[row], park=Park(WaitingOn.APPROVAL)
-        )
+        await journal.append(asked, RunParked(waiting_on=WaitingOn.APPROVAL), rows=[row], park=Park(WaitingOn.APPROVAL))
         with pytest.raises(RunLost):
             await journal.append(noted("late"))
     run = run_row(database.admin_url, held)

@@ -71,7 +71,7 @@ async def _run(
             print_json(view) if as_json else print(view.id)  # noqa: T201 - the id is the command's output
             return ExitCode.OK
         # The worker first: where there can be none, nothing is stored.
-        async with installation.worker(app) as worker:
+        async with installation.worker(app, lenient=True) as worker:
             view = await _asked(services, app, request)
             watching = Watching(services, view, ask=ask, quiet=as_json)
             watching.teller.say(f"run {view.id}")
