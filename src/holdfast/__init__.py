@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.app import App, RunScope, Task
+    from holdfast.domain.approving import Approving, Escalation
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
     from holdfast.domain.recovery import Recovery
+    from holdfast.domain.verdict import Ask
     from holdfast.effects.declare import Declaration, Effect, effect
     from holdfast.guards.policy import Governed, PolicyError, governed
+    from holdfast.guards.tally import Tally
 
 __all__ = [
     "App",
+    "Approving",
+    "Ask",
     "Declaration",
     "Effect",
+    "Escalation",
     "Governed",
     "HoldfastError",
     "OperatorError",
@@ -23,6 +29,7 @@ __all__ = [
     "Recovery",
     "RequestError",
     "RunScope",
+    "Tally",
     "Task",
     "UserError",
     "effect",
@@ -41,6 +48,10 @@ _HOME = {
     "Governed": "holdfast.guards.policy",
     "PolicyError": "holdfast.guards.policy",
     "governed": "holdfast.guards.policy",
+    "Tally": "holdfast.guards.tally",
+    "Approving": "holdfast.domain.approving",
+    "Escalation": "holdfast.domain.approving",
+    "Ask": "holdfast.domain.verdict",
     "Recovery": "holdfast.domain.recovery",
     "HoldfastError": "holdfast.domain.errors",
     "OperatorError": "holdfast.domain.errors",

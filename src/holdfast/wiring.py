@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from holdfast.app import App
     from holdfast.embedded import EmbeddedServer
+    from holdfast.guards.policy import PolicyFile
     from holdfast.service.gate import Gate
     from holdfast.service.services import Services
     from holdfast.settings import Settings
@@ -131,7 +132,7 @@ class Installation:
             PolicyError: its policy is not in order.
         """
         from holdfast.engine.gear import Gear, no_probe
-        from holdfast.engine.startable import check_declared, check_models
+        from holdfast.engine.startable import check_models
         from holdfast.store.hints import Hints
         from holdfast.store.journal import JournalWriter
         from holdfast.store.live import LivePublisher
@@ -145,9 +146,7 @@ class Installation:
                 "app.task(name, agent=...)."
             )
         check_models(app)
-        policy = app.policy_file()
-        if policy is None:
-            check_declared(app, lenient=lenient or self.settings.env == "dev")
+        policy = policy_of(app, self.settings, lenient=lenient)
         governor = governor_of(app, self.settings, policy)
         async with AsyncExitStack() as stack:
             db = await stack.enter_async_context(self.database("worker"))
@@ -198,6 +197,26 @@ class Installation:
                 newcomer_s=self.settings.newcomer_s,
                 public_url=self.settings.public_url,
             )
+
+
+def policy_of(app: App, settings: Settings, *, lenient: bool = False) -> PolicyFile | None:
+    """The policy of an app that is to be served. Where it has none, somebody has said what becomes of each tool.
+
+    Args:
+        app: the app.
+        settings: of the process; in the environment `dev` it is lenient.
+        lenient: tell of tools of which nothing was said, and go on.
+
+    Raises:
+        PolicyError: it is not in order.
+        ToolsUndeclared: there is none, and of some tool nothing is said.
+    """
+    from holdfast.engine.startable import check_declared
+
+    policy = app.policy_file()
+    if policy is None:
+        check_declared(app, lenient=lenient or settings.env == "dev")
+    return policy
 
 
 @asynccontextmanager

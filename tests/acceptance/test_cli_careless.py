@@ -109,6 +109,35 @@ def test_a_run_that_nobody_could_carry_is_not_accepted(tmp_path, database, comma
     assert rows(database) == 0
 
 
+_TOOL = """from pydantic_ai import Agent
+from holdfast import App, effect
+agent = Agent("test")
+@agent.tool_plain
+{mark}def pay(amount: int) -> str: return "paid"
+app = App("careless"{policy})
+app.task("t", agent=agent)
+"""
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_nobody_serves_a_tool_of_which_nothing_was_said(tmp_path, database, command):
+    (tmp_path / "app.py").write_text(_TOOL.format(mark="", policy=""))
+    ended = Cli(tmp_path, database)(command, "app.py:app")
+    assert ended.code == 3, ended.err
+    assert "task 't': pay" in ended.err
+    assert "undeclared='ask'" in ended.err
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_nobody_serves_by_a_policy_that_is_not_in_order(tmp_path, database, command):
+    (tmp_path / "app.py").write_text(_TOOL.format(mark="@effect.once\n", policy=", policy='policy.cedar'"))
+    (tmp_path / "policy.cedar").write_text('permit (principal, action == Action::"pya", resource);')
+    ended = Cli(tmp_path, database)(command, "app.py:app")
+    assert ended.code == 3, ended.err
+    assert "policy.cedar:1:" in ended.err
+    assert "'pay'" in ended.err
+
+
 def test_a_result_that_cannot_be_stored_says_what_it_was_and_what_to_do(tmp_path, database):
     (tmp_path / "app.py").write_text(
         """from typing import Any

@@ -17,7 +17,7 @@ from holdfast.domain.errors import OperatorError, UserError
 from holdfast.loading import load_app
 from holdfast.observe.logs import logger, set_up_logs
 from holdfast.observe.names import LogEvent
-from holdfast.wiring import open_api, open_gate
+from holdfast.wiring import open_api, open_gate, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT.
 
     Raises:
-        UserError: the app cannot be loaded.
+        UserError: the app cannot be loaded, its policy is not in order, or nobody has said what becomes of a tool.
         OperatorError: the port is taken; the database cannot be had, is of another version, or refuses.
     """
     if settings.dev_login and settings.host not in LOOPBACK:
@@ -43,6 +43,8 @@ def serve(settings: Settings) -> None:
         )
     set_up_logs(settings.log_level, settings.log_format)
     app = load_app(app_of(settings))
+    # What its workers would refuse, nobody should be able to ask for.
+    policy_of(app, settings)
     with _listener(settings) as listener, asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(_serve(settings, app, listener))
 
