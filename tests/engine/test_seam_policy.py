@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import Hooks
 from pydantic_ai.messages import ModelRequest, ToolReturnPart
@@ -16,6 +18,7 @@ from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.domain.rights import Role
 from holdfast.domain.verdict import Ask, Decision, Facts, Rule, Verdict
+from holdfast.guards.policy import load
 from holdfast.service.decide_approval import decide_approval, resolve_effect
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 
@@ -429,3 +432,29 @@ async def test_nobody_is_asked_about_a_subagents_call_that_policy_denies(make_la
     assert await lab.work() == "finished"
     await lab.expect("succeeded")
     assert await lab.of(ev.ApprovalAsked) == []
+
+
+class Payment(BaseModel):
+    amount: Decimal = Field(alias="total")
+
+
+@pytest.mark.parametrize(("total", "paid"), [("50.00", 1), ("500.00", 0)])
+async def test_a_policy_in_cedar_sees_what_the_tool_receives(make_lab, tmp_path, total, paid):
+    """By the names that the schema has, which need not be those of the fields in Python."""
+    ledger: list[Any] = []
+    made = agent([("pay", {"payment": {"total": total}, "note": "n"}, "p1")], "done")
+
+    @made.tool_plain
+    @effect.idempotent
+    def pay(payment: Payment, note: str) -> str:
+        ledger.append(payment.amount)
+        return "paid"
+
+    lab = await make_lab(made)
+    text = """permit (principal, action == Action::"pay", resource)
+    when { context.args.payment.total.lessThan(decimal("100.00")) };"""
+    lab.governor.policy = load(text, lab.app.vocabulary())
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert len(ledger) == paid
+    assert len(await lab.of(ev.CallDenied)) == 1 - paid

@@ -8,6 +8,7 @@ is asked then.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.domain.recovery import Recovery
@@ -22,15 +23,17 @@ if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder
 
 
-async def permit(recorder: Recorder, call: ToolCall, args: bytes) -> None:
+async def permit(recorder: Recorder, call: ToolCall, args: bytes, values: Mapping[str, Any]) -> None:
     """Let a call pass, or not. `call.attempt.policy` names the policy that did.
+
+    `args` are its arguments as stored, `values` the same as the tool receives them.
 
     Raises:
         PolicyAsks: people have to agree.
         CallRefused: it is denied.
         Park: people have to agree once more, or to say what became of an attempt that policy would not let begin now.
     """
-    verdict = await verdict_on(recorder, call, args)
+    verdict = await verdict_on(recorder, call, args, values)
     if verdict is None:
         return
     if verdict.decision is Decision.ALLOW or (
@@ -38,7 +41,7 @@ async def permit(recorder: Recorder, call: ToolCall, args: bytes) -> None:
     ):
         call.attempt.policy = verdict.policy
         if call.attempt.sums and recorder.gear.governor.policy is not None:
-            call.attempt.added = recorder.gear.governor.policy.added(call.tool, parse(args))
+            call.attempt.added = recorder.gear.governor.policy.added(call.tool, values)
         return
     if call.attempt.again:
         if call.declaration.recovery is Recovery.DELEGATE:

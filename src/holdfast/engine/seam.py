@@ -8,7 +8,7 @@ replay.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -264,7 +264,7 @@ class Inner(AbstractCapability[Any]):
         unchanged = seam.alone and args is found.given
         if seam.alone:  # else a capability may wrap the toolset, and do itself what it was asked to pass on
             seam.recorder.entering.announce(found)
-        await perform_intent(seam.recorder, found, found.args if unchanged else args_bytes(args, lambda: call))
+        await perform_intent(seam.recorder, found, found.args if unchanged else args_bytes(args, lambda: call), args)
         return args
 
 
@@ -293,7 +293,7 @@ def infrastructure() -> frozenset[type]:
     return frozenset(type(own) for own in Agent().root_capability.capabilities)
 
 
-async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes) -> None:
+async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes, values: Mapping[str, Any]) -> None:
     """Commit the intent of a call that may be made, and let the tool know its idempotency key.
 
     Raises:
@@ -301,7 +301,7 @@ async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes) -> Non
         Interrupt: the run may not go on here.
     """
     while True:
-        await permit(recorder, call, args)
+        await permit(recorder, call, args, values)
         try:
             await announce(recorder, call, args)
             break

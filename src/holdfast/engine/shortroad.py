@@ -207,7 +207,7 @@ class ShortRoad:
 
         async def perform() -> Any:
             recorder.entering.announce(call)
-            await perform_intent(recorder, call, call.args)
+            await perform_intent(recorder, call, call.args, args)
             recorder.entering.enter(call)
             body = looking_at(tool.body, partial(recorder.entering.enter_in_thread, call)) or tool.body.call
             return await body(args, HeardContext.of(context, call) if tool.takes_ctx else context)

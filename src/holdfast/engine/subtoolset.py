@@ -101,7 +101,7 @@ class SubToolset(WrapperToolset[Any]):
         if recorder.gear.governor.policy is None:
             return
         call = self._call("" if outside is None else f"{outside.call.inner}{self.agent}/", name, tool_args, ctx, tool)
-        verdict = await verdict_on(recorder, call, call.args)
+        verdict = await verdict_on(recorder, call, call.args, tool_args)
         assert verdict is not None
         if verdict.decision is Decision.DENY:
             recorder.hold(denied(recorder, call, verdict, call.args))
@@ -124,7 +124,7 @@ class SubToolset(WrapperToolset[Any]):
 
         async def perform() -> Any:
             recorder.entering.announce(call)
-            await perform_intent(recorder, call, dump_args(tool_args))
+            await perform_intent(recorder, call, dump_args(tool_args), tool_args)
             recorder.entering.enter(call, self.wrapped, tool)
             in_thread = partial(recorder.entering.enter_in_thread, call)
             return await super(SubToolset, self).call_tool(name, tool_args, ctx, looked_at(tool, in_thread))

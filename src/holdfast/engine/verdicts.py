@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.exceptions import ApprovalRequired, ToolFailed
 
@@ -35,8 +36,18 @@ class CallRefused(ToolFailed):
     """Policy denies a call; the message is for the model."""
 
 
-async def verdict_on(recorder: Recorder, call: ToolCall, args: bytes) -> Verdict | None:
-    """What policy says of a call with these arguments; None where there is none and nobody is to be asked."""
+async def verdict_on(
+    recorder: Recorder, call: ToolCall, args: bytes, values: Mapping[str, Any] | None = None
+) -> Verdict | None:
+    """What policy says of a call with these arguments; None where there is none and nobody is to be asked.
+
+    Args:
+        recorder: of the run.
+        call: the call.
+        args: its arguments as stored.
+        values: the same as the tool receives them, where that is known: a field that has another name in the schema
+            than in Python is found in these only.
+    """
     governor = recorder.gear.governor
     policy = governor.policy
     if policy is None:
@@ -49,7 +60,7 @@ async def verdict_on(recorder: Recorder, call: ToolCall, args: bytes) -> Verdict
     call.attempt.sums = sums
     return policy.verdict(
         call.tool,
-        shapes,
+        shapes if values is None else values,
         Facts(
             principal=str(who.id),
             roles=who.roles,
