@@ -112,6 +112,10 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
     call("select * from holdfast.deliver_signal(%s, %s, 'message', %s, %s, %s, 'me', 'dedupe')",
          id_, held.run, mark, mark.encode(), DIGEST)  # fmt: skip
     voted = _vote(scene, id_, held, mark)
+    call("select * from holdfast.read_tallies(%s, %s, 'effect', array['spent'], array[%s], array[%s])",
+         id_, held.run, mark, AT, connection=scene.worker)  # fmt: skip
+    spent = {"key": "effect", "name": "spent", "owner": mark, "since": AT, "amount": 5, "seen": 0}
+    assert outcomes(scene.worker, Member(held, intent=True, tallies=[spent])) == ["appended"]
     session, invalidation = uuid4(), uuid4()
     call("select holdfast.create_session(%s, %s, 'p', 's')", id_, session)
     call("select holdfast.invalidate(%s, %s, null, %s, %s, 1, 1, %s, 'd', %s, 'me')",
