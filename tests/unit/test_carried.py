@@ -16,6 +16,7 @@ class Execution:
     def __init__(self):
         self.ends = asyncio.get_running_loop().create_future()
         self.steps = []
+        self.times = {}
 
     async def run(self):
         return await self.ends
@@ -31,7 +32,7 @@ async def test_a_claim_that_a_crash_of_the_server_took_back_may_come_again_at_th
 
     app = {"t": SimpleNamespace(slots=2)}
     carried = Carried(app, slots=2, execute=execute, give_back=None, freed=lambda: None)
-    claimed = SimpleNamespace(run=RUN, epoch=5, task="t", claims=1)
+    claimed = SimpleNamespace(tenant=UUID(int=2), run=RUN, epoch=5, task="t", claims=1, session=None, principal="p")
     for _ in range(2):
         carried.start(claimed)
         await asyncio.sleep(0)
