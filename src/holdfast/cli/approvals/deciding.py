@@ -82,7 +82,7 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
 
     async def act(services: Services) -> ApprovalDetail:
         task = await get_task_to_decide(services, services.caller, approval)
-        if digest is None and task.edits:
+        if digest is None and task.edits and task.state == "pending":
             raise InvalidInput(
                 "The arguments were edited since the model gave them. See what they are now, by `holdfast approvals "
                 f"show {approval}`, and decide with the --digest that it prints."
