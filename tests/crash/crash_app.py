@@ -204,5 +204,5 @@ def app_of(tasks: Sequence[str], version: str = "1") -> App:
     """An app with these tasks: `<scenario>`, or `<scenario>.<lane>`, the same under a name that one worker serves."""
     app = App("crash-tests")
     for name in tasks:
-        app.task(name, version=version, **TASKS[name.partition(".")[0]])
+        app.task(name, version=version, undeclared="run", **TASKS[name.partition(".")[0]])
     return app
