@@ -127,6 +127,8 @@ def test_commands_in_the_reference_are_those_there_are():
     there = set()
     for name, command in get_command(program).commands.items():
         there |= {f"{name} {sub}" for sub in getattr(command, "commands", [])} or {name}
+        if getattr(command, "invoke_without_command", False):
+            there.add(name)
     words = [re.match(r"([a-z]+)(?: ([a-z]+))?", text) for text in re.findall(r"`([^`]+)`(?=,| \|)", table)]
     named = {f"{word[1]} {word[2]}" if f"{word[1]} {word[2]}" in there else word[1] for word in words if word}
     assert named == there

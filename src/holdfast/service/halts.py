@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -92,7 +93,11 @@ async def declare_halt(
             for_s=for_s,
         )
     _announce(services)
-    return await _report(services, await _row(services, tenant, declared.id)), declared.is_new
+    row = await _row(services, tenant, declared.id)
+    if authority is Authority.OWN and row.by != who.principal and scope is not HaltScope.USER:
+        # It holds, which is what they wanted. What somebody else said of it is for those who see that one's halts.
+        row = replace(row, reason="", by="")
+    return await _report(services, row), declared.is_new
 
 
 async def lift_halt(services: Services, who: Who, halt: UUID) -> HaltReport:
