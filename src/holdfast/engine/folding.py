@@ -7,7 +7,8 @@ that what is compared later (approved arguments) is compared in one form.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 from uuid import UUID
 
 from holdfast.domain import events as ev
@@ -52,50 +53,9 @@ def _decision(
 ) -> ev.AnyEvent | None:
     approval = UUID(body["approval"])
     match body["verdict"]:
-        case "approved":
+        case "approved" | "rejected" | "expired" as verdict:
             asked = replay.asked(approval)
-            return (
-                None
-                if asked is None
-                else ev.ApprovalDecided(
-                    approval=approval,
-                    call=asked.call,
-                    verdict="approved",
-                    by=signal.by,
-                    voters=body["voters"] if len(body["voters"]) > 1 else [],
-                    ask=body["ask"],
-                    args=None if content is None else seal(canonical(parse(content))),
-                    edits=[ev.Edited(args=edit["args"], by=edit["by"]) for edit in body["edits"]],
-                    digest=body["digest"] if _is_last_edit(signal, body["edits"]) else "",
-                )
-            )
-        case "rejected":
-            asked = replay.asked(approval)
-            return (
-                None
-                if asked is None
-                else ev.ApprovalDecided(
-                    approval=approval,
-                    call=asked.call,
-                    verdict="rejected",
-                    by=signal.by,
-                    reason=None if content is None else seal(content),
-                )
-            )
-        case "expired":
-            asked = replay.asked(approval)
-            return (
-                None
-                if asked is None
-                else ev.ApprovalDecided(
-                    approval=approval,
-                    call=asked.call,
-                    verdict="rejected",
-                    by=signal.by,
-                    reason=seal(_UNANSWERED),
-                    on_expiry=body["on_expiry"],
-                )
-            )
+            return None if asked is None else _answer(signal, asked, verdict, body, content, seal)
         case "done" | "not_done" | "fail_run" as resolution:
             doubt = replay.in_doubt(approval)
             if doubt is None:
@@ -111,6 +71,37 @@ def _decision(
             )
         case _:
             return None
+
+
+def _answer(
+    signal: Signal,
+    asked: ev.ApprovalAsked,
+    verdict: Literal["approved", "rejected", "expired"],
+    body: dict[str, Any],
+    content: bytes | None,
+    seal: Seal,
+) -> ev.ApprovalDecided:
+    """What was said to a question. One that nobody answered in time counts as rejected."""
+    told = ev.ApprovalDecided(
+        approval=asked.approval,
+        call=asked.call,
+        verdict="approved" if verdict == "approved" else "rejected",
+        by=signal.by,
+    )
+    match verdict:
+        case "approved":
+            return replace(
+                told,
+                voters=body["voters"] if len(body["voters"]) > 1 else [],
+                ask=body["ask"],
+                args=None if content is None else seal(canonical(parse(content))),
+                edits=[ev.Edited(args=edit["args"], by=edit["by"]) for edit in body["edits"]],
+                digest=body["digest"] if _is_last_edit(signal, body["edits"]) else "",
+            )
+        case "rejected":
+            return replace(told, reason=None if content is None else seal(content))
+        case "expired":
+            return replace(told, reason=seal(_UNANSWERED), on_expiry=body["on_expiry"])
 
 
 def _is_last_edit(signal: Signal, edits: list[dict[str, str]]) -> bool:

@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING
 from holdfast.domain.errors import (
     AppendRejected,
     DatabaseUnavailable,
-    RightsChanged,
-    RunCancelling,
-    RunHalted,
     RunInterrupted,
     RunLost,
     SignalsPending,
-    TalliesMoved,
     TooLarge,
 )
 from holdfast.domain.events import AnyEvent
@@ -27,6 +23,7 @@ from holdfast.domain.ids import Ref
 from holdfast.store.hashing import chain_prefix
 from holdfast.store.journal.intake import add_rows, make_item
 from holdfast.store.journal.member import Item, Member
+from holdfast.store.journal.refusals import REFUSED, refusal
 from holdfast.store.journal.rows import Finish, Park, Row
 
 if TYPE_CHECKING:
@@ -41,14 +38,6 @@ BLOB_BYTES = 16 * 1024 * 1024
 """The largest piece of content of a run."""
 
 _BUSY_FIRST_S, _BUSY_MOST_S = 0.002, 0.1
-
-_REFUSED: dict[str, tuple[type[RunInterrupted], str]] = {
-    "halted": (RunHalted, "A halt covers run {run}: nothing new is started."),
-    "cancelled": (RunCancelling, "Run {run} is being cancelled: nothing new is started."),
-    "stale": (RightsChanged, "The rights behind run {run} have changed: look at them first."),
-    "moved": (TalliesMoved, "A sum that a call of run {run} was decided on has changed since."),
-}
-"""Answers that refuse a member's intents, and what they mean."""
 
 
 class RunJournal:
@@ -226,9 +215,8 @@ class RunJournal:
                 self._appended(member)
             case "halted" if self._by_itself(member):
                 pass
-            case refused if refused in _REFUSED:
-                error, why = _REFUSED[refused]
-                self._without_intents(member, error(self.run, why.format(run=self.run)))
+            case refused if refused in REFUSED:
+                self._without_intents(member, refusal(refused, self.run))
             case "signalled":
                 self._without_end(member)
             case _:
