@@ -126,6 +126,36 @@ def test_ctrl_c_keeps_the_run(cli, tmp_path):
     assert cli("run", APP, "--resume", "last").out == "It says: waited\n"
 
 
+def test_ctrl_c_ends_though_a_tool_ignores_it(cli, tmp_path):
+    cli.environment["HOLDFAST_GRACE_S"] = "0.1"
+    slow = cli.start("run", APP, "stay", "x", stderr=subprocess.PIPE)
+    while not (tmp_path / "waiting").exists():
+        assert slow.poll() is None
+    slow.send_signal(signal.SIGINT)
+    _, err = slow.communicate(timeout=60)
+    assert slow.returncode == 130
+    assert "The run is kept" in err
+    assert "worker.forced" in err
+    assert cli("runs", "show", "last", "--json").json()["run"]["state"] == "queued", "it is released"
+
+
+def test_a_second_ctrl_c_ends_at_once(cli, tmp_path):
+    cli.environment["HOLDFAST_GRACE_S"] = "3000"
+    slow = cli.start("run", APP, "stay", "x", stderr=subprocess.PIPE)
+    while not (tmp_path / "waiting").exists():
+        assert slow.poll() is None
+    slow.send_signal(signal.SIGINT)
+    assert "The run is kept" in _until(slow.stderr, "The run is kept")
+    slow.send_signal(signal.SIGINT)
+    assert slow.wait(timeout=60) == 130
+    slow.stderr.close()
+    assert cli("runs", "show", "last", "--json").json()["run"]["state"] == "queued", "it is released"
+
+
+def _until(stream, text):
+    return next((line for line in stream if text in line), "")
+
+
 def test_a_task_and_its_input_or_a_run_to_resume(cli):
     for wrong in (["echo"], [], ["echo", "x", "--resume", "last"]):
         assert cli("run", APP, *wrong).code == 2

@@ -1,6 +1,8 @@
 """What the command line's tests run: agents whose model is a function."""
 
+import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,7 @@ payer = Agent(_calls("pay", amount=5))
 mailer = Agent(_calls("send"))
 breaker = Agent(_calls("fail"))
 waiter = Agent(_calls("wait"))
+stayer = Agent(_calls("stay"))
 
 
 @payer.tool
@@ -87,6 +90,16 @@ async def wait() -> str:
     return "waited"
 
 
+@stayer.tool_plain
+@effect.pure
+async def stay() -> str:
+    """Does not end when it is told to."""
+    while True:
+        with suppress(asyncio.CancelledError):
+            await _test_says_go()
+            return "stayed"
+
+
 app = App("shop")
 app.task("echo", agent=echo, stream=False)
 app.task("order", agent=echo, input=Order, stream=False)
@@ -94,3 +107,4 @@ app.task("pay", agent=payer, stream=False)
 app.task("send", agent=mailer, stream=False)
 app.task("break", agent=breaker, stream=False)
 app.task("wait", agent=waiter, stream=False)
+app.task("stay", agent=stayer, stream=False)

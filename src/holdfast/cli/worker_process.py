@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from holdfast.observe.logs import logger, set_up_logs
-from holdfast.observe.names import LogEvent
-from holdfast.worker.drain import end_process, ended_by_signals
+from holdfast.observe.logs import set_up_logs
+from holdfast.worker.drain import ended_by_signals, run_despite_the_rest
 from holdfast.worker.heap import settle_heap
 
 if TYPE_CHECKING:
@@ -17,8 +14,6 @@ if TYPE_CHECKING:
 
     from holdfast.app import App
     from holdfast.settings import Settings
-
-_THREADS_END_S = 0.5
 
 
 def serve(settings: Settings, app: App | str, *, probe: Callable[[str], None] | None = None) -> None:
@@ -37,13 +32,7 @@ def serve(settings: Settings, app: App | str, *, probe: Callable[[str], None] | 
 
     set_up_logs(settings.log_level, settings.log_format)
     served = load_app(app) if isinstance(app, str) else app
-    executor = ThreadPoolExecutor(thread_name_prefix="holdfast")
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.get_loop().set_default_executor(executor)
-        runner.run(_serve(settings, served, probe))
-        # Threads with nothing to do end at once; only one that is at work is waited for.
-        executor.shutdown(wait=False, cancel_futures=True)
-        _end_despite_threads()
+    run_despite_the_rest(_serve(settings, served, probe), lambda _: 0, _new_loop)
 
 
 async def _serve(settings: Settings, app: App, probe: Callable[[str], None] | None) -> None:
@@ -51,7 +40,7 @@ async def _serve(settings: Settings, app: App, probe: Callable[[str], None] | No
 
     async with open_worker(settings, app, probe=probe) as worker:
         settle_heap()
-        with ended_by_signals(worker, asyncio.get_running_loop(), settings.grace_s):
+        with ended_by_signals(worker, settings.grace_s):
             await worker.run()
 
 
@@ -61,15 +50,3 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-def _end_despite_threads() -> None:
-    """A sync tool that outlived the drain sits in a thread, for which the interpreter would wait."""
-    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    waited_for = [thread for thread in others if not thread.daemon]
-    for thread in waited_for:
-        thread.join(_THREADS_END_S / len(waited_for))
-    stuck = [thread.name for thread in waited_for if thread.is_alive()]
-    if stuck:
-        logger("worker").warning(LogEvent.WORKER_FORCED, threads=stuck, advice="Their runs were released.")
-        end_process(0)

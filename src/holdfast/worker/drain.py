@@ -6,21 +6,24 @@ the loop never come back, a timer thread ends the process, after giving back wha
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.observe.logs import logger
 from holdfast.observe.names import LogEvent
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from holdfast.worker.worker import Worker
+
+T = TypeVar("T")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FORCE_AFTER_S = 3.0
@@ -28,13 +31,22 @@ FORCE_AFTER_S = 3.0
 END_AT_ONCE_S = 1.0
 
 _SIGNALLED = 128
+_REST_ENDS_S = 0.5
 
 
 class Ending:
-    """What the signals have asked for so far."""
+    """What the signals have asked for so far.
 
-    def __init__(self, worker: Worker, loop: asyncio.AbstractEventLoop, grace_s: float) -> None:
-        self._worker, self._loop, self._grace_s = worker, loop, grace_s
+    Args:
+        worker: what is released by force.
+        stop: told, in the event loop, how long what is under way may take.
+        grace_s: how long that is at the first signal.
+    """
+
+    def __init__(
+        self, worker: Worker, stop: Callable[[float], None], loop: asyncio.AbstractEventLoop, grace_s: float
+    ) -> None:
+        self._worker, self._stop, self._loop, self._grace_s = worker, stop, loop, grace_s
         self._timer: threading.Timer | None = None
         self._asked = 0
 
@@ -43,7 +55,7 @@ class Ending:
         self._asked += 1
         grace_s = self._grace_s if self._asked == 1 else 0.0
         margin_s = FORCE_AFTER_S if self._asked == 1 else END_AT_ONCE_S
-        self._loop.call_soon_threadsafe(self._worker.stop, grace_s)
+        self._loop.call_soon_threadsafe(self._stop, grace_s)
         # The first drain ended well if the process is gone by then; only the second signal is an exit code.
         self._arm(grace_s + margin_s, _SIGNALLED + number)
 
@@ -67,9 +79,17 @@ class Ending:
 
 
 @contextmanager
-def ended_by_signals(worker: Worker, loop: asyncio.AbstractEventLoop, grace_s: float) -> Generator[Ending, None, None]:
-    """SIGTERM and SIGINT end `worker` while the block runs. Only in the main thread."""
-    ending = Ending(worker, loop, grace_s)
+def ended_by_signals(
+    worker: Worker, grace_s: float, stop: Callable[[float], None] | None = None
+) -> Generator[Ending, None, None]:
+    """SIGTERM and SIGINT end `worker` while the block runs. Only in the main thread, under an event loop.
+
+    Args:
+        worker: which is released by force, should nothing else help.
+        grace_s: how long a drain may take.
+        stop: what begins the drain, when it is not the worker's own `stop`.
+    """
+    ending = Ending(worker, stop or worker.stop, asyncio.get_running_loop(), grace_s)
     before = {number: signal.signal(number, ending.on_signal) for number in SIGNALS}
     try:
         yield ending
@@ -77,6 +97,53 @@ def ended_by_signals(worker: Worker, loop: asyncio.AbstractEventLoop, grace_s: f
         ending.disarm()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run_despite_the_rest(
+    main: Coroutine[Any, Any, T],
+    code: Callable[[T], int],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """Run `main` in an event loop of its own; end the process if something is left over that does not end when told to.
+
+    A coroutine that swallows its cancellation would keep the loop waiting for good, a plain function in a thread the
+    interpreter.
+
+    Args:
+        main: what to run.
+        code: the exit code that tells of what it gave.
+        loop_factory: makes the loop.
+    """
+    executor = ThreadPoolExecutor(thread_name_prefix="holdfast")
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.get_loop().set_default_executor(executor)
+        result = runner.run(main)
+        # Threads with nothing to do end at once; only one that is at work is waited for.
+        executor.shutdown(wait=False, cancel_futures=True)
+        runner.run(_cancel_the_rest())
+        if stuck := [*_stuck_tasks(runner.get_loop()), *_stuck_threads()]:
+            logger("worker").warning(LogEvent.WORKER_FORCED, stuck=stuck, advice="Their runs were released.")
+            end_process(code(result))
+    return result
+
+
+def _stuck_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
+    return [task.get_name() for task in asyncio.all_tasks(loop)]
+
+
+def _stuck_threads() -> list[str]:
+    others = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for thread in others:
+        thread.join(_REST_ENDS_S / len(others))
+    return [thread.name for thread in others if thread.is_alive()]
+
+
+async def _cancel_the_rest() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=_REST_ENDS_S)
 
 
 def end_process(code: int) -> None:

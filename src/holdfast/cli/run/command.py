@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -21,15 +21,18 @@ from holdfast.observe.logs import set_up_logs
 from holdfast.service.get_run import get_run
 from holdfast.service.start_run import start_run
 from holdfast.wiring import Installation
+from holdfast.worker.drain import ended_by_signals, run_despite_the_rest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Coroutine, Generator
 
     from holdfast.app import App
     from holdfast.service.services import Services
     from holdfast.service.views import RunView
     from holdfast.settings import Settings
     from holdfast.worker.worker import Worker
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +60,7 @@ def run(settings: Settings, request: Request, *, detach: bool, ask: bool | None,
     # A run is told here by its own events; of the worker's log only what is wrong matters.
     set_up_logs("warning" if settings.origin("log_level") == "default" else settings.log_level, settings.log_format)
     app = load_app(request.app)
-    with asyncio.Runner() as runner:
-        return runner.run(_run(settings, app, request, detach=detach, ask=ask, as_json=as_json))
+    return run_despite_the_rest(_run(settings, app, request, detach=detach, ask=ask, as_json=as_json), int)
 
 
 async def _run(
@@ -72,12 +74,25 @@ async def _run(
             return ExitCode.OK
         # The worker first: where there can be none, nothing is stored.
         async with installation.worker(app, lenient=True) as worker:
-            view = await _asked(services, app, request)
-            watching = Watching(services, view, ask=ask, quiet=as_json)
-            watching.teller.say(f"run {view.id}")
-            async with _working(worker, watching, request) as work:
-                waiting = await _first(work, asyncio.create_task(watching.to_the_end()))
-                return await print_outcome(services, watching, waiting, app=request.app, as_json=as_json)
+            with _interrupts(worker, settings) as interrupted:
+                view = await _unless(interrupted, _asked(services, app, request))
+                if view is None:
+                    _say("Interrupted. `holdfast runs ls` shows whether the run is stored.")
+                    return ExitCode.INTERRUPTED
+                watching = Watching(services, view, ask=ask, quiet=as_json)
+                watching.teller.say(f"run {view.id}")
+                async with _working(worker) as work:
+                    waiting = await _unless(interrupted, _first(work, watching))
+                    if waiting is None:
+                        _say(
+                            f"Interrupted. The run is kept; `holdfast run {request.app} --resume {view.id}` resumes it."
+                        )
+                        return ExitCode.INTERRUPTED
+                    return await print_outcome(services, watching, waiting, app=request.app, as_json=as_json)
+
+
+def _say(text: str) -> None:
+    err().print(text, markup=False)
 
 
 async def _asked(services: Services, app: App, request: Request) -> RunView:
@@ -91,25 +106,39 @@ async def _asked(services: Services, app: App, request: Request) -> RunView:
     )
 
 
+@contextmanager
+def _interrupts(worker: Worker, settings: Settings) -> Generator[asyncio.Event]:
+    """Set by SIGINT and SIGTERM. Not a cancellation: one that comes with a reply of the database may be swallowed."""
+    interrupted = asyncio.Event()
+    with ended_by_signals(worker, settings.grace_s, lambda _: interrupted.set()):
+        yield interrupted
+
+
 @asynccontextmanager
-async def _working(worker: Worker, watching: Watching, request: Request) -> AsyncGenerator[asyncio.Task[None], None]:
+async def _working(worker: Worker) -> AsyncGenerator[asyncio.Task[None], None]:
     """The worker at work; drained at the end, so that what it does not finish goes on elsewhere at once."""
     work = asyncio.create_task(worker.run())
     try:
         yield work
-    except asyncio.CancelledError:
-        err().print(
-            f"Interrupted. The run is kept; `holdfast run {request.app} --resume {watching.run}` goes on with it.",
-            markup=False,
-        )
-        raise
     finally:
         worker.stop()
         await asyncio.gather(work, return_exceptions=True)
 
 
-async def _first(work: asyncio.Task[None], watch: asyncio.Task[bool]) -> bool:
+async def _unless(interrupted: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | None:
+    """What it gives, or None when interrupted first."""
+    done, waiting = asyncio.create_task(doing), asyncio.create_task(interrupted.wait())
+    try:
+        await asyncio.wait({done, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        return done.result() if done.done() else None
+    finally:
+        waiting.cancel()
+        done.cancel()
+
+
+async def _first(work: asyncio.Task[None], watching: Watching) -> bool:
     """What the watch gives; what the worker raises, where it ends first."""
+    watch = asyncio.create_task(watching.to_the_end())
     try:
         await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not watch.done():
