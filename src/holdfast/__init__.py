@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.app import App, RunScope, Task
-    from holdfast.domain.approving import Approving, Escalation
+    from holdfast.domain.approving import Approving, Escalation, EscalationPath
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
+    from holdfast.domain.limits import Limits
     from holdfast.domain.recovery import Recovery
     from holdfast.domain.verdict import Ask
     from holdfast.effects.declare import Declaration, Effect, effect
@@ -22,8 +23,10 @@ __all__ = [
     "Declaration",
     "Effect",
     "Escalation",
+    "EscalationPath",
     "Governed",
     "HoldfastError",
+    "Limits",
     "OperatorError",
     "PolicyError",
     "Recovery",
@@ -51,6 +54,8 @@ _HOME = {
     "Tally": "holdfast.guards.tally",
     "Approving": "holdfast.domain.approving",
     "Escalation": "holdfast.domain.approving",
+    "EscalationPath": "holdfast.domain.approving",
+    "Limits": "holdfast.domain.limits",
     "Ask": "holdfast.domain.verdict",
     "Recovery": "holdfast.domain.recovery",
     "HoldfastError": "holdfast.domain.errors",

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from holdfast.domain.approving import Approving
+from holdfast.domain.approving import Approving, EscalationPath
 from holdfast.domain.errors import InvalidInput, UnknownTask, UserError
+from holdfast.domain.limits import Ceilings, Limits, OnLimit
 from holdfast.domain.principal import Principal
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
 from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, vocabulary_of
 from holdfast.guards.tally import Tally
+from holdfast.guards.written import Written, check_limits, written_by
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -41,6 +43,9 @@ Undeclared: TypeAlias = Literal["run", "ask"]
 
 Env: TypeAlias = Literal["dev", "staging", "prod"]
 """Where an app runs, for its policy."""
+
+Success: TypeAlias = Callable[[Any], "str | bool | Awaitable[str | bool | None] | None"]
+"""Says of an output whether it is what the task is for: None or True; or why it is not."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
@@ -100,7 +105,21 @@ class Task:
     """Whom it is for: whoever has one of these. Empty: whoever may start runs."""
     claims_max_age_s: float | None = 86_400.0
     """How old what an identity provider said of its principal may be at an effect. None: as old as it likes."""
+    limits: Limits | None = None
+    on_limit: OnLimit = "park"
+    success: Success | None = None
+    terminal: tuple[type[Exception], ...] = ()
+    escalation: EscalationPath | None = None
+    ceilings: Ceilings = field(default_factory=dict[str, int])
+    """Its limits, by the names of what is counted."""
+    written: Mapping[str, Written] = field(default_factory=dict[str, Written])
+    """What its tools write to, by their names."""
     input_adapter: TypeAdapter[Any]
+
+    @property
+    def max_output_tokens(self) -> int:
+        """What an answer may have where tokens are limited and nobody said less."""
+        return (self.limits or Limits()).max_output_tokens
 
     def read_input(self, raw: Any) -> Any:
         """`raw` (JSON shapes) as the task's input type.
@@ -111,11 +130,31 @@ class Task:
         try:
             return self.input_adapter.validate_python(raw)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc']) or 'input'}: {fault['msg']}"
-                for fault in error.errors(include_url=False, include_input=False)
-            )
-            raise InvalidInput(f"The input does not fit task '{self.name}': {faults}.") from error
+            raise InvalidInput(f"The input does not fit task '{self.name}': {_faults(error, 'input')}.") from error
+
+    @property
+    def output_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of its output; None where that cannot be said beforehand."""
+        from holdfast.engine.inspect import output_adapter
+
+        adapter = output_adapter(self.agent.output_type)
+        return None if adapter is None else adapter.json_schema(mode="serialization")
+
+    def read_output(self, raw: Any) -> None:
+        """Check that `raw` (JSON shapes) can be an output of this task.
+
+        Raises:
+            InvalidInput: it does not fit; the message names each place.
+        """
+        from holdfast.engine.inspect import output_adapter
+
+        adapter = output_adapter(self.agent.output_type)
+        if adapter is None:
+            return
+        try:
+            adapter.validate_python(raw)
+        except ValidationError as error:
+            raise InvalidInput(f"The output does not fit task '{self.name}': {_faults(error, 'output')}.") from error
 
     def user_prompt(self, value: Any) -> Any:
         """The user prompt for a validated input: by `prompt` if given, a string as it is, else JSON."""
@@ -226,6 +265,11 @@ class App:
         approving: Approving | None = None,
         undeclared: Undeclared | None = None,
         claims_max_age_s: float | None = 86_400.0,
+        limits: Limits | None = None,
+        on_limit: OnLimit = "park",
+        success: Success | None = None,
+        terminal: type[Exception] | Iterable[type[Exception]] = (),
+        escalation: EscalationPath | None = None,
     ) -> Task:
         """Register a task.
 
@@ -259,6 +303,13 @@ class App:
             claims_max_age_s: how long ago, in seconds, an identity provider may have said who a run's principal is, at
                 each effect of it; then the run waits until they sign in again. Default: a day. None: for ever.
                 Principals that came by no provider have nothing that grows old.
+            limits: the most that a run may do. Pydantic AI's own limits are then those of `usage_limits` alone.
+            on_limit: "park" has a run that reaches a limit wait until somebody raises it, "fail" has it fail.
+            success: `success(output)` says whether an output is what the task is for: None or True, or why it is not. A
+                run whose output is none does not succeed. May be async.
+            terminal: errors after which nothing more is to be tried: the run fails, whatever `escalation` says.
+            escalation: to whom a run goes that would fail, reaches a limit or has an effect in doubt. Default: it
+                fails; an administrator may raise the limit; whoever may decide says what became of the effect.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described, a tool's result not be stored, or,
@@ -266,7 +317,7 @@ class App:
         """
         from pydantic_ai.agent import AbstractAgent
 
-        from holdfast.engine.inspect import check_tools, shapes_of
+        from holdfast.engine.inspect import check_tools, names_known, output_functions_of, shapes_of
 
         _check_name("task", name)
         for given in (agent, *agents):
@@ -275,14 +326,7 @@ class App:
                     f"Task '{name}': {given!r} is not an agent of Pydantic AI's. Make it one, as in "
                     "Agent('provider:model', ...)."
                 )
-        if sessions not in get_args(Sessions):
-            raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
-        if undeclared not in (None, *get_args(Undeclared)):
-            raise UserError(f"Task '{name}': undeclared is 'run' or 'ask', not {undeclared!r}.")
-        if claims_max_age_s is not None and not claims_max_age_s > 0:
-            raise UserError(
-                f"Task '{name}': claims_max_age_s is {claims_max_age_s}; give seconds above 0, or None for no limit."
-            )
+        _check_choices(name, sessions, undeclared, claims_max_age_s, on_limit)
         if name in self._tasks:
             raise UserError(f"Task '{name}' is registered twice in app '{self.name}'. Give one of them another name.")
         try:
@@ -311,14 +355,30 @@ class App:
             approving=approving or Approving(),
             undeclared=undeclared,
             claims_max_age_s=claims_max_age_s,
+            limits=limits,
+            on_limit=on_limit,
+            success=success,
+            terminal=(terminal,) if isinstance(terminal, type) else tuple(terminal),
+            escalation=escalation,
+            ceilings={} if limits is None else limits.ceilings(),
             input_adapter=adapter,
         )
         check_tools(task)
         shapes = shapes_of(task)
+        task = replace(task, written=written_by(shapes))
+        if names_known(task):
+            check_limits(name, task.ceilings, shapes, output_functions_of(agent))
         if self.policy_path is not None:
             vocabulary_of(shapes)
         self._tasks[name] = task
         return task
+
+
+def _faults(error: ValidationError, whole: str) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or whole}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False)
+    )
 
 
 def _by_name(app: str, tallies: Iterable[Tally]) -> dict[str, Tally]:
@@ -336,6 +396,21 @@ def _check_name(what: str, name: str) -> None:
             f"'{name}' cannot name a {what}: begin with a lower-case letter, go on with lower-case letters, digits, "
             "'_', '-' or '.', 63 characters at most."
         )
+
+
+def _check_choices(
+    name: str, sessions: Sessions, undeclared: Undeclared | None, claims_max_age_s: float | None, on_limit: OnLimit
+) -> None:
+    if sessions not in get_args(Sessions):
+        raise UserError(f"Task '{name}': its sessions are 'own' or 'shared', not {sessions!r}.")
+    if undeclared not in (None, *get_args(Undeclared)):
+        raise UserError(f"Task '{name}': undeclared is 'run' or 'ask', not {undeclared!r}.")
+    if claims_max_age_s is not None and not claims_max_age_s > 0:
+        raise UserError(
+            f"Task '{name}': claims_max_age_s is {claims_max_age_s}; give seconds above 0, or None for no limit."
+        )
+    if on_limit not in get_args(OnLimit):
+        raise UserError(f"Task '{name}': on_limit is 'park' or 'fail', not {on_limit!r}.")
 
 
 def _roles(task: str, roles: Iterable[Role | str]) -> frozenset[Role]:

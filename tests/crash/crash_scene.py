@@ -20,7 +20,7 @@ from psycopg.rows import dict_row, tuple_row
 from holdfast.domain.errors import AlreadyDecided
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.service.approval_shapes import ApprovalView
-from holdfast.service.decide_approval import decide
+from holdfast.service.decide_escalation import decide
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.services import LOCAL, Services
 from holdfast.service.start_run import start_run

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -82,6 +83,8 @@ class Lab:
     lease: Lease = field(default_factory=Lease)
     """That of the next worker."""
     monotonic: Callable[[], float] = time.monotonic
+    later_s: float = 0.0
+    """How much later it is for the next worker."""
 
     @property
     def services(self) -> Services:
@@ -143,6 +146,7 @@ class Lab:
             governor=self.governor,
             probe=noting,
             monotonic=self.monotonic,
+            now=lambda: datetime.now(UTC) + timedelta(seconds=self.later_s),
         )
         try:
             self.lease = Lease()
@@ -151,6 +155,15 @@ class Lab:
             await gear.late.aclose()
             await live.aclose()
             await writer.aclose()
+
+    async def work_again(self) -> list[Any]:
+        """Claim what there is to claim; what was."""
+        worker = uuid4()
+        tasks = {name: [task.version] for name, task in self.app.tasks.items()}
+        await register_worker(self.worker_db, worker, host="lab", pid=1, serves=tasks, lease_s=60)
+        return await claim_runs(
+            self.worker_db, worker, 1, list(tasks), [v[0] for v in tasks.values()], [1] * len(tasks)
+        )
 
     async def expect(self, state: str) -> None:
         """The run is in this state; if it failed instead, say how."""

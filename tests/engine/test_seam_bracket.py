@@ -7,9 +7,9 @@ from tests.engine.test_seam_losing import *  # noqa: F403
 from tests.engine.test_seam_replay import *  # noqa: F403
 from tests.engine.test_seam_signals import *  # noqa: F403
 
-from holdfast.engine import execution
+from holdfast.engine import turns
 
 
 @pytest.fixture(autouse=True)
 def no_short_road(monkeypatch):
-    monkeypatch.setattr(execution, "may_go_short", lambda _task: False)
+    monkeypatch.setattr(turns, "may_go_short", lambda _task: False)

@@ -7,14 +7,14 @@ from pydantic_ai.models.test import TestModel
 from tests.engine.test_seam_approvals import *  # noqa: F403
 from tests.engine.test_seam_replay import *  # noqa: F403
 
-from holdfast.engine import execution, seam
+from holdfast.engine import seam, turns
 
 
 @pytest.fixture(autouse=True)
 def as_pair(request, monkeypatch):
     if request.node.name != "test_only_agents_with_nothing_to_bracket_get_one":
         monkeypatch.setattr(seam, "has_own_capabilities", lambda _agent: True)
-        monkeypatch.setattr(execution, "may_go_short", lambda _task: False)
+        monkeypatch.setattr(turns, "may_go_short", lambda _task: False)
 
 
 def look_up() -> str:

@@ -15,7 +15,7 @@ from tests.engine.lab import Died, die_at
 
 from holdfast import effect
 from holdfast.domain import events as ev
-from holdfast.engine import execution, shortroad
+from holdfast.engine import shortroad, turns
 from holdfast.engine.shortroad import ShortRoad, may_go_short
 
 _OF_THEIR_OWN = {"latency_ms", "approval", "worker", "timestamp", "run_id", "conversation_id", "enqueue_id"}
@@ -31,7 +31,7 @@ def taken(monkeypatch) -> list[Any]:
             super().__init__(*args)
             found.append(self)
 
-    monkeypatch.setattr(execution, "ShortRoad", Noted)
+    monkeypatch.setattr(turns, "ShortRoad", Noted)
     return found
 
 
@@ -123,7 +123,7 @@ def everything() -> Agent[Any, Any]:
 async def test_both_roads_write_the_same(make_lab, taken, monkeypatch, stream):
     journals = []
     for short in (True, False):
-        monkeypatch.setattr(execution, "may_go_short", may_go_short if short else lambda _task: False)
+        monkeypatch.setattr(turns, "may_go_short", may_go_short if short else lambda _task: False)
         lab = await make_lab(everything(), stream=stream)
         await lab.start()
         await lab.work()
@@ -158,7 +158,7 @@ async def test_what_the_short_road_began_the_long_one_ends(make_lab, taken, stre
 async def test_an_error_fails_the_run_on_both_roads(make_lab, taken, monkeypatch):
     journals = []
     for short in (True, False):
-        monkeypatch.setattr(execution, "may_go_short", may_go_short if short else lambda _task: False)
+        monkeypatch.setattr(turns, "may_go_short", may_go_short if short else lambda _task: False)
         made = agent(*sequential(2))
 
         @made.tool_plain

@@ -8,7 +8,8 @@ import pytest
 from holdfast.domain.errors import AlreadyDecided, InvalidInput, NotFound
 from holdfast.domain.state import RunState
 from holdfast.service.approval_shapes import ApprovalView
-from holdfast.service.decide_approval import DigestMismatch, decide, decide_approval, resolve_effect
+from holdfast.service.decide_approval import DigestMismatch, decide_approval, resolve_effect
+from holdfast.service.decide_escalation import decide
 from holdfast.service.get_run import get_run
 from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
 from holdfast.service.services import LOCAL

@@ -12,7 +12,7 @@ from pydantic_ai import Agent, ApprovalRequired, RunContext
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from holdfast import App, effect
+from holdfast import App, EscalationPath, Limits, effect
 
 
 class Order(BaseModel):
@@ -100,6 +100,15 @@ async def stay() -> str:
             return "stayed"
 
 
+printer = Agent(_calls("print_it"))
+
+
+@printer.tool_plain
+@effect.once
+def print_it() -> str:
+    raise RuntimeError("tray 2 is empty")
+
+
 app = App("shop")
 app.task("echo", agent=echo, stream=False)
 app.task("order", agent=echo, input=Order, stream=False)
@@ -108,3 +117,5 @@ app.task("send", agent=mailer, stream=False)
 app.task("break", agent=breaker, stream=False)
 app.task("wait", agent=waiter, stream=False)
 app.task("stay", agent=stayer, stream=False)
+app.task("few", agent=payer, stream=False, limits=Limits(model_requests=1, tokens=100_000))
+app.task("print", agent=printer, stream=False, escalation=EscalationPath(), terminal=KeyError)

@@ -45,6 +45,12 @@ class StartRunBody(Body):
     labels: dict[str, str] = Field(
         default_factory=dict[str, str], description="Names and values, not encrypted: no personal content."
     )
+    limits: dict[str, Any] = Field(
+        default_factory=dict[str, Any],
+        description="What this run may do at most, by the names of limits, as `steps`, `tokens`, `calls:TOOL` or "
+        "`amount:NAME`. The task's own apply as well: the lowest rules.",
+        examples=[{"steps": 20, "wall_clock": "10m"}],
+    )
 
 
 class SessionBody(Body):
@@ -121,7 +127,9 @@ class MessageBody(Body):
 
 
 class DecisionBody(Body):
-    """What a person decides. `approved` and `rejected` answer an approval, the others an effect in doubt."""
+    """What a person decides: `approved` or `rejected` of an approval; `done`, `not_done` or `fail_run` of an effect in
+    doubt; `go_on`, `finish` or `fail_run` of a run in trouble.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -130,15 +138,18 @@ class DecisionBody(Body):
                 {"verdict": "approved", "digest": "<digest of the approval>", "args": {"amount": "20.00"}},
                 {"verdict": "rejected", "digest": "<digest of the approval>", "reason": "not this customer"},
                 {"verdict": "done", "digest": "<digest of the task>", "result": {"refund": "r-17"}},
+                {"verdict": "go_on", "digest": "<digest of the task>", "limits": {"steps": 40}},
             ]
         }
     )
 
-    verdict: Literal["approved", "rejected", "done", "not_done", "fail_run"]
+    verdict: Literal["approved", "rejected", "done", "not_done", "go_on", "finish", "fail_run"]
     digest: str = Field(description="The digest of what was shown.", max_length=512)
     args: dict[str, Any] | None = Field(None, description="With `approved`: the arguments to use instead.")
     reason: str | None = Field(None, description="With `rejected` or `fail_run`: why.")
     result: Any = Field(None, description="With `done`: what the tool's result is.")
+    limits: dict[str, Any] | None = Field(None, description="With `go_on`: to what limits are raised, by their names.")
+    output: Any = Field(None, description="With `finish`: the run's output.")
 
 
 class LinkBody(Body):

@@ -14,6 +14,8 @@ PREVIEW_CHARS = 160
 _WAITS = {
     "approval": "It waits for an approval.",
     "in_doubt": "It waits for a person to say what became of an effect.",
+    "limit": "It reached a limit.",
+    "escalation": "It waits for a person to say what becomes of it.",
     "timer": "It waits for its time.",
     "signal": "It waits for a signal.",
     "code": "It waits for code that can go on with it.",
@@ -106,12 +108,13 @@ class Teller:
         match kind:
             case "approval_asked":
                 self.say(f"?  May {data['tool']}({_arguments(content.get('args'))}) be called?")
-            case "approval_decided":
-                self.say(f"!  {data['by']}: {data['verdict']}. {preview(content.get('reason'))}".rstrip())
+            case "approval_decided" | "effect_resolved" | "escalation_decided":
+                said = data.get("verdict") or data.get("resolution") or data.get("way")
+                self.say(f"!  {data['by']}: {said}. {preview(content.get('reason'))}".rstrip())
             case "effect_in_doubt":
                 self.say(f"?  {data['why']}")
-            case "effect_resolved":
-                self.say(f"!  {data['by']}: {data['resolution']}.")
+            case "escalated":
+                self.say(f"?  {preview(content.get('message'))}")
             case "message_received":
                 self.say(f"!  {data['by']}: {preview(content.get('message'))}")
             case "cancel_requested":

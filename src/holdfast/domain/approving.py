@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
+from holdfast.domain.errors import UserError
 from holdfast.domain.ids import Ref
 from holdfast.domain.verdict import Ask
 
@@ -32,6 +33,40 @@ class Approving:
     on_expiry: OnExpiry = "reject"
     escalate: Sequence[Escalation] = ()
     """In the order of their times."""
+
+
+Occasion = Literal["failure", "limit", "doubt"]
+"""What a run goes to people for: it would fail, it would exceed a limit, an effect of it is in doubt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationPath:
+    """To whom a task's runs go when they cannot go on by themselves. Nobody is asked who holds no such role.
+
+    Raises:
+        UserError: what is given is none of what there is.
+    """
+
+    to: Ask | str = "admin"
+    """`approver`, `admin`, `two admins`, …; `user`: the person behind the run."""
+    on: Collection[Occasion] = ("failure", "limit", "doubt")
+    expires_s: float | None = None
+    """Seconds after which the run fails, should nobody have answered; None: it waits for good."""
+    then: Sequence[Escalation] = ()
+    """Whom it goes to when it has not been answered for a while, in the order of their times."""
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.on) - set(get_args(Occasion))):
+            raise UserError(f"EscalationPath: on is of {', '.join(get_args(Occasion))}, not {', '.join(unknown)}.")
+        try:
+            self.ask  # noqa: B018 - read, so that what is wrong is told at once
+        except ValueError as error:
+            raise UserError(f"EscalationPath: {error}") from error
+
+    @property
+    def ask(self) -> Ask:
+        """Who is asked."""
+        return self.to if isinstance(self.to, Ask) else Ask.parse(self.to)
 
 
 class Edit(NamedTuple):

@@ -21,3 +21,8 @@ class Recovery(StrEnum):
     def reruns(self) -> bool:
         """Whether the body may be entered again without asking anyone."""
         return self in {Recovery.PURE, Recovery.IDEMPOTENT, Recovery.DELEGATE}
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether it has consequences outside that are its own."""
+        return self not in {Recovery.PURE, Recovery.DELEGATE}

@@ -24,6 +24,10 @@ class WaitingOn(StrEnum):
 
     APPROVAL = "approval"
     IN_DOUBT = "in_doubt"
+    LIMIT = "limit"
+    """Its next step would exceed a limit: until somebody who may raises it."""
+    ESCALATION = "escalation"
+    """It would fail, and its task has people say what becomes of it."""
     TIMER = "timer"
     SIGNAL = "signal"
     CODE = "code"

@@ -13,7 +13,7 @@ from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.output import started_by
-from holdfast.engine.question import binding
+from holdfast.engine.question import asked_of, binding
 from holdfast.engine.recorder import as_usage
 from holdfast.store.journal import ApprovalRow
 
@@ -87,6 +87,7 @@ def left_in_doubt(recorder: Recorder, replay: Replay, how: str) -> tuple[list[ev
                 digest=binding(recorder, call, started.args),
                 key=started.key,
                 why=why,
+                ask="" if started.approved else asked_of(recorder.task, "doubt")["ask"],
             )
         )
     return facts, tasks

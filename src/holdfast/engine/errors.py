@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic_ai.exceptions import ToolFailed
+
 from holdfast.domain.errors import HoldfastError
 
 
@@ -32,3 +34,15 @@ class ArgumentsChanged(HoldfastError):
 
 class ApprovalMismatch(HoldfastError):
     """What was about to be called is not what a person approved."""
+
+
+class AnswerCut(Exception):
+    """A model's answer is not whole: a limit of the run's left it no more."""
+
+
+class CallRefused(ToolFailed):
+    """A call is not made; the message is for the model."""
+
+
+class NotASuccess(HoldfastError):
+    """The agent came to an end, with an output that is not what its task is for."""

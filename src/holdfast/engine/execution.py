@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Sequence
-from contextlib import AsyncExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
-from pydantic_ai.models import Model
 
-from holdfast.app import RunScope, Task
+from holdfast.app import Task
 from holdfast.domain import errors
 from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.engine import ending, opening
 from holdfast.engine.acting import Acting
-from holdfast.engine.attempts import explained
-from holdfast.engine.codec import dump_json, parse
-from holdfast.engine.deps import dependencies, own_rows
+from holdfast.engine.codec import dump_json
 from holdfast.engine.ended import Ended as Ended  # noqa: PLC0414 - an execution's answer, for whoever carries one
 from holdfast.engine.flight import StepInFlight, Times
 from holdfast.engine.gear import Unending
 from holdfast.engine.halting import held_back
-from holdfast.engine.history import session_history
 from holdfast.engine.inbox import Inbox
 from holdfast.engine.interrupt import (
     Away,
@@ -46,11 +40,11 @@ from holdfast.engine.interrupt import (
     interrupt_in,
 )
 from holdfast.engine.late import never_begun, sealed
+from holdfast.engine.limiting import Limited, limiting
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
-from holdfast.engine.seam import Seam
-from holdfast.engine.shortroad import ShortRoad, may_go_short
-from holdfast.engine.subagents import SubAgents
+from holdfast.engine.trouble import Trouble, check_success, failed, finished, put, waiting
+from holdfast.engine.turns import turns
 from holdfast.store.journal import ApprovalRow, Finish
 from holdfast.store.journal import Park as ParkRow
 from holdfast.store.reader import opened
@@ -60,7 +54,6 @@ if TYPE_CHECKING:
 
     from holdfast.engine.gear import Gear, Lease
     from holdfast.store.claims import Claimed
-    from holdfast.store.live import LiveRun
     from holdfast.store.vault import SubjectKey
 
 log = structlog.get_logger("holdfast.engine")
@@ -87,6 +80,7 @@ class Execution:
         self._agent: asyncio.Task[AgentRunResult[Any]] | None = None
         self._stop: Interrupt | None = None
         self._inbox = Inbox(gear.db, claimed)
+        self._since = gear.monotonic()
         self._acting = Acting(gear.db, claimed, task, gear.monotonic)
         self.times: dict[tuple[str, str], Times] = {}
         """When tools and models were last called, by what they are and their names. Read from any thread."""
@@ -167,13 +161,12 @@ class Execution:
 
     async def _carry(self) -> Ended:  # noqa: PLR0911 - one return for each way a run can end here
         recorder = await self._open()
-        if recorder.replay.cancel is not None:
-            return await self._cancelled(recorder)
-        if (older := opening.written_by_newer(recorder.replay.library)) is not None:
-            return await self._park(recorder, Park(WaitingOn.CODE, older))
+        if (ended := await self._before_all(recorder)) is not None:
+            return ended
         try:
-            await self._acting.enter()
-            result, output = await self._drive(recorder)
+            result, output = await self._worked(recorder)
+        except Limited as limited:
+            return await self._troubled(recorder, Trouble.of_limit(limited.reached))
         except Park as park:
             return await self._park(recorder, park)
         except Diverged as diverged:
@@ -188,8 +181,25 @@ class Execution:
         except errors.OperatorError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the agent raises ends the run with its cause and place
-            return await self._failed(recorder, type(error).__qualname__, explained(error), ending.place_of(error))
+            return await self._troubled(recorder, Trouble.of_error(self._task, error))
         return await self._succeeded(recorder, result, output)
+
+    async def _before_all(self, recorder: Recorder) -> Ended | None:
+        """What ends the execution before the agent is run."""
+        if recorder.replay.cancel is not None:
+            return await self._cancelled(recorder)
+        if (older := opening.written_by_newer(recorder.replay.library)) is not None:
+            return await self._park(recorder, Park(WaitingOn.CODE, older))
+        return await self._decided(recorder)
+
+    async def _worked(self, recorder: Recorder) -> tuple[AgentRunResult[Any], bytes]:
+        """What the agent made of its task."""
+        await self._acting.enter()
+        result, output = await self._drive(recorder)
+        if recorder.limiting is not None:
+            recorder.limiting.check_output(len(output))
+        await check_success(self._task, result.output)
+        return result, output
 
     async def _open(self) -> Recorder:
         """Read the journal, fold the inbox in, and take up the pen."""
@@ -202,11 +212,15 @@ class Execution:
             recorded = opened(claimed.journal, key)
         else:
             recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
-        replay = Replay.of(opening.loaded(recorded.events))
+        events = list(opening.loaded(recorded.events))
+        replay = Replay.of(events)
         journal = held or gear.writer.open(claimed, key, known=recorded.content)
         content: dict[str, bytes] = {**recorded.content}
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
-        recorder = Recorder(self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting)
+        limits = limiting(self._task, gear, recorded.events, [event for _, event in events], claimed.epoch, self._since)
+        recorder = Recorder(
+            self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting, limits
+        )
         recorder.stop = self._stop
         recorder.flight.times = self.times
         previous, self._recorder = self._recorder, recorder
@@ -222,7 +236,8 @@ class Execution:
         assert self._key is not None
         watching = self._inbox.watch(recorder, self._key, self._interrupt)
         watch = asyncio.create_task(watching, name=f"inbox {self._claimed.run}")
-        self._agent = asyncio.create_task(self._turns(recorder), name=f"run {self._claimed.run}")
+        working = turns(recorder, self._key, self._acting, short=self._short)
+        self._agent = asyncio.create_task(working, name=f"run {self._claimed.run}")
         if self._stop is not None:
             self._agent.cancel()
         try:
@@ -245,63 +260,6 @@ class Execution:
             raise recorder.interrupted
         return result, dump_json(result.output)
 
-    async def _turns(self, recorder: Recorder) -> AgentRunResult[Any]:
-        """Run the agent; once more for messages that arrived too late for its last request."""
-        task, claimed = self._task, self._claimed
-        assert recorder.replay.accepted is not None
-        accepted = recorder.replay.accepted
-        live = None
-        if task.stream and self._gear.live is not None and self._key is not None:
-            live = self._gear.live.open(claimed.tenant, claimed.run, self._key)
-        scope = RunScope(
-            tenant=claimed.tenant,
-            run=claimed.run,
-            task=task.name,
-            subject=claimed.subject,
-            session=claimed.session,
-            acting=self._acting,
-            connection=partial(own_rows, recorder),
-        )
-        subagents = SubAgents(recorder)
-        async with AsyncExitStack() as stack:
-            if live is not None:
-                # However the execution ends, an attempt it left half-way is void: its text may go.
-                stack.callback(live.end)
-            value = task.read_input(parse(recorder.content(accepted.input)))
-            history = await session_history(self._gear, recorder, accepted, self._key)
-            deps = await stack.enter_async_context(dependencies(task, scope))
-            stack.enter_context(subagents.entered())
-            prompt: Any = task.user_prompt(value)
-            turn = 0
-            while True:
-                road = self._road(recorder, subagents, turn, live)
-                with road.entered():
-                    result = await task.agent.run(
-                        prompt,
-                        deps=deps,
-                        message_history=history,
-                        usage_limits=task.usage_limits,
-                        run_id=f"{claimed.run}.{turn}" if turn else str(claimed.run),
-                        conversation_id=str(claimed.session or claimed.run),
-                        capabilities=road.capabilities(),
-                        model=road.model_of_run(),
-                        infer_name=False,
-                    )
-                if left := recorder.replay.left_over(road.scope):
-                    raise Diverged("the end of the run", {"recorded": left}, {"asked for": []})
-                turn += 1
-                messages = recorder.take_messages(upto=recorder.replay.heard_by(f"t{turn}/"))
-                if not messages:
-                    return result
-                prompt, history = "\n\n".join(map(str, messages)), result.all_messages()
-
-    def _road(self, recorder: Recorder, subagents: SubAgents, turn: int, live: LiveRun | None) -> Seam | ShortRoad:
-        model = self._task.agent.model
-        first = not turn and not recorder.replay.holds_work
-        if first and self._short and may_go_short(self._task) and isinstance(model, Model):
-            return ShortRoad(recorder, model, live)
-        return Seam(recorder, subagents, turn, live)
-
     # --- the ends ----------------------------------------------------------------------------------------------
 
     async def _succeeded(self, recorder: Recorder, result: AgentRunResult[Any], output: bytes) -> Ended:
@@ -314,9 +272,37 @@ class Execution:
         )
         return await self._finish(recorder, RunState.SUCCEEDED, succeeded)
 
-    async def _failed(self, recorder: Recorder, error: str, message: str, place: str) -> Ended:
+    async def _troubled(self, recorder: Recorder, trouble: Trouble) -> Ended:
+        """It cannot go on by itself: people are asked, where they are to be, or it fails."""
+        if not trouble.is_for_people(self._task):
+            return await self._failed(recorder, trouble.error, trouble.message, trouble.place)
+        park, fact, row = put(recorder, trouble, await self._journal(recorder))
+        return await self._wait(recorder, park, fact, rows=[row])
+
+    async def _decided(self, recorder: Recorder) -> Ended | None:
+        """What people said of a run in trouble; None where it goes on."""
+        entry = recorder.replay.trouble
+        if entry is None or (entry.decided is not None and entry.decided.way == "go_on"):
+            return None
+        if entry.decided is None:
+            return await self._wait(recorder, waiting(entry.escalated))
+        facts, tasks = ending.left_in_doubt(recorder, recorder.replay, "was ended by a person")
+        if entry.decided.way == "fail_run":
+            return await self._finish(recorder, RunState.FAILED, *facts, failed(recorder, entry), tasks=tasks)
+        try:
+            succeeded = finished(recorder, entry, await self._journal(recorder))
+        except errors.InvalidInput as error:
+            return await self._troubled(recorder, Trouble.of_output(entry, str(error)))
+        return await self._finish(recorder, RunState.SUCCEEDED, *facts, succeeded, tasks=tasks)
+
+    async def _journal(self, recorder: Recorder) -> list[ev.AnyEvent]:
+        """All that happened, what is held back included."""
         await recorder.journal.flush()
-        replay = Replay.of(opening.loaded(await self._gear.reader.journal(self._claimed.tenant, self._claimed.run)))
+        stored = await self._gear.reader.journal(self._claimed.tenant, self._claimed.run)
+        return [event for _, event in opening.loaded(stored)]
+
+    async def _failed(self, recorder: Recorder, error: str, message: str, place: str) -> Ended:
+        replay = Replay.of(enumerate(await self._journal(recorder), 1))
         facts, tasks = ending.left_in_doubt(recorder, replay, "failed")
         failed = ev.RunFailed(error=error, message=recorder.seal_text(message), place=place)
         return await self._finish(recorder, RunState.FAILED, *facts, failed, tasks=tasks)
@@ -354,13 +340,15 @@ class Execution:
         self._gear.hints.notify(f"r:{self._claimed.run}")
         return Ended.FINISHED
 
-    async def _wait(self, recorder: Recorder, park: Park, *facts: ev.AnyEvent) -> Ended:
+    async def _wait(
+        self, recorder: Recorder, park: Park, *facts: ev.AnyEvent, rows: Sequence[ApprovalRow] = ()
+    ) -> Ended:
         if recorder.behind or recorder.news:
             # It may be what the run was going to wait for, folded in after the agent had looked.
             raise _Again
         parked, unsure = ev.RunParked(waiting_on=park.waiting_on, why=park.why), isinstance(park, Halted)
         try:
-            await recorder.end(*facts, parked, park=ParkRow(park.waiting_on, None, unsure, park.names))
+            await recorder.end(*facts, parked, park=ParkRow(park.waiting_on, None, unsure, park.names), rows=rows)
         except errors.SignalsPending:
             raise _Again from None
         self._gear.hints.notify(f"r:{self._claimed.run}")

@@ -56,6 +56,8 @@ def _decision(
         case "approved" | "rejected" | "expired" as verdict:
             asked = replay.asked(approval)
             return None if asked is None else _answer(signal, asked, verdict, body, content, seal)
+        case "go_on" | "finish" | "fail_run" as way if body["kind"] == "escalation":
+            return _way(signal, replay, approval, way, content, seal)
         case "done" | "not_done" | "fail_run" as resolution:
             doubt = replay.in_doubt(approval)
             if doubt is None:
@@ -71,6 +73,23 @@ def _decision(
             )
         case _:
             return None
+
+
+def _way(
+    signal: Signal, replay: Replay, approval: UUID, way: ev.Way, content: bytes | None, seal: Seal
+) -> ev.EscalationDecided | None:
+    """What was said of a run in trouble."""
+    trouble = replay.trouble
+    if trouble is None or trouble.escalated.approval != approval or trouble.decided is not None:
+        return None
+    said = ev.EscalationDecided(approval=approval, way=way, by=signal.by)
+    match way:
+        case "go_on":
+            return replace(said, limits={} if content is None else parse(content))
+        case "finish":
+            return replace(said, output=seal(content or b"null"))
+        case "fail_run":
+            return replace(said, reason=None if content is None else seal(content))
 
 
 def _answer(

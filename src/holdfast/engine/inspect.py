@@ -71,6 +71,38 @@ def _output_functions(spec: Any) -> Iterator[Callable[..., Any]]:
         yield spec
 
 
+def output_adapter(spec: Any) -> TypeAdapter[Any] | None:
+    """What an agent's output type says of its outputs; None where it says nothing that can be checked."""
+    types = list(_output_types(spec))
+    if not types or any(one is Any for one in types):
+        return None
+    try:
+        together = types[0]
+        for one in types[1:]:
+            together |= one
+        adapter = TypeAdapter[Any](together)
+        adapter.json_schema(mode="serialization")
+    except Exception:  # noqa: BLE001 - whatever the types are, the framework takes them
+        return None
+    return adapter
+
+
+def _output_types(spec: Any) -> Iterator[Any]:
+    if isinstance(spec, ToolOutput):
+        yield from _output_types(cast("Any", spec).output)
+    elif isinstance(spec, NativeOutput | PromptedOutput):
+        yield from _output_types(cast("Any", spec).outputs)
+    elif isinstance(spec, TextOutput):
+        yield from _output_types(cast("Any", spec).output_function)
+    elif isinstance(spec, list | tuple):
+        for one in cast("Sequence[Any]", spec):
+            yield from _output_types(one)
+    elif inspect.isroutine(spec):
+        yield returns_of(spec)
+    else:
+        yield spec
+
+
 def function_at(tool: Any) -> Callable[..., Any] | None:
     """The function behind a resolved tool of a run, however its toolset was come by."""
     # By the name that the function's own toolset knows: the one that was called may be another tool's there.
@@ -149,7 +181,7 @@ def check_tools(task: Task) -> None:
     functions = {name: function for agent in agents for name, function in functions_of(agent).items()}
     for name, function in functions.items():
         _check_returns(task, name, function)
-    open_ended = any(not _names_known(toolset) for agent in agents for toolset in agent.toolsets)
+    open_ended = not names_known(task)
     handed = {name for agent in agents for name in output_functions_of(agent)}
     unknown = sorted(set(task.effects) - set(functions) - handed)
     if unknown and not open_ended:
@@ -157,6 +189,11 @@ def check_tools(task: Task) -> None:
             f"Task '{task.name}': effects names {', '.join(map(repr, unknown))}, which the agent has no tool for. "
             f"Its tools: {', '.join(sorted(functions)) or 'none'}."
         )
+
+
+def names_known(task: Task) -> bool:
+    """Whether all tools of a task, and what the model calls them, can be listed without a run."""
+    return all(_names_known(toolset) for agent in (task.agent, *task.agents) for toolset in agent.toolsets)
 
 
 def _names_known(toolset: AbstractToolset[Any]) -> bool:
@@ -206,7 +243,7 @@ def shapes_of(task: Task) -> list[ToolShape]:
     known = {name for name, _ in tools}
     handed = {name for agent in agents for name in output_functions_of(agent)}
     unknown = sorted(task.governed.keys() - known)
-    if unknown and all(_names_known(toolset) for agent in agents for toolset in agent.toolsets):
+    if unknown and names_known(task):
         raise UserError(
             f"Task '{task.name}': governed names {', '.join(map(repr, unknown))}, which the agent has no tool for. "
             f"Its tools: {', '.join(sorted(known)) or 'none'}."

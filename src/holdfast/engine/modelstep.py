@@ -28,8 +28,9 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.attempts import attempts_of, explained, failed_attempts
+from holdfast.engine.bounding import Bounded, bounded
 from holdfast.engine.codec import Unserialisable, dump_json, dump_message
-from holdfast.engine.errors import ModelTimedOut
+from holdfast.engine.errors import AnswerCut, ModelTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.inspect import digest_of, schema_digest
 from holdfast.engine.interrupt import Diverged, Interrupt
@@ -57,6 +58,7 @@ class ModelStep:
         self.watched = False
         """Whether deltas of the request under way go to watching clients."""
         self._began = 0.0
+        self._intent: ev.ModelRequested | None = None
         self._instructed: tuple[str, Ref] | None = None
         self._surfaces: dict[tuple[Any, ...], tuple[Ref, Any]] = {}
 
@@ -121,10 +123,11 @@ class ModelStep:
         Raises:
             ModelTimedOut: it took longer than the task allows.
         """
-        flying = await self._announced(model, messages, settings, parameters, streamed=False)
+        bound = self._bounded(messages, settings, parameters)
+        flying = await self._announced(model, messages, bound, parameters, streamed=False)
         try:
             # Not by way of a wrapper's `super()`: the framework wraps each class's method in bookkeeping of its own.
-            asked = model.request(messages, settings, parameters)
+            asked = model.request(messages, bound.settings, parameters)
             self.raw = await self._recorder.flight.in_time(flying, asked)
         except Exception as error:  # noqa: BLE001 - recorded and raised again
             self._failed(flying, error)
@@ -132,6 +135,7 @@ class ModelStep:
             self._landed(flying)
         self._recorder.gear.probe("model.answered")
         assert self.raw is not None
+        self._whole(self.raw, bound)
         return self.raw
 
     @asynccontextmanager
@@ -145,10 +149,11 @@ class ModelStep:
     ) -> AsyncGenerator[StreamedResponse]:
         """The same, streamed: the block reads the response."""
         flight = self._recorder.flight
-        flying = await self._announced(model, messages, settings, parameters, streamed=True)
+        bound = self._bounded(messages, settings, parameters)
+        flying = await self._announced(model, messages, bound, parameters, streamed=True)
         cancelling = self._limited(flying)
         try:
-            async with model.request_stream(messages, settings, parameters, run_context) as stream:
+            async with model.request_stream(messages, bound.settings, parameters, run_context) as stream:
                 yield stream
                 self.raw = stream.get()
         except asyncio.CancelledError:
@@ -165,6 +170,7 @@ class ModelStep:
             flight.free(flying)
             self._landed(flying)
         self._recorder.gear.probe("model.answered")
+        self._whole(self.raw, bound)
 
     def show(self, event: Any) -> None:
         """Let watching clients see text of the request under way, where there is one."""
@@ -191,7 +197,7 @@ class ModelStep:
         self,
         model: Model,
         messages: Sequence[ModelMessage],
-        settings: ModelSettings | None,
+        bound: Bounded,
         parameters: ModelRequestParameters,
         *,
         streamed: bool,
@@ -208,9 +214,11 @@ class ModelStep:
             instructions=self._instructions(messages),
             tools=self._tools(parameters),
             output=output_digest(parameters),
-            settings=_settings(recorder, settings),
+            settings=_settings(recorder, bound.settings),
             streamed=streamed,
+            bound=bound.bound,
         )
+        self._intent = intent
         try:
             seq = await recorder.intend(intent)
         except Interrupt:
@@ -239,6 +247,32 @@ class ModelStep:
             raise
         return flying
 
+    def _bounded(
+        self,
+        messages: Sequence[ModelMessage],
+        settings: ModelSettings | None,
+        parameters: ModelRequestParameters,
+    ) -> Bounded:
+        limiting = self._recorder.limiting
+        if limiting is None:
+            return Bounded(settings)
+        return bounded(limiting, self._recorder.task.max_output_tokens, messages, settings, parameters)
+
+    def _whole(self, response: ModelResponse, bound: Bounded) -> None:
+        """Refuse an answer that a limit of the run's cut short: it is no failure of the model's.
+
+        Raises:
+            Limited: it is one.
+        """
+        limiting = self._recorder.limiting
+        if limiting is None or bound.cut_at is None or response.finish_reason != "length":
+            return
+        self._record_failure(
+            AnswerCut(f"The answer was cut at {bound.cut_at} tokens, all that the limit left."), response
+        )
+        assert self._intent is not None
+        limiting.cut_short(self._intent)
+
     def _failed(self, flying: StepInFlight, error: Exception) -> NoReturn:
         """Record that the attempt failed, and raise what says so."""
         if flying.expired and isinstance(error, TimeoutError):
@@ -249,7 +283,7 @@ class ModelStep:
         self._record_failure(error)
         raise error
 
-    def _record_failure(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception, answer: ModelResponse | None = None) -> None:
         recorder = self._recorder
         recorder.hold(
             ev.ModelFailed(
@@ -261,6 +295,7 @@ class ModelStep:
                 status=error.status_code if isinstance(error, ModelHTTPError) else None,
                 latency_ms=self._latency_ms(),
                 failed=failed_attempts(attempts_of(error)),
+                usage=None if answer is None else as_usage(answer.usage),
             )
         )
 

@@ -15,8 +15,9 @@ from holdfast.domain.recovery import Recovery
 from holdfast.domain.verdict import Ask, Decision, Verdict
 from holdfast.engine.asking import ask_again
 from holdfast.engine.codec import parse
+from holdfast.engine.errors import CallRefused
 from holdfast.engine.recovery import in_doubt
-from holdfast.engine.verdicts import CallRefused, PolicyAsks, denied, refusal_of, verdict_on
+from holdfast.engine.verdicts import PolicyAsks, denied, refusal_of, verdict_on
 
 if TYPE_CHECKING:
     from holdfast.engine.call import ToolCall

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from holdfast.domain import events as ev
+from holdfast.domain.rights import Role
 from holdfast.engine.codec import dump_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.app import Task
+    from holdfast.domain.approving import Occasion, OnExpiry
     from holdfast.domain.verdict import Verdict
     from holdfast.engine.call import ToolCall
     from holdfast.engine.recorder import Recorder
+
+
+class Asked(TypedDict):
+    """The part of a human task that says who is asked, and how it ends by itself."""
+
+    ask: str
+    expires_s: float | None
+    on_expiry: OnExpiry
+    escalate: Sequence[tuple[float, str]]
 
 
 def question(
@@ -61,6 +75,19 @@ def bound(recorder: Recorder, call: ToolCall, asked: ev.ApprovalAsked) -> str:
     approving = recorder.task.approving
     return binding(
         recorder, call, asked.args, asked.received or "", asked.ask, str(asked.round), str(approving.expires_s or "")
+    )
+
+
+def asked_of(task: Task, occasion: Occasion) -> Asked:
+    """Whom a task's runs go to on this occasion, and how that ends when nobody answers."""
+    path = task.escalation
+    if path is None or occasion not in path.on:
+        return Asked(ask=Role.ADMIN if occasion == "limit" else "", expires_s=None, on_expiry="reject", escalate=())
+    return Asked(
+        ask=str(path.ask),
+        expires_s=path.expires_s,
+        on_expiry="reject" if path.expires_s is None else "fail_run",
+        escalate=[(later.after_s, str(later.ask)) for later in path.then],
     )
 
 

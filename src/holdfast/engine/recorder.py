@@ -28,9 +28,11 @@ from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
     from holdfast.app import Task
+    from holdfast.domain.spent import Intent
     from holdfast.engine.acting import Acting
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
+    from holdfast.engine.limiting import Limiting
     from holdfast.store.claims import Claimed
     from holdfast.store.journal import Finish, Row, RunJournal
     from holdfast.store.journal import Park as ParkRow
@@ -50,9 +52,12 @@ class Recorder:
         opening: Sequence[ev.AnyEvent],
         lease: Lease,
         acting: Acting,
+        limiting: Limiting | None = None,
     ) -> None:
         self.task = task
         self.acting = acting
+        self.limiting = limiting
+        """None where nothing of the run is limited."""
         self.claimed = claimed
         self.gear = gear
         self.journal = journal
@@ -163,6 +168,8 @@ class Recorder:
         Raises:
             Interrupt: what was held before could not be written.
         """
+        if self.limiting is not None:
+            self.limiting.saw(facts)
         try:
             self.journal.hold(*self._opened(facts), rows=rows)
         except errors.HoldfastError as error:
@@ -174,17 +181,36 @@ class Recorder:
 
     async def record(self, *facts: ev.AnyEvent, rows: Sequence[Row] = ()) -> int:
         """Write facts; return the number of the last one when they are committed."""
+        if self.limiting is not None:
+            self.limiting.saw(facts)
         return await self._append(*facts, rows=rows)
 
-    async def intend(
-        self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted, rows: Sequence[Row] = ()
-    ) -> int:
+    async def intend(self, intent: Intent, rows: Sequence[Row] = ()) -> int:
         """Announce what is about to be done; return its sequence number when it is committed.
 
         Raises:
             TalliesMoved: a sum among `rows` is another by now: nothing is announced.
+            Limited: it would exceed a limit of the run's.
             Interrupt: the run may not go on here.
         """
+        if self.limiting is None:
+            return await self._intend(intent, rows)
+        new = self._counted(intent)
+        try:
+            return await self._intend(intent, rows)
+        except BaseException:
+            self.limiting.take_back(intent, new=new)
+            raise
+
+    def _counted(self, intent: Intent) -> bool:
+        assert self.limiting is not None
+        try:
+            return self.limiting.begin(intent)
+        except Interrupt as interrupt:
+            self.interrupted_by(interrupt)
+            raise
+
+    async def _intend(self, intent: Intent, rows: Sequence[Row]) -> int:
         try:
             self._may_start(intent)
             self.gear.probe("intent.before")
@@ -210,7 +236,7 @@ class Recorder:
         """How many model requests and tool calls the run has begun."""
         return self.replay.begun + self._begun
 
-    async def _look_again(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
+    async def _look_again(self, intent: Intent) -> None:
         try:
             await self.acting.renew()
         except errors.OperatorError as error:
@@ -269,7 +295,7 @@ class Recorder:
         claimed = self.claimed
         return Covered(claimed.tenant, claimed.run, claimed.task, claimed.session, claimed.principal)
 
-    def _may_start(self, intent: ev.ModelRequested | ev.ToolStarted | ev.OutputStarted) -> None:
+    def _may_start(self, intent: Intent) -> None:
         if self.stop is not None:
             raise self.stop
         self.look("", "")
@@ -284,6 +310,8 @@ class Recorder:
         self._fold_to = max(self._fold_to, to)
         if not events:
             return self.journal.seq
+        if self.limiting is not None:
+            self.limiting.saw(events)
         return await self._append(*events, rows=closes)
 
     async def end(

@@ -13,7 +13,7 @@ from holdfast.effects.declare import Effect, Happened, NotHappened, Unknown
 from holdfast.engine.call import ToolCall
 from holdfast.engine.codec import dump_result, parse
 from holdfast.engine.interrupt import Fail, Park
-from holdfast.engine.question import binding
+from holdfast.engine.question import asked_of, binding
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import ToolEntry
 from holdfast.store.journal import ApprovalRow
@@ -118,6 +118,8 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
             "serialise, so that this does not come again."
         )
     assert call.attempt.args is not None
+    asked = asked_of(recorder.task, "doubt")
+    asked["ask"] = _authority(recorder, call) or asked["ask"]
     doubt = ev.EffectInDoubt(
         approval=task,
         scope=call.scope,
@@ -144,7 +146,7 @@ async def in_doubt(recorder: Recorder, call: ToolCall, why: str, *, returned: bo
                 digest=binding(recorder, call, call.attempt.args),
                 key=call.key,
                 why=text,
-                ask=_authority(recorder, call),
+                **asked,
             )
         ],
     )

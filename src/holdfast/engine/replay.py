@@ -54,6 +54,14 @@ class OutputEntry:
 
 
 @dataclass(slots=True)
+class TroubleEntry:
+    """A run that could not go on by itself, and what people said of it."""
+
+    escalated: ev.Escalated
+    decided: ev.EscalationDecided | None = None
+
+
+@dataclass(slots=True)
 class ApprovalEntry:
     """One question put to people about a tool call."""
 
@@ -80,6 +88,10 @@ class Replay:
     accepted: ev.RunAccepted | None = None
     history: ev.HistoryEntered | None = None
     cancel: ev.CancelRequested | None = None
+    trouble: TroubleEntry | None = None
+    """The last."""
+    overruled: set[CallKey] = field(default_factory=set[CallKey])
+    """Calls whose error would have failed the run, had people not said that it goes on: the model is told instead."""
     begun: int = 0
     """Model requests and tool calls, every attempt at one."""
     library: str = ""
@@ -151,6 +163,10 @@ class Replay:
                     self.approvals[key].decided = event
             case ev.CallDenied():
                 self.denied[event.scope, event.step, event.call, False] = event
+            case ev.Escalated():
+                self.trouble = TroubleEntry(event)
+            case ev.EscalationDecided():
+                self._goes_on(event)
             case ev.EffectInDoubt():
                 self._doubts[event.approval] = event
                 tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
@@ -170,6 +186,17 @@ class Replay:
                 self.notes[event.scope, event.key] = event
             case _:
                 pass
+
+    def _goes_on(self, decided: ev.EscalationDecided) -> None:
+        if self.trouble is None or self.trouble.escalated.approval != decided.approval:
+            return
+        self.trouble.decided = decided
+        if decided.way == "go_on":
+            self.overruled |= {
+                key
+                for key, entry in self._entries.items()
+                if entry.finished is not None and entry.finished.outcome == "error"
+            }
 
     def _tool(self, scope: str, step: int, call: str, *, approved: bool) -> ToolEntry:
         key = (scope, step, call, approved)

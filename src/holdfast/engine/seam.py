@@ -303,7 +303,7 @@ async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes, values
     while True:
         await permit(recorder, call, args, values)
         try:
-            await announce(recorder, call, args)
+            await announce(recorder, call, args, values)
             break
         except TalliesMoved:
             continue  # another call was counted between the look and the commit: decide anew

@@ -7,7 +7,7 @@ pipeline serves the run's own agent and its sub-agents.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -48,7 +48,7 @@ from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
-from holdfast.engine.tallying import to_add, to_release
+from holdfast.engine.tallying import to_add, to_release, written_by
 from holdfast.engine.usage import usage_now, use_again, used_since
 
 Perform = Callable[[], Awaitable[Any]]
@@ -126,8 +126,9 @@ async def _carried_out(recorder: Recorder, call: ToolCall, entry: ToolEntry, per
         recorder.flight.end(flying)
 
 
-async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
-    """Commit the intent of a call on exactly the arguments that the tool receives."""
+async def announce(recorder: Recorder, call: ToolCall, args: bytes, values: Mapping[str, Any]) -> None:
+    """Commit the intent of a call on exactly the arguments that the tool receives, as stored and as they are."""
+    system, amounts = written_by(recorder, call, values)
     call.attempt.announced = args
     call.attempt.args = recorder.seal(args)
     await recorder.intend(
@@ -143,6 +144,8 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes) -> None:
             attempt=call.attempt.number,
             approved=call.approved,
             policy=call.attempt.policy,
+            system=system,
+            amounts=amounts,
         ),
         to_add(call),
     )
@@ -193,6 +196,8 @@ def _replayed(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) -> 
             raise deferred_again(recorder.content(_ref(finished)))
         case "error":
             error = parse(recorder.content(_ref(finished)))
+            if (call.scope, call.step, call.call, call.approved) in recorder.replay.overruled:
+                raise ToolFailed(f"{error['type']}: {error['message']}")
             raise RecordedToolError(call.tool, error["type"], error["message"])
 
 

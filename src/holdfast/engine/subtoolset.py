@@ -21,11 +21,12 @@ from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.emitted import HeardContext
 from holdfast.engine.entering import looked_at
+from holdfast.engine.errors import CallRefused
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Park
 from holdfast.engine.outside import Outside, surrounding
 from holdfast.engine.step import tool_step
-from holdfast.engine.verdicts import CallRefused, denied, refusal_of, verdict_on
+from holdfast.engine.verdicts import denied, refusal_of, verdict_on
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder

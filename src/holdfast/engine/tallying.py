@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.domain.errors import OperatorError
+from holdfast.engine.errors import CallRefused
+from holdfast.guards.policy import Unfit
 from holdfast.guards.tally import Tally
 from holdfast.store.journal import Released, Tallied
 from holdfast.store.tallies import Seen, Sum, read_tallies
@@ -49,6 +51,26 @@ def to_add(call: ToolCall) -> list[Tallied]:
         )
         for one, seen in call.attempt.sums
     ]
+
+
+def written_by(recorder: Recorder, call: ToolCall, values: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
+    """To what system a call writes, and what it adds to the amounts that its task limits; for these alone.
+
+    Raises:
+        CallRefused: one of these is no amount.
+    """
+    limiting = recorder.limiting
+    written = recorder.task.written.get(call.tool) if limiting is not None else None
+    if limiting is None or written is None:
+        return "", {}
+    try:
+        amounts = written.amounts(values)
+    except Unfit as unfit:
+        place = ".".join(unfit.place) or "an argument"
+        raise CallRefused(
+            f"Refused: {place} is no amount that can be counted towards the limits: {unfit.why}."
+        ) from None
+    return written.system, {name: units for name, units in amounts.items() if f"amount:{name}" in limiting.ceilings}
 
 
 def to_release(call: ToolCall) -> list[Released]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic_ai.exceptions import ApprovalRequired, ToolFailed
+from pydantic_ai.exceptions import ApprovalRequired
 
 from holdfast.domain import events as ev
 from holdfast.domain.verdict import Ask, Decision, Facts, Verdict
@@ -30,10 +30,6 @@ class PolicyAsks(ApprovalRequired):
         self.verdict = verdict
         self.received = received
         """The arguments as the tool would receive them."""
-
-
-class CallRefused(ToolFailed):
-    """Policy denies a call; the message is for the model."""
 
 
 async def verdict_on(

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from holdfast.service.base_views import ContentView, View
 
-State = Literal["pending", "approved", "rejected", "expired", "done", "not_done", "fail_run", "void"]
+State = Literal["pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void"]
 
 
 class ChangeView(View):
@@ -33,22 +33,24 @@ class EscalationView(View):
 
 
 class ApprovalView(View):
-    """Something people have to decide: whether a tool may be called, or what became of an effect."""
+    """What people have to decide: whether a tool may be called, what became of an effect, or of a run in trouble."""
 
     id: UUID
     run: UUID
     task: str
     """What the run is of."""
-    kind: Literal["approval", "in_doubt"]
+    kind: Literal["approval", "in_doubt", "escalation"]
     state: State
     scope: str
     step: int
     call: str
     tool: str
+    """Of an escalation, the limit that was reached; empty where none was."""
     key: str | None = None
     """The idempotency key of the effect."""
     args: ContentView
-    """Exactly the arguments that the decision is about: as last edited, where they were."""
+    """Exactly the arguments that the decision is about: as last edited, where they were. Of an escalation, what
+    happened, and what the run has done so far."""
     original: ContentView | None = None
     """The arguments as the model gave them, where they were edited since."""
     edits: list[ChangeView] = Field(default_factory=list[ChangeView])

@@ -114,6 +114,7 @@ _AS_THEY_ARE = (
 _IF_REJECTED = {
     "approval": "The tool is not called; the model is told that it was rejected, and the reason.",
     "in_doubt": "'not_done' calls the tool again; 'fail_run' ends the run.",
+    "escalation": "'fail_run' ends the run; 'finish' ends it with an output of yours.",
 }
 
 

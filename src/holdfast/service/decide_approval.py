@@ -23,6 +23,7 @@ from holdfast.store import approvals
 
 Verdict = Literal["approved", "rejected"]
 Resolution = Literal["done", "not_done", "fail_run"]
+Way = Literal["go_on", "finish", "fail_run"]
 
 
 async def decide_approval(
@@ -65,7 +66,7 @@ async def decide_approval(
     if verdict == "rejected" and args is not None:
         raise InvalidInput("Edited arguments belong to an approval. Leave them out, or approve.")
     content, what = (args, "arguments") if verdict == "approved" else (reason, "reason")
-    return await _decide(services, who, approval, "approval", verdict, digest, content, what, via)
+    return await settle(services, who, approval, "approval", verdict, digest, content, what, via)
 
 
 async def resolve_effect(
@@ -100,45 +101,25 @@ async def resolve_effect(
     if resolution != "fail_run" and reason is not None:
         raise InvalidInput("A reason belongs to failing the run. Leave it out, or say 'fail_run'.")
     content, what = (result, "result") if resolution == "done" else (reason, "reason")
-    return await _decide(services, who, approval, "in_doubt", resolution, digest, content, what, None)
+    return await settle(services, who, approval, "in_doubt", resolution, digest, content, what, None)
 
 
-async def decide(
-    services: Services,
-    who: Who,
-    approval: UUID,
-    verdict: Verdict | Resolution,
-    *,
-    digest: str,
-    args: dict[str, Any] | None = None,
-    reason: str | None = None,
-    result: Any = None,
-) -> ApprovalDetail:
-    """Either kind of decision, for interfaces that take both in one place.
-
-    Raises:
-        RequestError: as the other two.
-    """
-    if verdict == "approved" or verdict == "rejected":  # noqa: PLR1714 - narrows the type
-        if result is not None:
-            raise InvalidInput("A result belongs to an effect that was done. Leave it out.")
-        return await decide_approval(services, who, approval, verdict, digest=digest, args=args, reason=reason)
-    if args is not None:
-        raise InvalidInput("Arguments belong to an approval. Leave them out.")
-    return await resolve_effect(services, who, approval, verdict, digest=digest, result=result, reason=reason)
-
-
-async def _decide(
+async def settle(
     services: Services,
     who: Who,
     approval: UUID,
     kind: str,
-    verdict: Verdict | Resolution,
+    verdict: Verdict | Resolution | Way,
     digest: str,
     content: Any,
     what: str,
-    via: str | None,
+    via: str | None = None,
 ) -> ApprovalDetail:
+    """Settle a human task of one kind, or add a vote. `content` goes with what is said, and is called `what`.
+
+    Raises:
+        RequestError: as the use cases that say what.
+    """
     row = await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)
     if row.kind != kind:
         raise _wrong_kind(row.kind)
@@ -165,9 +146,11 @@ async def _decide(
 
 
 def _wrong_kind(kind: str) -> InvalidInput:
-    if kind == "in_doubt":
-        return InvalidInput(
-            "This is an effect in doubt, not an approval. Say 'done' with the result, 'not_done' to run it, or "
-            "'fail_run'."
-        )
-    return InvalidInput("This is an approval, not an effect in doubt. Say 'approved' or 'rejected'.")
+    return InvalidInput(_SAY[kind])
+
+
+_SAY = {
+    "approval": "This is an approval. Say 'approved' or 'rejected'.",
+    "in_doubt": "This is an effect in doubt. Say 'done' with the result, 'not_done' to run it, or 'fail_run'.",
+    "escalation": "This is a run in trouble. Say 'go_on', 'finish' with its output, or 'fail_run'.",
+}

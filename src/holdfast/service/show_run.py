@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from holdfast.domain import events as ev
+from holdfast.domain.limits import NOT_COUNTED, raised
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
+from holdfast.domain.spent import Spent
 from holdfast.service.approval_view import approval_view
 from holdfast.service.contents import Contents
 from holdfast.service.event_view import ReadEvent
@@ -14,7 +17,7 @@ from holdfast.service.names import names_of
 from holdfast.service.run_view import full_view
 from holdfast.service.services import Services
 from holdfast.service.story import Story, actors_of
-from holdfast.service.views import StoryView
+from holdfast.service.views import LimitView, StoryView
 from holdfast.store import approvals
 
 _WAITING_MOST = 200
@@ -46,4 +49,21 @@ async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
         asked_by=names[row.principal],
         steps=story.views(plain),
         waiting=[await approval_view(services, who, one, Scope.RUNS_READ) for one in pending],
+        limits=_limits([read.event for read in reads if read.event is not None]),
     )
+
+
+def _limits(events: list[ev.AnyEvent]) -> list[LimitView]:
+    """The limits of a run as its journal has them, and where it stands."""
+    spent, ceilings = Spent(), dict[str, int]()
+    for event in events:
+        spent.add(event)
+        if isinstance(event, ev.RunAccepted):
+            ceilings = event.limits
+        elif isinstance(event, ev.EscalationDecided):
+            ceilings = raised(ceilings, [event.limits])
+    return [
+        LimitView(name=name, most=most, stood=None if name in NOT_COUNTED else spent.counts[name])
+        for name, most in ceilings.items()
+        if name != "writes:"
+    ]

@@ -20,6 +20,7 @@ from holdfast.domain.errors import (
     SessionDeleted,
     TenantSuspended,
 )
+from holdfast.domain.limits import lowest, read_ceilings
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.domain.state import RunState
@@ -54,6 +55,7 @@ async def start_run(
     priority: int = 0,
     labels: Mapping[str, str] | None = None,
     on_behalf_of: UUID | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> RunView:
     """Accept a run of `task`. When this returns, the run survives everything that the database survives.
 
@@ -68,6 +70,7 @@ async def start_run(
         priority: -100 to 100; higher is taken first.
         labels: names and values to find the run by. Not encrypted: no personal content.
         on_behalf_of: the principal whom the run is for, where that is another: it has their rights, not the caller's.
+        limits: what this run may do at most, by the names of limits; beside the task's own, and the lowest rules.
 
     Raises:
         UnknownTask: no such task is registered.
@@ -107,6 +110,7 @@ async def start_run(
         history_of=None if joined is None else joined.last_run,
         priority=priority,
         labels=dict(labels or {}),
+        limits=lowest(registered.ceilings, _ceilings(limits or {})),
     )
     idempotency = None
     if idempotency_key is not None:
@@ -229,8 +233,16 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
         "session": accepted.session,
         "priority": accepted.priority,
         "labels": accepted.labels,
+        "limits": accepted.limits,
     }
     return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
+
+
+def _ceilings(limits: Mapping[str, Any]) -> dict[str, int]:
+    try:
+        return read_ceilings(limits)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
 
 
 def check_principal(who: Who) -> None:

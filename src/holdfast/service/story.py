@@ -8,18 +8,32 @@ from datetime import datetime
 from typing import Literal
 
 from holdfast.domain import events as ev
+from holdfast.domain.limits import describe, display
 from holdfast.domain.state import WaitingOn
 from holdfast.service.contents import Plain, shown_field
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.views import StepView
 
 Kind = Literal[
-    "accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"
+    "accepted",
+    "model",
+    "tool",
+    "output",
+    "approval",
+    "denied",
+    "in_doubt",
+    "escalation",
+    "message",
+    "wait",
+    "change",
+    "end",
 ]
 
 _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",
     WaitingOn.IN_DOUBT: "waited for a person to say what became of an effect",
+    WaitingOn.LIMIT: "waited for a limit to be raised",
+    WaitingOn.ESCALATION: "waited for a person to say what becomes of it",
     WaitingOn.TIMER: "waited for its time",
     WaitingOn.SIGNAL: "waited for a signal",
     WaitingOn.CODE: "waited for code that can go on with it",
@@ -95,7 +109,7 @@ def actors_of(events: Iterable[ReadEvent]) -> set[str]:
                 found |= {actor, other or actor}
             case ev.MessageReceived(by=actor) | ev.CancelRequested(by=actor) | ev.RunCancelled(by=actor):
                 found.add(actor or "")
-            case ev.ApprovalDecided(by=actor) | ev.EffectResolved(by=actor):
+            case ev.ApprovalDecided(by=actor) | ev.EffectResolved(by=actor) | ev.EscalationDecided(by=actor):
                 found.add(actor)
             case _:
                 pass
@@ -162,6 +176,8 @@ class Story:
                 self._call(read, event)
             case ev.ApprovalAsked() | ev.ApprovalDecided() | ev.EffectInDoubt() | ev.EffectResolved():
                 self._decision(read, event)
+            case ev.Escalated() | ev.EscalationDecided():
+                self._trouble(read, event)
             case ev.CallDenied():
                 self._begin(read, "denied", f"refused to call {event.tool}").end(at, "denied")
             case ev.HistoryEntered():
@@ -258,3 +274,17 @@ class Story:
                 step = self._resume(read, "in_doubt", "not known whether it was done", event.key)
                 step.end(at, event.resolution)
                 step.why = f"{step.why} Resolved by {self._name(event.by)}.".strip()
+
+    def _trouble(self, read: ReadEvent, event: ev.Escalated | ev.EscalationDecided) -> None:
+        if isinstance(event, ev.Escalated):
+            title = f"reached its limit on {describe(event.limit)}" if event.limit else f"would fail: {event.error}"
+            step = self._begin(read, "escalation", title, event.approval)
+            step.why = f"asks {event.ask or 'whoever may decide'}"
+            return
+        step = self._resume(read, "escalation", "asked people what becomes of it", event.approval)
+        step.end(read.stored.at, _WAYS[event.way])
+        raised = ", ".join(f"{describe(name)} to {display(name, most)}" for name, most in event.limits.items())
+        step.why = f"by {self._name(event.by)}" + (f"; raised {raised}" if raised else "")
+
+
+_WAYS = {"go_on": "goes on", "finish": "ended with an output of theirs", "fail_run": "failed"}

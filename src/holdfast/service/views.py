@@ -77,12 +77,36 @@ class RunPage(View):
     """The cursor of the page after this one; None on the last."""
 
 
+class PathView(View):
+    """To whom a task's runs go when they cannot go on by themselves."""
+
+    to: str
+    on: list[str]
+    """`failure`, `limit`, `doubt`."""
+    expires_s: float | None = None
+    then: list[tuple[float, str]] = Field(default_factory=list[tuple[float, str]])
+    """Whom they go to after so many seconds."""
+
+
 class TaskView(View):
-    """A task that runs can be started of."""
+    """A task that runs can be started of, and its boundary."""
 
     name: str
     version: str
     input_schema: dict[str, Any]
+    output_schema: dict[str, Any] | None = None
+    """None where it cannot be said beforehand."""
+    roles: list[str] = Field(default_factory=list[str])
+    """Whom it is for; empty: whoever may start runs."""
+    limits: dict[str, int] = Field(default_factory=dict[str, int])
+    """The most that a run may do. Times are in seconds, amounts in ten-thousandths."""
+    on_limit: Literal["park", "fail"] = "park"
+    terminal: list[str] = Field(default_factory=list[str])
+    """Errors after which a run fails at once."""
+    checks_success: bool = False
+    """Whether the task has a say in what counts as success, beyond the form of the output."""
+    escalation: PathView | None = None
+    """Null: a run that fails fails; an administrator may raise a limit."""
 
 
 class EventView(View):
@@ -134,12 +158,32 @@ class VoidView(View):
 StreamItem = EventView | DeltaView | VoidView
 
 
+class LimitView(View):
+    """A limit of a run's, and where the run stands. Times are in seconds, amounts in ten-thousandths."""
+
+    name: str
+    most: int
+    stood: int | None
+    """None where that is not counted from the journal: times, and what is bounded for each step by itself."""
+
+
 class StepView(View):
     """One thing that happened in a run, as a person would tell it."""
 
     seq: int
     kind: Literal[
-        "accepted", "model", "tool", "output", "approval", "denied", "in_doubt", "message", "wait", "change", "end"
+        "accepted",
+        "model",
+        "tool",
+        "output",
+        "approval",
+        "denied",
+        "in_doubt",
+        "escalation",
+        "message",
+        "wait",
+        "change",
+        "end",
     ]
     scope: str = ""
     step: int | None = None
@@ -166,3 +210,5 @@ class StoryView(View):
     steps: list[StepView]
     waiting: list[ApprovalView]
     """What people have to decide for it to go on."""
+    limits: list[LimitView] = Field(default_factory=list[LimitView])
+    """What it may do at most, and has done."""

@@ -15,8 +15,10 @@ from holdfast.domain.approving import OnExpiry
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
-ApprovalState = Literal["pending", "approved", "rejected", "expired", "done", "not_done", "fail_run", "void"]
-Verdict = Literal["approved", "rejected", "done", "not_done", "fail_run"]
+ApprovalState = Literal[
+    "pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void"
+]
+Verdict = Literal["approved", "rejected", "done", "not_done", "go_on", "finish", "fail_run"]
 Refusal = Literal["no_person", "disabled", "not_behind", "requester", "role", "beholden", "one_hand"]
 """Why somebody may not decide: see `refusal` in `18_approvals.sql`."""
 NEWCOMER_S = 7 * 86_400.0
@@ -36,7 +38,7 @@ class ApprovalTask:
     """Whom the run is for."""
     requested_by: str | None
     """Who asked for it on their behalf, if another."""
-    kind: Literal["approval", "in_doubt"]
+    kind: Literal["approval", "in_doubt", "escalation"]
     state: ApprovalState
     scope: str
     step: int

@@ -14,12 +14,14 @@ from holdfast.api.requests import TheServices, needs, read_id, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.approval_shapes import ApprovalDetail, ApprovalPage
-from holdfast.service.decide_approval import decide
+from holdfast.service.decide_escalation import decide
 from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
 from holdfast.service.pages import PAGE, PAGE_MOST
 
 router = APIRouter(tags=["approvals"])
-State = Literal["pending", "approved", "rejected", "expired", "done", "not_done", "fail_run", "void", "all"]
+State = Literal[
+    "pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void", "all"
+]
 
 
 @router.get(
@@ -42,7 +44,7 @@ async def get_approvals(
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
 ) -> Response:
-    """Approvals to give and effects in doubt to resolve, each with exactly the arguments it is about."""
+    """Approvals to give, effects in doubt to resolve and runs in trouble, each with exactly what it is about."""
     return reply(
         await list_tasks_to_decide(
             services,
@@ -94,7 +96,7 @@ async def get_approval(
 async def post_decision(
     request: Request, approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_DECIDE)]
 ) -> Response:
-    """Approve or reject a call; or say what became of an effect in doubt.
+    """Approve or reject a call; say what became of an effect in doubt, or what becomes of a run in trouble.
 
     Where several have to agree, the task stays pending until they have. Edited arguments of a call that others
     authorise make another digest, and everybody is asked anew.
@@ -111,5 +113,7 @@ async def post_decision(
         args=given.args,
         reason=given.reason,
         result=given.result,
+        limits=given.limits,
+        output=given.output,
     )
     return reply(view)

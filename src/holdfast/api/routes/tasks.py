@@ -81,6 +81,7 @@ async def post_run(
         priority=given.priority,
         labels=given.labels,
         on_behalf_of=given.on_behalf_of,
+        limits=given.limits,
     )
     location = {"Location": f"/v1/runs/{run.id}"}
     if wait > 0:

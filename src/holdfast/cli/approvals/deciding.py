@@ -13,10 +13,12 @@ from holdfast.cli.approvals.telling import print_task
 from holdfast.cli.screen import print_json
 from holdfast.cli.services import with_services
 from holdfast.domain.errors import InvalidInput
-from holdfast.service.decide_approval import decide_approval, resolve_effect
+from holdfast.service.decide_escalation import decide as decide_any
 from holdfast.service.list_tasks_to_decide import get_task_to_decide
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from holdfast.service.approval_shapes import ApprovalDetail
     from holdfast.service.services import Services
     from holdfast.settings import Settings
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 class Decision:
     """What the person says."""
 
-    verdict: Literal["approved", "rejected", "done", "not_done", "fail_run"]
+    verdict: Literal["approved", "rejected", "done", "not_done", "go_on", "finish", "fail_run"]
     args: dict[str, Any] | None = None
     result: Any = None
     reason: str | None = None
+    limits: dict[str, Any] | None = None
+    output: Any = None
 
     @classmethod
     def of(
@@ -40,6 +44,9 @@ class Decision:
         reject: bool,
         done: str | None,
         not_done: bool,
+        go_on: bool,
+        limits: Sequence[str],
+        finish: str | None,
         fail: bool,
         reason: str | None,
     ) -> Decision:
@@ -53,20 +60,28 @@ class Decision:
             "rejected": reject,
             "done": done is not None,
             "not_done": not_done,
+            "go_on": go_on,
+            "finish": finish is not None,
             "fail_run": fail,
         }
         chosen = [verdict for verdict, given in said.items() if given]
         if len(chosen) != 1:
-            raise typer.BadParameter("Give exactly one of --approve, --reject, --done, --not-done, --fail.")
+            raise typer.BadParameter(
+                "Give exactly one of --approve, --reject, --done, --not-done, --go-on, --finish, --fail."
+            )
         if args is not None and not approve:
             raise typer.BadParameter("It goes with --approve.", param_hint="--args")
         if reason is not None and not (reject or fail):
             raise typer.BadParameter("It goes with --reject or --fail.", param_hint="--reason")
+        if limits and not go_on:
+            raise typer.BadParameter("It goes with --go-on.", param_hint="--limit")
         return cls(
             cast("Any", chosen[0]),
             args=None if args is None else _object(args),
             result=None if done is None else _json(done, "--done"),
             reason=reason,
+            limits=limits_of(limits) or None,
+            output=None if finish is None else _json(finish, "--finish"),
         )
 
 
@@ -87,7 +102,18 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
                 "The arguments were edited since the model gave them. See what they are now, by `holdfast approvals "
                 f"show {approval}`, and decide with the --digest that it prints."
             )
-        return await _decided(services, task, decision, digest or task.digest)
+        return await decide_any(
+            services,
+            services.caller,
+            approval,
+            decision.verdict,
+            digest=digest or task.digest,
+            args=decision.args,
+            reason=decision.reason,
+            result=decision.result,
+            limits=decision.limits,
+            output=decision.output,
+        )
 
     task = with_services(settings, act)
     if as_json:
@@ -96,28 +122,19 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
         print_task(task)
 
 
-async def _decided(services: Services, task: ApprovalDetail, decision: Decision, digest: str) -> ApprovalDetail:
-    match decision.verdict:
-        case "approved" | "rejected":
-            return await decide_approval(
-                services,
-                services.caller,
-                task.id,
-                decision.verdict,
-                digest=digest,
-                args=decision.args,
-                reason=decision.reason,
-            )
-        case "done" | "not_done" | "fail_run":
-            return await resolve_effect(
-                services,
-                services.caller,
-                task.id,
-                decision.verdict,
-                digest=digest,
-                result=decision.result,
-                reason=decision.reason,
-            )
+def limits_of(given: Sequence[str]) -> dict[str, Any]:
+    """Limits as they are written on a command line, `NAME=NUMBER`.
+
+    Raises:
+        BadParameter: one of them is not.
+    """
+    found = dict[str, Any]()
+    for one in given:
+        name, equals, value = one.rpartition("=")
+        if not equals:
+            raise typer.BadParameter(f"'{one}' is not NAME=NUMBER, as steps=40.", param_hint="--limit")
+        found[name] = int(value) if value.isdecimal() else value
+    return found
 
 
 def _json(text: str, option: str) -> Any:

@@ -11,26 +11,44 @@ from holdfast.cli.screen import clock, out
 from holdfast.service.visible import visible, visible_json
 
 if TYPE_CHECKING:
-    from holdfast.service.approval_shapes import ApprovalDetail, ChangeView
+    from holdfast.service.approval_shapes import ApprovalDetail, ApprovalView, ChangeView
     from holdfast.service.base_views import ContentView
 
 
 def print_task(task: ApprovalDetail) -> None:
     """Print a human task and, where it is open, how to decide it; else who decided it."""
     screen = out()
-    question = "May it be called?" if task.kind == "approval" else "Did it take place?"
-    screen.print(Text(f"{visible(task.tool)}: {question}", style="bold"))
+    screen.print(Text(_QUESTIONS[task.kind].format(visible(task.tool)), style="bold"))
     screen.print(Text(_content(task.args, indent=2)))
     for line in _lines(task):
         screen.print(Text(visible(line)))
     for line in _history(task):
         screen.print(Text(visible(line), style="dim"))
     if task.state == "pending":
-        choice = "--approve | --reject" if task.kind == "approval" else "--done JSON | --not-done | --fail"
+        choice = choices(task)
         screen.print(Text(f"holdfast approvals decide {task.id} --digest {task.digest} {choice}"))
     else:
         by = ", ".join(_name(task, one) for one in (task.agreed or [task.decided_by or "nobody"]))
         screen.print(Text(f"{task.state} by {visible(by)}, {clock(task.decided_at)}"))
+
+
+_QUESTIONS = {
+    "approval": "{}: May it be called?",
+    "in_doubt": "{}: Did it take place?",
+    "escalation": "The run cannot go on by itself. What becomes of it?",
+}
+
+
+def choices(task: ApprovalView) -> str:
+    """How a task can be decided, as options of the command."""
+    match task.kind:
+        case "approval":
+            return "--approve | --reject"
+        case "in_doubt":
+            return "--done JSON | --not-done | --fail"
+        case "escalation":
+            raised = f" --limit {task.tool}=NUMBER" if task.tool else ""
+            return f"--go-on{raised} | --finish JSON | --fail"
 
 
 def _lines(task: ApprovalDetail) -> Iterator[str]:

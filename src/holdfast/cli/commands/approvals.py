@@ -33,7 +33,7 @@ def ls(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """List tool calls to approve and effects in doubt, oldest first."""
+    """List tool calls to approve, effects in doubt and runs in trouble, oldest first."""
     from holdfast.cli.approvals.listing import list_approvals as act
     from holdfast.cli.settings import load_settings
 
@@ -73,7 +73,15 @@ def decide(
         str | None, typer.Option("--done", metavar="JSON", help="In doubt: it took place, and this is its result.")
     ] = None,
     not_done: Annotated[bool, typer.Option("--not-done", help="In doubt: it did not take place; do it.")] = False,
-    fail: Annotated[bool, typer.Option("--fail", help="In doubt: end the run as failed.")] = False,
+    go_on: Annotated[bool, typer.Option("--go-on", help="In trouble: the run goes on.")] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=NUMBER", help="With --go-on: what it is raised to; may be repeated."),
+    ] = None,
+    finish: Annotated[
+        str | None, typer.Option("--finish", metavar="JSON", help="In trouble: the run ends with this output.")
+    ] = None,
+    fail: Annotated[bool, typer.Option("--fail", help="In doubt or in trouble: end the run as failed.")] = False,
     reason: Annotated[str | None, typer.Option("--reason", help="With --reject or --fail.")] = None,
     digest: Annotated[
         str | None, typer.Option("--digest", help="Decide only if this is still the digest of what is asked.")
@@ -82,13 +90,22 @@ def decide(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Decide. Give exactly one of --approve, --reject, --done, --not-done, --fail."""
+    """Decide. Give exactly one of --approve, --reject, --done, --not-done, --go-on, --finish, --fail."""
     from holdfast.cli.approvals.deciding import Decision
     from holdfast.cli.approvals.deciding import decide as act
     from holdfast.cli.settings import load_settings
 
     decision = Decision.of(
-        approve=approve, args=args, reject=reject, done=done, not_done=not_done, fail=fail, reason=reason
+        approve=approve,
+        args=args,
+        reject=reject,
+        done=done,
+        not_done=not_done,
+        go_on=go_on,
+        limits=limit or [],
+        finish=finish,
+        fail=fail,
+        reason=reason,
     )
     act(load_settings(data_dir=data_dir, database_url=database_url), id, decision, digest=digest, as_json=json)
 

@@ -1,4 +1,4 @@
-"""`run`: one run, watched from here."""
+"""`run`: one run, watched from here. `tasks`: what can be run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ from holdfast.cli.options import DatabaseUrl, DataDir, Json
 def add_to(program: typer.Typer) -> None:
     """Add this command."""
     program.command()(run)
+    program.command()(tasks)
+
+
+def tasks(
+    app: Annotated[str, typer.Argument(metavar="APP", help="`module:attribute` or `path/to/file.py:attribute`.")],
+    task: Annotated[str | None, typer.Argument(metavar="TASK", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Show the tasks of an app and their boundaries: who may start them, what they may do, where they turn."""
+    from holdfast.cli.run.boundary import show_tasks as act
+
+    act(app, task, as_json=json)
 
 
 def run(
@@ -35,6 +47,10 @@ def run(
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run instead of starting one.")
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=NUMBER", help="The most it may do, as steps=20; may be repeated."),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Queue the run, print its id, leave it to workers.")] = False,
     ask: Annotated[
         bool | None,
@@ -49,6 +65,6 @@ def run(
     from holdfast.cli.run.command import run as act
     from holdfast.cli.settings import load_settings
 
-    request = Request(app=app, task=task, input=input, session=session, key=key, resume=resume)
+    request = Request(app=app, task=task, input=input, session=session, key=key, resume=resume, limits=limit or [])
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     raise typer.Exit(act(settings, request, detach=detach, ask=ask, as_json=json))

@@ -7,8 +7,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from holdfast.cli.approvals.deciding import limits_of
 from holdfast.cli.teller import preview
-from holdfast.domain.errors import AlreadyDecided
+from holdfast.domain.errors import AlreadyDecided, InvalidInput
+from holdfast.domain.limits import describe
 from holdfast.service.decide_approval import (
     AlreadyVoted,
     DigestMismatch,
@@ -16,6 +18,7 @@ from holdfast.service.decide_approval import (
     decide_approval,
     resolve_effect,
 )
+from holdfast.service.decide_escalation import decide_escalation
 
 if TYPE_CHECKING:
     from holdfast.cli.teller import Teller
@@ -30,18 +33,16 @@ async def ask_for(services: Services, task: ApprovalView, teller: Teller) -> boo
         teller.say(f"   It asks {task.ask}: {len(task.agreed)} of {task.needed} agreed. Somebody else has to.")
         return False
     try:
-        if task.kind == "approval":
-            return await _approval(services, task, teller)
-        return await _in_doubt(services, task, teller)
+        return await _ASKING[task.kind](services, task, teller)
     except EOFError:
         return False
-    except AlreadyDecided as error:
+    except InvalidInput as error:
         teller.say(str(error))
-        return True
-    except (MayNotDecide, AlreadyVoted, DigestMismatch) as error:
-        # Roles were changed, or the arguments edited, while the question stood here.
+        return await ask_for(services, task, teller)
+    except (AlreadyDecided, MayNotDecide, AlreadyVoted, DigestMismatch) as error:
+        # Roles were changed, or the arguments edited, while the question stood here; or somebody was first.
         teller.say(str(error))
-        return False
+        return isinstance(error, AlreadyDecided)
 
 
 async def _approval(services: Services, task: ApprovalView, teller: Teller) -> bool:
@@ -68,6 +69,22 @@ async def _in_doubt(services: Services, task: ApprovalView, teller: Teller) -> b
             services, services.caller, task.id, "not_done" if answer == "n" else "fail_run", digest=task.digest
         )
     return True
+
+
+async def _in_trouble(services: Services, task: ApprovalView, teller: Teller) -> bool:
+    answer = await _one_of(teller, "   [g]o on, [f]ail the run, [l]eave it open: ", "gfl")
+    if answer == "l":
+        return False
+    if answer == "f":
+        await decide_escalation(services, services.caller, task.id, "fail_run", digest=task.digest)
+        return True
+    limits = {task.tool: await _line(teller, f"   Raise {describe(task.tool)} to: ")} if task.tool else None
+    read = None if limits is None else limits_of([f"{name}={value}" for name, value in limits.items()])
+    await decide_escalation(services, services.caller, task.id, "go_on", digest=task.digest, limits=read)
+    return True
+
+
+_ASKING = {"approval": _approval, "in_doubt": _in_doubt, "escalation": _in_trouble}
 
 
 async def _json(teller: Teller) -> Any:

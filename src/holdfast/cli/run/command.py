@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from holdfast.cli.approvals.deciding import limits_of
 from holdfast.cli.exits import ExitCode
 from holdfast.cli.run.input import read_input
 from holdfast.cli.run.outcome import print_outcome
@@ -24,7 +25,7 @@ from holdfast.wiring import Installation
 from holdfast.worker.drain import ended_by_signals, run_despite_the_rest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
 
     from holdfast.app import App
     from holdfast.service.services import Services
@@ -45,6 +46,7 @@ class Request:
     session: UUID | None = None
     key: str | None = None
     resume: str | None = None
+    limits: Sequence[str] = ()
 
 
 def run(settings: Settings, request: Request, *, detach: bool, ask: bool | None, as_json: bool) -> ExitCode:
@@ -102,7 +104,13 @@ async def _asked(services: Services, app: App, request: Request) -> RunView:
     assert request.input is not None
     value = read_input(app[request.task], request.input)
     return await start_run(
-        services, services.caller, request.task, value, session=request.session, idempotency_key=request.key
+        services,
+        services.caller,
+        request.task,
+        value,
+        session=request.session,
+        idempotency_key=request.key,
+        limits=limits_of(request.limits),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from holdfast.cli.approvals.telling import choices
 from holdfast.cli.exits import ExitCode
 from holdfast.cli.screen import lasted, print_json
 from holdfast.cli.teller import preview
@@ -69,7 +70,7 @@ def summary(view: RunView) -> str:
 async def _print_waiting(services: Services, watching: Watching, view: RunView, app: str | None) -> None:
     pending = await list_tasks_to_decide(services, services.caller, run=view.id)
     for task in pending.items:
-        choice = "--approve | --reject" if task.kind == "approval" else "--done JSON | --not-done | --fail"
+        choice = choices(task)
         watching.teller.say(f"   {task.tool} {preview(task.args, None)}")
         if task.ask:
             watching.teller.say(f"   asks {task.ask}: {len(task.agreed)} of {task.needed} agreed")

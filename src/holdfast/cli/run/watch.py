@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from holdfast.service.views import RunView
 
 
+_DECIDED = frozenset({WaitingOn.APPROVAL, WaitingOn.IN_DOUBT, WaitingOn.LIMIT, WaitingOn.ESCALATION})
+"""What people decide."""
+
+
 class Watching:
     """Follows one run, tells it, and asks the person at the terminal what people have to decide.
 
@@ -52,7 +56,7 @@ class Watching:
         view = await get_run(self._services, self._services.caller, self.run)
         if view.state is not RunState.PARKED or view.waiting_on is WaitingOn.TIMER:
             return False
-        if view.waiting_on not in {WaitingOn.APPROVAL, WaitingOn.IN_DOUBT} or not self._asks:
+        if view.waiting_on not in _DECIDED or not self._asks:
             return True
         pending = await list_tasks_to_decide(self._services, self._services.caller, run=self.run)
         decided = [await ask_for(self._services, one, self.teller) for one in pending.items]

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from holdfast.cli.approvals.telling import choices
 from holdfast.cli.runs.listing import state_of
 from holdfast.cli.screen import clock, lasted, out, print_json, table
 from holdfast.cli.services import run_id, with_services
 from holdfast.cli.teller import preview
+from holdfast.domain.limits import describe, display
 from holdfast.service import show_run as use_case
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from holdfast.service.services import Services
-    from holdfast.service.views import StepView, StoryView
+    from holdfast.service.views import LimitView, StepView, StoryView
     from holdfast.settings import Settings
 
 
@@ -90,8 +92,10 @@ def _print_foot(story: StoryView, *, full: bool) -> None:
     screen.print()
     for task in story.waiting:
         screen.print(Text(f"Waits for a decision on {task.tool} {preview(task.args, None)}", style="yellow"))
-        choice = "--approve | --reject" if task.kind == "approval" else "--done JSON | --not-done | --fail"
+        choice = choices(task)
         screen.print(Text(f"  holdfast approvals decide {task.id} {choice}"))
+    if story.limits:
+        screen.print(Text(f"limits: {', '.join(map(_limit, story.limits))}"))
     usage = run.usage
     screen.print(
         Text(
@@ -103,3 +107,9 @@ def _print_foot(story: StoryView, *, full: bool) -> None:
         screen.print(Text(f"output: {preview(run.output, None)}"))
     if run.error is not None and not full:
         screen.print(Text(f"error: {run.error.error}: {preview(run.error.message, None)}", style="red"))
+
+
+def _limit(limit: LimitView) -> str:
+    most = display(limit.name, limit.most)
+    stood = "at most" if limit.stood is None else f"{display(limit.name, limit.stood)} of"
+    return f"{describe(limit.name)} {stood} {most}"

@@ -25,7 +25,16 @@ from holdfast.domain.events.calls import (
     ToolFinished,
     ToolStarted,
 )
-from holdfast.domain.events.decisions import ApprovalAsked, ApprovalDecided, CallDenied, Edited
+from holdfast.domain.events.decisions import (
+    ApprovalAsked,
+    ApprovalDecided,
+    CallDenied,
+    Edited,
+    Escalated,
+    EscalationDecided,
+    Trouble,
+    Way,
+)
 from holdfast.domain.events.models import FailedAttempt, ModelFailed, ModelRequested, ModelResponded
 from holdfast.domain.events.runs import (
     CancelRequested,
@@ -54,6 +63,8 @@ __all__ = [
     "Edited",
     "EffectInDoubt",
     "EffectResolved",
+    "Escalated",
+    "EscalationDecided",
     "Event",
     "FailedAttempt",
     "HistoryEntered",
@@ -75,7 +86,9 @@ __all__ = [
     "RunSucceeded",
     "ToolFinished",
     "ToolStarted",
+    "Trouble",
     "Usage",
+    "Way",
     "Withheld",
     "fact",
 ]
@@ -96,6 +109,8 @@ AnyEvent: TypeAlias = (
     | CallDenied
     | EffectInDoubt
     | EffectResolved
+    | Escalated
+    | EscalationDecided
     | MessageReceived
     | CancelRequested
     | Noted
@@ -124,6 +139,8 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         CallDenied,
         EffectInDoubt,
         EffectResolved,
+        Escalated,
+        EscalationDecided,
         MessageReceived,
         CancelRequested,
         Noted,
@@ -139,6 +156,13 @@ INTENTS: frozenset[str] = frozenset({ModelRequested.type, ToolStarted.type, Outp
 """Types that announce something not yet done. Halts, cancellation and limits may refuse these, and only these."""
 
 OUTCOMES: frozenset[str] = frozenset(
-    {ModelResponded.type, ToolFinished.type, OutputProcessed.type, ApprovalDecided.type, EffectResolved.type}
+    {
+        ModelResponded.type,
+        ToolFinished.type,
+        OutputProcessed.type,
+        ApprovalDecided.type,
+        EffectResolved.type,
+        EscalationDecided.type,
+    }
 )
 """Types that show progress: a run that only ever starts and dies has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import ClassVar, Literal, TypeAlias
 from uuid import UUID
 
@@ -29,6 +30,10 @@ class ToolStarted(Event):
     """Whether a person approved this very call."""
     policy: str = ""
     """Digest of the policy that let it pass."""
+    system: str = ""
+    """What it writes to, where the tool says so."""
+    amounts: dict[str, int] = field(default_factory=dict[str, int])
+    """What of it adds up towards the task's limits, in ten-thousandths."""
 
 
 Outcome: TypeAlias = Literal["value", "retry", "failed", "error", "deferred"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 from uuid import UUID
 
 from holdfast.domain.events.base import Event, fact
@@ -87,3 +87,48 @@ class CallDenied(Event):
     rules: list[str] = field(default_factory=list[str])
     """The statements that refuse; none where nothing permits."""
     why: Ref
+
+
+Trouble: TypeAlias = Literal["failure", "limit"]
+"""Why a run goes to people instead of on: it would fail, or its next step would exceed a limit."""
+
+
+@fact
+class Escalated(Event):
+    """The run cannot go on by itself: its task has people say what becomes of it."""
+
+    type: ClassVar[str] = "escalated"
+    approval: UUID
+    """The human task."""
+    trouble: Trouble
+    limit: str = ""
+    """The ceiling that would be exceeded."""
+    most: int = 0
+    stood: int = 0
+    error: str = ""
+    """The type of the error with which it would fail."""
+    place: str = ""
+    context: Ref
+    """What people are shown: what happened, and what the run has done so far."""
+    message: Ref
+    digest: str
+    ask: str = ""
+    """Who may say, as `Ask` is written."""
+
+
+Way: TypeAlias = Literal["go_on", "finish", "fail_run"]
+"""What people say of a run in trouble: it goes on, it ends with this output, it fails."""
+
+
+@fact
+class EscalationDecided(Event):
+    """People said what becomes of a run in trouble."""
+
+    type: ClassVar[str] = "escalation_decided"
+    approval: UUID
+    way: Way
+    by: str
+    limits: dict[str, int] = field(default_factory=dict[str, int])
+    """Ceilings as they were raised."""
+    output: Ref | None = None
+    reason: Ref | None = None

@@ -26,6 +26,8 @@ class ModelRequested(Event):
     """Digest of the output schema."""
     settings: Ref | None = None
     streamed: bool = False
+    bound: Usage | None = None
+    """The most that it can use, where the run's tokens are limited."""
 
 
 @fact
@@ -85,3 +87,5 @@ class ModelFailed(Event):
     will_retry: bool = False
     failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
     """Each model that was tried, where it was a fallback model that failed."""
+    usage: Usage | None = None
+    """Of an answer that was of no use, and was paid for: one that a limit of the run's cut short."""

@@ -30,6 +30,8 @@ class RunAccepted(Event):
     parent: UUID | None = None
     priority: int = 0
     labels: dict[str, str] = field(default_factory=dict[str, str])
+    limits: dict[str, int] = field(default_factory=dict[str, int])
+    """Ceilings that came with the request: they apply beside the task's, and the lowest rules."""
 
 
 @fact
@@ -129,6 +131,8 @@ class RunSucceeded(Event):
     output: Ref
     history: Messages
     usage: Usage
+    by: str = ""
+    """Who gave the output, where it was not the agent."""
 
 
 @fact

@@ -85,17 +85,26 @@ class Action:
         Raises:
             Unfit: an amount is none.
         """
-        found: dict[str, int] = {}
-        for tally, name in self.tallies.items():
-            if args.get(name) is not None:
-                try:
-                    found[tally] = _AMOUNT.scaled(args[name])
-                except Unfit as unfit:
-                    raise unfit.inside(name) from None
-        return found
+        return added(self.tallies, args)
 
 
 _AMOUNT = Amount()
+
+
+def added(tallies: Mapping[str, str], args: Mapping[str, Any]) -> dict[str, int]:
+    """What a call adds to each tally, which `tallies` say by argument.
+
+    Raises:
+        Unfit: an amount is none.
+    """
+    found: dict[str, int] = {}
+    for tally, name in tallies.items():
+        if args.get(name) is not None:
+            try:
+                found[tally] = _AMOUNT.scaled(args[name])
+            except Unfit as unfit:
+                raise unfit.inside(name) from None
+    return found
 
 
 def action_of(shape: ToolShape) -> Action:

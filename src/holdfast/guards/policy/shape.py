@@ -49,6 +49,7 @@ class Governed:
     amounts: frozenset[str] = frozenset()
     tallies: Mapping[str, str] = field(default_factory=dict[str, str])
     facts: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
+    system: str = ""
 
     def __call__(self, function: F) -> F:
         """Mark the function of a tool."""
@@ -69,6 +70,7 @@ def governed(
     amounts: str | Iterable[str] = (),
     tallies: Mapping[str, str] | None = None,
     facts: Mapping[str, Callable[..., Any]] | None = None,
+    system: str = "",
 ) -> Governed:
     """What policies are told of a tool beyond its name, recovery class and typed arguments.
 
@@ -82,6 +84,7 @@ def governed(
             this call in it as `context.run.NAME`.
         facts: pure functions of the tool's arguments, by the names that policies see them under (`context.facts`),
             for what Cedar cannot compute, as what is inside a list. Their return annotation says the type.
+        system: what it writes to, as `Limits(writes=...)` names it. Default: the tool's own name.
 
     Raises:
         UserError: the risk is none of the three.
@@ -98,6 +101,7 @@ def governed(
         amounts=_names(amounts),
         tallies=dict(tallies or {}),
         facts=dict(facts or {}),
+        system=system,
     )
 
 

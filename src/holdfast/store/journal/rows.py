@@ -35,7 +35,7 @@ class ApprovalRow:
     """A human task that this append opens."""
 
     id: UUID
-    kind: Literal["approval", "in_doubt"]
+    kind: Literal["approval", "in_doubt", "escalation"]
     scope: str
     step: int
     call: str

@@ -220,9 +220,9 @@ create table approvals (
   tenant uuid not null,
   id uuid not null,
   run uuid not null,
-  kind text not null check (kind in ('approval', 'in_doubt')),
+  kind text not null check (kind in ('approval', 'in_doubt', 'escalation')),
   state text not null default 'pending'
-    check (state in ('pending', 'approved', 'rejected', 'expired', 'done', 'not_done', 'fail_run', 'void')),
+    check (state in ('pending', 'approved', 'rejected', 'expired', 'done', 'not_done', 'go_on', 'finish', 'fail_run', 'void')),
   scope text not null,
   step bigint not null,
   call text not null,

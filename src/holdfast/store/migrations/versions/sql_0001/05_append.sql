@@ -88,7 +88,7 @@ begin
     update approvals a set state = 'void', decided_at = moment, due_at = null
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text)
     where verdict[x.m] = 'appended' and x.state <> 'parked' and a.tenant = m_tenant[x.m] and a.run = m_run[x.m]
-      and a.state = 'pending' and a.kind = 'approval';
+      and a.state = 'pending' and a.kind <> 'in_doubt';
     update sessions s set last_run = r.id
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
       lateral (select q.id, q.session from runs q where q.tenant = m_tenant[x.m] and q.id = m_run[x.m]) r

@@ -101,13 +101,14 @@ begin
     end if;
     roles := ask_roles('approver');  -- a service's own run: somebody has to answer for it
   end if;
-  if p_actor = any (task.requesters) then
+  -- A run in trouble is no call that somebody wants made: whoever holds the role may say what becomes of it.
+  if p_actor = any (task.requesters) and task.kind <> 'escalation' then
     return 'requester';
   end if;
   if not exists (select from memberships m where m.tenant = task.tenant and m.principal = person.id and m.role = any (roles)) then
     return 'role';
   end if;
-  if is_beholden(task, p_actor, p_newcomer) then
+  if task.kind <> 'escalation' and is_beholden(task, p_actor, p_newcomer) then
     return 'beholden';
   end if;
   return null;
@@ -293,6 +294,7 @@ begin
   reason := refusal(task, p_by, newcomer);
   said := case
     when not p_verdict = any (case task.kind when 'approval' then array['approved', 'rejected']
+                                             when 'escalation' then array['go_on', 'finish', 'fail_run']
                                              else array['done', 'not_done', 'fail_run'] end) then 'invalid'
     when task.state <> 'pending' then 'already'
     when task.digest <> p_digest then 'mismatch'
@@ -300,11 +302,11 @@ begin
       select from runs r join signals s on s.tenant = r.tenant and s.run = r.id and s.seq > r.folded_seq
       where r.tenant = p_tenant and r.id = task.run and s.kind = 'late_outcome'
         and s.dedupe ^@ ('late:' || task.key || ':')) then 'reported'
-    when task.kind = 'approval' and exists (
+    when task.kind <> 'in_doubt' and exists (
       select from runs r where r.tenant = p_tenant and r.id = task.run and r.cancelling) then 'cancelling'
     -- Who is behind a call may not authorise it, and may say better what it should be: everybody is asked anew.
     when reason is not null and not (edits and reason = 'requester') then 'refused'
-    when is_one_hand(task, p_by, p_via, newcomer) then 'refused'
+    when task.kind <> 'escalation' and is_one_hand(task, p_by, p_via, newcomer) then 'refused'
   end;
   if said is not null then
     return query select said, task.state, task.decided_by, task.run, null::bigint,

@@ -1,0 +1,245 @@
+"""Limits: how much a run may do before people are asked, each on its own.
+
+Inside, a limit is a *ceiling*: a whole number by the name of what is counted. `steps`, `tool_calls`, `tokens` and so on
+count once; `calls:NAME` counts calls of one tool, `writes:SYSTEM` effects on one system, `amount:NAME` sums of an
+argument in ten-thousandths. Ceilings from several sides apply together, and the lowest rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from holdfast.domain.errors import UserError
+
+OnLimit: TypeAlias = Literal["park", "fail"]
+"""What becomes of a run that reaches a limit: it waits until somebody raises it, or it fails."""
+
+Ceilings: TypeAlias = Mapping[str, int]
+
+AMOUNT_UNITS = 10_000
+"""So many units make one of an amount: amounts are counted in ten-thousandths."""
+
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_PER_NAME = {"calls": "calls", "writes": "writes", "amounts": "amount"}
+_SECONDS = frozenset({"wall_clock", "deadline"})
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_MOST = 2**53 - 1
+"""What every JSON reader keeps exactly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The most that a run may do. What is not given is not limited.
+
+    Each is looked at before the step that would exceed it begins: that step is not begun.
+
+    Args:
+        steps: model requests and tool calls together. A step that is tried again after a crash counts once.
+        model_requests: requests to models, those of sub-agents included.
+        tool_calls: calls of tools, those of sub-agents included.
+        calls: calls of single tools, by name.
+        input_tokens: what is sent to models. A request is not begun if it might exceed this.
+        output_tokens: what models answer. A request is told how many are left.
+        tokens: both together.
+        max_output_tokens: of one answer, where a limit on tokens applies and neither agent nor model settings say less.
+        wall_clock: the time in which a worker holds the run: seconds, a timedelta, or as "10m".
+        deadline: the time since it was asked for, waiting included.
+        side_effects: calls of tools and output functions that have consequences outside: all but `pure` and `delegate`.
+        writes: the same by system, as `@governed(system=...)` names it. Given, no other system is written to.
+        amounts: sums of arguments, by the names that `@governed(tallies=...)` gives them.
+        depth: how deep sub-agents may be nested; 0: none.
+        fan_out: tool calls of one model answer.
+        output_bytes: the size of the run's output as JSON.
+
+    Raises:
+        UserError: one of them is not a number that can be counted to.
+    """
+
+    steps: int | None = None
+    model_requests: int | None = None
+    tool_calls: int | None = None
+    calls: Mapping[str, int] = field(default_factory=dict[str, int])
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    tokens: int | None = None
+    max_output_tokens: int = 8192
+    wall_clock: float | timedelta | str | None = None
+    deadline: float | timedelta | str | None = None
+    side_effects: int | None = None
+    writes: Mapping[str, int] | None = None
+    amounts: Mapping[str, Decimal | int | str] = field(default_factory=dict[str, "Decimal | int | str"])
+    depth: int | None = None
+    fan_out: int | None = None
+    output_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        self.ceilings()
+        if self.max_output_tokens < 1:
+            raise UserError(f"Limits: max_output_tokens is {self.max_output_tokens}; give at least 1.")
+
+    def ceilings(self) -> dict[str, int]:
+        """The same by the names of what is counted."""
+        found = dict[str, int]()
+        for name in SINGLE:
+            if (given := getattr(self, name)) is not None:
+                found[name] = _whole(name, _seconds(name, given) if name in _SECONDS else given)
+        for name, prefix in _PER_NAME.items():
+            by_key: Mapping[str, Any] = getattr(self, name) or {}
+            for key, given in by_key.items():
+                if not _KEY.fullmatch(key):
+                    raise UserError(f"Limits: {name} names '{key}'; letters, digits, '_', '-' and '.' make a name.")
+                found[f"{prefix}:{key}"] = (
+                    _units(key, given) if name == "amounts" else _whole(f"{name}[{key!r}]", given)
+                )
+        if self.writes is not None:
+            found["writes:"] = 0
+        return found
+
+
+SINGLE = tuple(one.name for one in fields(Limits) if one.name not in {*_PER_NAME, "max_output_tokens"})
+"""What is limited by one number."""
+
+
+NOT_COUNTED = frozenset({"wall_clock", "deadline", "depth", "fan_out", "output_bytes"})
+"""What does not add up over the steps of a run: times, and what bounds each step by itself."""
+
+
+class Reached(NamedTuple):
+    """A limit that the next step would exceed."""
+
+    limit: str
+    """The name of its ceiling."""
+    most: int
+    stood: int
+    """What was counted so far."""
+    adds: int
+    """What the next step adds, or might."""
+    doing: str
+    """The next step, in words."""
+
+    def __str__(self) -> str:
+        shown = display(self.limit, self.stood), display(self.limit, self.most)
+        text = f"The limit on {describe(self.limit)} is reached: {shown[0]} of {shown[1]}, and {self.doing}"
+        return f"{text} may take {display(self.limit, self.adds)}." if self.adds > 1 else f"{text} comes next."
+
+
+def lowest(*sides: Ceilings) -> dict[str, int]:
+    """The ceilings that rule where all of these apply."""
+    found = dict[str, int]()
+    for side in sides:
+        for name, most in side.items():
+            found[name] = min(most, found.get(name, most))
+    return found
+
+
+def raised(ceilings: Ceilings, by: Iterable[Ceilings]) -> dict[str, int]:
+    """The ceilings after people raised some; they never lower one."""
+    found = dict(ceilings)
+    for one in by:
+        for name, most in one.items():
+            if name in found:
+                found[name] = max(most, found[name])
+    return found
+
+
+def read_ceilings(given: Mapping[str, Any]) -> dict[str, int]:
+    """Ceilings as people write them, in requests and on command lines: `{"steps": 40, "amount:refunded": "200"}`.
+
+    Raises:
+        ValueError: a name or a number is none; the message says what can be written.
+    """
+    found = dict[str, int]()
+    for name, value in given.items():
+        kind, _, key = name.partition(":")
+        if kind == "amount" and key:
+            found[name] = _from_person(name, lambda value=value, key=key: _units(key, value))
+        elif name in SINGLE or (kind in _PER_NAME.values() and _KEY.fullmatch(key)):
+            found[name] = _from_person(
+                name, lambda value=value, name=name: _whole(name, _seconds(name, value) if name in _SECONDS else value)
+            )
+        else:
+            raise ValueError(
+                f"There is no limit '{name}'. There are {', '.join(SINGLE)}, calls:TOOL, writes:SYSTEM and amount:NAME."
+            )
+    return found
+
+
+def describe(limit: str) -> str:
+    """What a ceiling counts, in words."""
+    kind, _, key = limit.partition(":")
+    match kind:
+        case "calls":
+            return f"calls of '{key}'"
+        case "writes":
+            return f"writes to '{key}'" if key else "writes to systems that the task does not name"
+        case "amount":
+            return f"'{key}'"
+        case _:
+            return _WORDS[kind]
+
+
+_WORDS = {
+    "steps": "steps",
+    "model_requests": "model requests",
+    "tool_calls": "tool calls",
+    "input_tokens": "input tokens",
+    "output_tokens": "output tokens",
+    "tokens": "tokens",
+    "wall_clock": "working time",
+    "deadline": "time since it was asked for",
+    "side_effects": "side effects",
+    "depth": "nested agents",
+    "fan_out": "tool calls of one answer",
+    "output_bytes": "bytes of output",
+}
+
+
+def display(limit: str, value: int) -> str:
+    """A number of a ceiling as people read it."""
+    if limit in _SECONDS:
+        return f"{value} s"
+    if limit.startswith("amount:"):
+        return f"{Decimal(value) / AMOUNT_UNITS:f}"
+    return f"{value:,}"
+
+
+def _from_person(name: str, read: Any) -> int:
+    try:
+        return read()
+    except UserError as error:
+        raise ValueError(str(error).removeprefix("Limits: ").replace("give", f"give {name}", 1)) from error
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+        raise UserError(f"Limits: {name} is {value!r}; give a whole number from 0 on.")
+    return value
+
+
+def _seconds(name: str, value: Any) -> int:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, str):
+        parts = _DURATION.findall(value)
+        if not parts or _DURATION.sub("", value).strip():
+            raise UserError(f"Limits: {name} is {value!r}; give seconds, or as '90s', '10m', '2h', '1d 12h'.")
+        value = sum(int(number) * _UNIT_S[unit] for number, unit in parts)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise UserError(f"Limits: {name} is {value!r}; give seconds from 0 on.")
+    return int(value)
+
+
+def _units(name: str, value: Any) -> int:
+    try:
+        units = Decimal(value if not isinstance(value, float) else str(value)) * AMOUNT_UNITS
+        if units == units.to_integral_value() and 0 <= units <= _MOST:
+            return int(units)
+    except (InvalidOperation, TypeError, ValueError):
+        pass
+    raise UserError(f"Limits: amount '{name}' is {value!r}; give an amount from 0 on, with four decimals at most.")

@@ -1,0 +1,134 @@
+"""Decide what becomes of a run that cannot go on by itself, and either kind of decision in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from holdfast.domain.errors import InvalidInput
+from holdfast.domain.limits import describe, display, read_ceilings
+from holdfast.domain.principal import Who
+from holdfast.domain.rights import Scope
+from holdfast.service.approval_shapes import ApprovalDetail
+from holdfast.service.approval_view import approval_view, existing_approval
+from holdfast.service.decide_approval import Resolution, Verdict, Way, decide_approval, resolve_effect, settle
+from holdfast.service.services import Services
+from holdfast.store.approvals import ApprovalTask
+
+
+async def decide_escalation(
+    services: Services,
+    who: Who,
+    approval: UUID,
+    way: Way,
+    *,
+    digest: str,
+    limits: Mapping[str, Any] | None = None,
+    output: Any = None,
+    reason: str | None = None,
+) -> ApprovalDetail:
+    """Say what becomes of a run in trouble: it goes on, it ends with this output, or it fails.
+
+    Args:
+        services: what this process has.
+        who: the one who decides.
+        approval: the task.
+        way: what they say.
+        digest: the task's digest, as shown to them.
+        limits: with `go_on`, what limits are raised to: the one that was reached, at least.
+        output: with `finish`, the run's output as JSON shapes.
+        reason: with `fail_run`, why.
+
+    Raises:
+        NotFound, AlreadyDecided, AlreadyVoted, MayNotDecide, DigestMismatch, RunStopping: as `decide_approval`.
+        InvalidInput: the parts do not belong together, the limit is not raised enough, or the output does not fit.
+    """
+    if limits and way != "go_on":
+        raise InvalidInput("Limits are raised for a run that goes on. Leave them out, or say 'go_on'.")
+    if output is not None and way != "finish":
+        raise InvalidInput("An output ends the run. Leave it out, or say 'finish'.")
+    if reason is not None and way != "fail_run":
+        raise InvalidInput("A reason belongs to failing the run. Leave it out, or say 'fail_run'.")
+    row = await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)
+    content: Any = reason
+    if row.kind == "escalation" and way == "go_on":
+        content = await _raised(services, who, row, limits or {})
+    elif row.kind == "escalation" and way == "finish":
+        content = output
+        if services.app is not None:
+            services.task(row.task).read_output(output)
+    what = {"go_on": "limits", "finish": "output", "fail_run": "reason"}[way]
+    return await settle(services, who, approval, "escalation", way, digest, content, what)
+
+
+async def _raised(services: Services, who: Who, row: ApprovalTask, given: Mapping[str, Any]) -> dict[str, int] | None:
+    try:
+        limits = read_ceilings(given)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+    if not row.tool:
+        return limits or None
+    if row.tool not in limits:
+        raise InvalidInput(
+            f"The limit on {describe(row.tool)} is reached. Say to what it is raised: {row.tool}=NUMBER, or the run "
+            "would stand where it stands."
+        )
+    shown: Any = (await approval_view(services, who, row, Scope.APPROVALS_DECIDE)).args.value
+    # Content that was erased, or is too long to be shown, says nothing: then the engine finds out.
+    reached: Mapping[str, Any] = shown["limit"] if shown else {}
+    least = int(reached.get("stood", 0)) + int(reached.get("next", 0))
+    if limits[row.tool] < least:
+        raise InvalidInput(
+            f"{display(row.tool, limits[row.tool])} is not enough: the next step needs {display(row.tool, least)}."
+        )
+    return limits
+
+
+async def decide(
+    services: Services,
+    who: Who,
+    approval: UUID,
+    verdict: Verdict | Resolution | Way,
+    *,
+    digest: str,
+    args: dict[str, Any] | None = None,
+    reason: str | None = None,
+    result: Any = None,
+    limits: Mapping[str, Any] | None = None,
+    output: Any = None,
+) -> ApprovalDetail:
+    """Any kind of decision, for interfaces that take all in one place.
+
+    Raises:
+        RequestError: as the use case for this kind.
+    """
+    kind = _ONLY_OF.get(verdict)
+    if kind is None:
+        kind = (await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)).kind
+    parts = {"args": args, "result": result, "limits": limits, "output": output}
+    for part, of in _PARTS.items():
+        if parts[part] is not None and of != kind:
+            raise InvalidInput(f"`{part}` does not belong to '{verdict}'. Leave it out.")
+    match verdict:
+        case "approved" | "rejected":
+            return await decide_approval(services, who, approval, verdict, digest=digest, args=args, reason=reason)
+        case "done" | "not_done":
+            return await resolve_effect(services, who, approval, verdict, digest=digest, result=result, reason=reason)
+        case "fail_run" if kind != "escalation":
+            return await resolve_effect(services, who, approval, verdict, digest=digest, reason=reason)
+        case _:
+            return await decide_escalation(
+                services, who, approval, verdict, digest=digest, limits=limits, output=output, reason=reason
+            )
+
+
+_ONLY_OF = {
+    "approved": "approval",
+    "rejected": "approval",
+    "done": "in_doubt",
+    "not_done": "in_doubt",
+    "go_on": "escalation",
+    "finish": "escalation",
+}
+_PARTS = {"args": "approval", "result": "in_doubt", "limits": "escalation", "output": "escalation"}

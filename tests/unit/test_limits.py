@@ -1,0 +1,174 @@
+"""Limits as they are written, and as they add up."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.domain import events as ev
+from holdfast.domain.errors import UserError
+from holdfast.domain.ids import Ref
+from holdfast.domain.limits import Limits, lowest, raised, read_ceilings
+from holdfast.domain.recovery import Recovery
+from holdfast.domain.spent import Spent
+
+
+def test_limits_are_ceilings_by_name():
+    limits = Limits(
+        steps=20,
+        calls={"pay": 2},
+        tokens=5000,
+        wall_clock="1h 30m",
+        deadline=timedelta(days=1),
+        writes={"bank": 3},
+        amounts={"refunded": Decimal("499.99")},
+    )
+    assert limits.ceilings() == {
+        "steps": 20,
+        "tokens": 5000,
+        "wall_clock": 5400,
+        "deadline": 86_400,
+        "calls:pay": 2,
+        "writes:bank": 3,
+        "writes:": 0,
+        "amount:refunded": 4_999_900,
+    }
+    assert Limits().ceilings() == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": -1},
+        {"steps": True},
+        {"tool_calls": 2.5},
+        {"calls": {"pay": "2"}},
+        {"calls": {"p y": 2}},
+        {"wall_clock": "soon"},
+        {"wall_clock": -3},
+        {"deadline": float("nan")},
+        {"amounts": {"refunded": "0.00001"}},
+        {"amounts": {"refunded": "much"}},
+        {"max_output_tokens": 0},
+    ],
+)
+def test_what_cannot_be_counted_to_is_refused_by_name(wrong: dict[str, Any]):
+    with pytest.raises(UserError, match=next(iter(wrong)).rstrip("s")):
+        Limits(**wrong)
+
+
+def test_people_write_the_same_and_are_told_what_there_is():
+    assert read_ceilings({"steps": 4, "wall_clock": "2m", "calls:pay": 1, "amount:paid": "1.5"}) == {
+        "steps": 4,
+        "wall_clock": 120,
+        "calls:pay": 1,
+        "amount:paid": 15_000,
+    }
+    for wrong in ({"stepps": 4}, {"calls:": 3}, {"max_output_tokens": 4}, {"amount": 4}):
+        with pytest.raises(ValueError, match="There is no limit"):
+            read_ceilings(wrong)
+    with pytest.raises(ValueError, match="steps is 'many'"):
+        read_ceilings({"steps": "many"})
+
+
+def test_the_lowest_rules_and_raising_lowers_nothing():
+    assert lowest({"steps": 5, "tokens": 9}, {"steps": 7, "depth": 1}) == {"steps": 5, "tokens": 9, "depth": 1}
+    assert raised({"steps": 5}, [{"steps": 9}, {"steps": 7, "tokens": 3}]) == {"steps": 9}
+
+
+def called(call: str, *, recovery: Recovery = Recovery.IDEMPOTENT, attempt: int = 1, **more: Any) -> ev.ToolStarted:
+    return ev.ToolStarted(
+        scope="",
+        step=1,
+        call=call,
+        tool="pay",
+        recovery=recovery,
+        key=call,
+        args=Ref("a"),
+        schema="",
+        attempt=attempt,
+        **more,
+    )
+
+
+def asked(step: int, attempt: int = 1, bound: ev.Usage | None = None) -> ev.ModelRequested:
+    return ev.ModelRequested(scope="", step=step, attempt=attempt, model="m", messages=ev.Messages(), bound=bound)
+
+
+def answered(step: int, tokens: int, attempt: int = 1) -> ev.ModelResponded:
+    usage = ev.Usage(input_tokens=tokens, output_tokens=1)
+    return ev.ModelResponded(
+        scope="",
+        step=step,
+        attempt=attempt,
+        response=Ref("r"),
+        history=ev.Messages(),
+        model="m",
+        usage=usage,
+        latency_ms=0,
+    )
+
+
+def test_a_step_that_is_tried_again_counts_once():
+    spent = Spent()
+    for event in (asked(1), asked(1, 2), called("a"), called("a", attempt=2), called("b", recovery=Recovery.PURE)):
+        spent.add(event)
+    counts = {
+        name: spent.counts[name] for name in ("steps", "model_requests", "tool_calls", "side_effects", "calls:pay")
+    }
+    assert counts == {"steps": 3, "model_requests": 1, "tool_calls": 2, "side_effects": 1, "calls:pay": 2}
+
+
+def test_what_a_request_may_use_counts_until_it_is_known_and_for_good_where_it_never_is():
+    bound = ev.Usage(input_tokens=100, output_tokens=50)
+    spent = Spent()
+    spent.add(asked(1, 1, bound))
+    assert spent.counts["tokens"] == 150
+    spent.add(asked(1, 2, bound))  # the worker died in between: nobody knows what the first one cost
+    spent.add(answered(1, 10, attempt=2))
+    assert spent.counts["tokens"] == 150 + 11
+
+
+def test_a_system_that_is_not_named_may_not_be_written_to():
+    ceilings = Limits(writes={"bank": 1}).ceilings()
+    assert Spent().reached(called("a", system="bank"), ceilings, {}) is None
+    reached = Spent().reached(called("a", system="mail"), ceilings, {})
+    assert reached is not None
+    assert (reached.limit, reached.most) == ("writes:", 0)
+    assert Spent().reached(called("a", recovery=Recovery.PURE), ceilings, {}) is None
+
+
+def test_an_amount_that_is_turned_down_is_taken_back():
+    spent = Spent()
+    spent.add(called("a", amounts={"paid": 70_000}))
+    spent.add(ev.ToolFinished(scope="", step=1, call="a", tool="pay", outcome="retry", model_args=Ref("a")))
+    assert spent.counts["amount:paid"] == 0
+    spent.add(called("b", amounts={"paid": 70_000}))
+    spent.add(ev.ToolFinished(scope="", step=1, call="b", tool="pay", outcome="failed", model_args=Ref("a")))
+    assert spent.counts["amount:paid"] == 70_000, "it may have happened"
+
+
+intents = st.one_of(
+    st.builds(
+        called, st.sampled_from("abc"), recovery=st.sampled_from(list(Recovery)), system=st.sampled_from(["", "s"])
+    ),
+    st.builds(asked, st.integers(1, 3), st.just(1), st.sampled_from([None, ev.Usage(input_tokens=9, output_tokens=4)])),
+)
+
+
+@given(st.lists(st.tuples(intents, st.booleans())))
+def test_what_was_not_announced_leaves_no_trace(steps: list[tuple[Any, bool]]):
+    tried, only = Spent(), Spent()
+    for intent, announced in steps:
+        new = tried.begin(intent)
+        if announced:
+            only.begin(intent)
+        else:
+            tried.take_back(intent, new=new)
+    assert +tried.counts == +only.counts
+    for intent, _ in steps:
+        ceilings = {"steps": 2, "tokens": 20, "fan_out": 2, "calls:pay": 1, "writes:s": 1}
+        assert tried.reached(intent, ceilings, {}) == only.reached(intent, ceilings, {})
