@@ -51,7 +51,7 @@ BY_NAME = {
 }
 LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls", "halt ls"}
 PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
-NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "doctor", "migrate", "version", "config show"} | {
+NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "tasks", "doctor", "migrate", "version", "config show"} | {
     f"policy {one}" for one in ["init", "check", "explain", "test", "diff"]
 }
 OTHER = {"run", "principals invite"}
