@@ -91,7 +91,7 @@ locking.tool_plain(lock); app = App("careless")
 {code}
 """
     )
-    ended = Cli(tmp_path, PYTHONWARNINGS="ignore")("worker", "app.py:app")
+    ended = Cli(tmp_path)("worker", "app.py:app")
     assert ended.code == 3, ended.err
     assert says in ended.err
     assert "Traceback" not in ended.err

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import forked
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -34,7 +36,7 @@ class ApiProcess:
 def started(api_url: str, **settings: float) -> Iterator[ApiProcess]:
     """An API process, killed at the end."""
     given = [f"{name}={value}" for name, value in settings.items()]
-    process = subprocess.Popen(
+    process = forked.start(
         [sys.executable, "-m", "support.api_process", api_url, *given],
         stdout=subprocess.PIPE,
         text=True,

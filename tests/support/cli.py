@@ -1,4 +1,4 @@
-"""The command line as a process of its own: what users and scripts meet."""
+"""The command line as a process of its own: what users and scripts meet. Forked, as `support.forked` says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from support import forked
 
 APP = f"{Path(__file__).with_name('cli_app.py')}:app"
 KEY = "00" * 32
@@ -37,22 +39,14 @@ class Cli:
             self.environment |= {"HOLDFAST_DATABASE_URL": database.url, "HOLDFAST_KEY": KEY}
 
     def __call__(self, *arguments: str, stdin: str | None = None, **environment: str) -> Ended:
-        ended = subprocess.run(
-            self.command(*arguments),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=self.environment | environment,
-            timeout=TIMEOUT_S,
-            check=False,
+        command = self.command(*arguments)
+        return Ended(
+            *forked.run(command, input=stdin, cwd=self.folder, env=self.environment | environment, timeout=TIMEOUT_S)
         )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """A command that stays; the test ends it."""
-        return subprocess.Popen(self.command(*arguments), text=True, cwd=self.folder, env=self.environment, **options)
+        return forked.start(self.command(*arguments), text=True, cwd=self.folder, env=self.environment, **options)
 
     @staticmethod
     def command(*arguments: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from holdfast.service.services import Services
 from holdfast.settings import PREFIX
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
 from holdfast.store.runs import accept_run
+from support import forked
 
 APP = Path(__file__).parent / "worker_app.py"
 SOMEBODY = str(LOCAL_PRINCIPAL)
@@ -48,9 +48,8 @@ class WorkerProcess:
     def __init__(self, name: str, folder: Path, environment: dict[str, str], app: str) -> None:
         self.name, self._log = name, folder / f"{name}.log"
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, app], env=environment, stderr=log, stdout=log, cwd=folder
-            )
+            command = [sys.executable, "-c", SERVE, app]
+            self.process = forked.start(command, env=environment, stderr=log, stdout=log, cwd=folder)
 
     @property
     def pid(self) -> int:
