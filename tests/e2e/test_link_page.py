@@ -10,11 +10,12 @@ ARGS = {
     "note": "x" * 200 + " <b>bold</b> \u202eslaeb eht",
 }
 ASKS = {"expires_s": 3600, "event": {"policy": "ab12cd34", "rules": ["large refunds", "12:1"]}}
+SOURCES = {"order_id": ["user"], "amount": ["user"], "note": ["untrusted"]}
 
 
 @pytest.mark.parametrize("width", [360, 1200])
 async def test_all_that_a_decision_needs_is_there_and_fits(scene, page_at, width):
-    task = await asked(scene, "admin", ARGS, **ASKS)
+    task = await asked(scene, "admin", ARGS, sources=SOURCES, **ASKS)
     async with page_at(width) as page:
         await page.goto(scene.api + await link_for(scene, task, "Ben"))
         text = await page.inner_text("main")
@@ -22,6 +23,7 @@ async def test_all_that_a_decision_needs_is_there_and_fits(scene, page_at, width
             "Ben, may refund be called?",
             '"amount": "5000.00"',
             "<b>bold</b> \\u202eslaeb eht",
+            "note\tnobody vouches for it: a document, another tool or the model",
             "The run is for\nAnn",
             "large refunds, line 12 (of ab12cd34)",
             "If you reject\nThe tool is not called; the model is told that it was rejected, and the reason.",

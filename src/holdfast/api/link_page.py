@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response
 
 from holdfast.service.approval_links import OpenLink
-from holdfast.service.approval_shapes import ApprovalDetail, ChangeView
+from holdfast.service.approval_shapes import ApprovalDetail, ChangeView, source_text
 from holdfast.service.base_views import ContentView
 from holdfast.service.visible import visible, visible_json
 
@@ -97,6 +97,12 @@ def _arguments(task: ApprovalDetail) -> str:
         shown += "<h2>The agent's own code changes them on the way</h2>" + (
             _changes(task.on_the_way) or _content(task.received)
         )
+    if task.sources:
+        rows = "".join(
+            f"<tr><td>{_text(name)}</td><td>{_text(source_text(labels))}</td></tr>"
+            for name, labels in task.sources.items()
+        )
+        shown += f"<h2>Where they came from</h2><table>{rows}</table>"
     return shown
 
 
