@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from holdfast.service.services import Services
 
 BAR = 1.10
-TURNS = 9
+TURNS = 6
 WARM_UP = 8
 POLICIES = {
     "policy": """

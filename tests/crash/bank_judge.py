@@ -99,7 +99,8 @@ class Case:
         events = loaded(journal)
         refs = {ref for event in events for ref in _refs(event)}
         key = await judge.services.subject_key(DEFAULT_TENANT, row["subject"])
-        plain = await judge.services.reader.content_of(DEFAULT_TENANT, run.id, refs, key)
+        reader = judge.services.reader
+        plain = await judge.services.db.repeat(lambda: reader.content_of(DEFAULT_TENANT, run.id, refs, key))
         tasks = judge.connection.dicts("select * from holdfast.approvals where run = %s", [run.id])
         votes: dict[tuple[UUID, str], set[str]] = defaultdict(set)
         for task, digest, voter in judge.connection.execute(

@@ -1,5 +1,6 @@
 """Workers that die between a policy's question and the bank's payment, while people answer and the policy changes."""
 
+import asyncio
 import itertools
 import random
 import signal
@@ -36,6 +37,13 @@ select e.run, e.type, r.worker from holdfast.runs r join holdfast.workers w on w
 join lateral (select run, type from holdfast.events where run = r.id order by seq desc limit 1) e on true
 where w.pid = %s
 """
+_CUT = """
+select pg_terminate_backend(pid) from (
+  select pid from pg_stat_activity
+  where datname = current_database() and usename = 'holdfast_api' and query not ilike 'listen%%'
+  order by state = 'idle', random() limit 1
+) one
+"""
 _JOURNALS = (
     "select run, seq, type, at, convert_to(body, 'UTF8'), hash from holdfast.events where run = any(%s) order by seq"
 )
@@ -61,6 +69,8 @@ class Kills:
     after_event: Counter[str] = field(default_factory=Counter)
     """The last event in the journal of each run that a killed worker held."""
     changes: int = 0
+    cut: int = 0
+    """Connections of whoever decides that were cut, whatever they were about to say or hear."""
     _tags: Any = field(default_factory=lambda: itertools.count(1))
     _deck: list[str] = field(default_factory=list)
 
@@ -81,6 +91,8 @@ class Kills:
                 deadline, before = time.monotonic() + PATIENCE_S, self.total
             assert time.monotonic() < deadline, f"nothing dies any more\n{self._story()}"
             await self._turn(raging=True)
+            if self.total // 100 > max(before, 0) // 100:
+                print(f"  kills {self.total}, runs {self.judge.count.runs.total()}", flush=True)
         for worker, _ in self.workers.values():
             await worker.kill()
         await self.end_in_peace()
@@ -111,7 +123,10 @@ class Kills:
         self._bury()
         await self._fill(raging=raging)
         await self._release_quarantine()
-        await self.people.attend(self.runs)
+        answering = asyncio.create_task(self.people.attend(self.runs))
+        if raging:
+            await self._cut_the_api_off()
+        await answering
         if raging:
             await self._something_changes()
             await self._kill_at_any_moment()
@@ -154,6 +169,13 @@ class Kills:
             now = place == ANY_MOMENT and worker.is_alive and self.rng.random() < 0.5
             if now and self.connection.execute(_HELD, [worker.pid]):
                 await worker.kill()
+
+    async def _cut_the_api_off(self) -> None:
+        """While people answer: before they are heard, or before they hear that they were."""
+        if self.rng.random() < 0.15:
+            for _ in range(self.rng.randint(0, 40)):
+                await asyncio.sleep(0)
+            self.cut += len(self.connection.execute(_CUT))
 
     async def _something_changes(self) -> None:
         """The policy, somebody's role, or a run that nobody wants any more."""
@@ -202,7 +224,8 @@ class Kills:
         return f"""\
   kills at: {_sorted(self.at_point)}
   with journals that ended in: {_sorted(self.after_event)}
-  the policy changed {self.changes} times, a role {len(self.people.absences)} times; runs: {_sorted(count.runs)}
+  the policy changed {self.changes} times, a role {len(self.people.absences)} times, the API was cut off {self.cut}
+  runs: {_sorted(count.runs)}
   approvals asked {count.asked}: {_sorted(count.verdicts)}; denied {count.denied}
   the bank: {calls} calls, {payments} payments, {count.retries} calls again with their key
   kills {self.total}, runs {count.runs.total()}, effects {count.effects}, in doubt {count.in_doubt}, \
