@@ -135,7 +135,7 @@ def _asleep(turns: Turns) -> Row:
 
 
 def _added(turns: Turns) -> list[Row]:
-    """Parts added one by one. Policy, budget, audit and tracing join here as they come to be."""
+    """Parts added one by one. Budget, audit and tracing join here as they come to be; policy is `governed.py`."""
     return [
         Row(
             name="CPU in total: bare → journal → + streaming",

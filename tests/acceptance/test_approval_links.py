@@ -5,16 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from types import SimpleNamespace
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 
 from holdfast.service.approval_links import make_link
 from holdfast.service.services import LOCAL, utc_now
-from support.holder import open_services
-from support.parties import gathered
+from support.link_scene import asked, link_for, link_scene, state
 
 HOSTILE = {"to": '"><script>alert(1)</script>', "amount": "\u202e001\u200b", "note": "<img src=x onerror=alert(1)>"}
 
@@ -41,44 +38,8 @@ class Page(HTMLParser):
 
 @pytest.fixture
 async def scene(api, database, client, holder):
-    """A call of Ann's that waits, and those who may have a say."""
-    async with gathered(api, database.api_url) as parties, open_services(database.api_url) as services:
-        people, asking = {}, {}
-        for name, *roles in (
-            ("Ann", "user"),
-            ("App", "approver"),
-            ("Abe", "approver"),
-            ("Ben", "admin"),
-            ("Cy", "admin"),
-        ):
-            people[name], asking[name] = await parties.person(client, name, *roles)
-        # The administrator who made all of them is behind nothing here, and the run is Ann's.
-        async with httpx2.AsyncClient(base_url=api, timeout=60) as nobody:
-            yield SimpleNamespace(
-                parties=parties, services=services, people=people, asking=asking, nobody=nobody, holder=holder,
-                admin=client,
-            )  # fmt: skip
-
-
-async def asked(scene, ask="two approvers", args=None, **more) -> dict:
-    answer = await scene.asking["Ann"].post("/v1/tasks/support/runs", json={"input": "x"})
-    assert answer.status_code == 202, answer.text
-    held = await scene.holder.claim()
-    task = await held.ask_person(args or {"order": 7}, ask=ask, **more)
-    return (await scene.admin.get(f"/v1/approvals/{task}")).json()
-
-
-async def link_for(scene, task, name, by=None, **more) -> str:
-    answer = await (by or scene.admin).post(
-        f"/v1/approvals/{task['id']}/links", json={"principal": scene.people[name], **more}
-    )
-    assert answer.status_code == 201, answer.text
-    return urlsplit(answer.json()["url"]).path
-
-
-async def state(scene, task) -> tuple[str, int]:
-    now = (await scene.admin.get(f"/v1/approvals/{task['id']}")).json()
-    return now["state"], len(now["agreed"])
+    async with link_scene(api, database, client, holder) as found:
+        yield found
 
 
 async def test_looking_decides_nothing_and_the_page_decides_once(scene):

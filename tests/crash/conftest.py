@@ -1,13 +1,18 @@
 """The `scene` fixture: forked workers on a database of their own, a scripted model, a ledger."""
 
 import os
+import random
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import bank_app
 import pytest
+from bank_kills import Kills, prepared
+from bank_plot import SCRIPT
 from crash_app import TASKS, app_of
 from crash_model import Model
 from crash_scene import LANES, Ledger, Onlooker, Scene, Superuser
@@ -95,3 +100,35 @@ def peace(scene: Scene) -> Any:
         return _known[scenario]
 
     return of
+
+
+# --- the bank ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bank_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    WrappingKey.generate().save(tmp_path / "key")
+    return tmp_path
+
+
+@pytest.fixture
+def tellers(bank_folder: Path) -> Iterator[Nursery]:
+    with ModelServer(SCRIPT, keep_bodies=1) as server, Nursery(bank_folder, server.url, "bank_app") as nursery:
+        yield nursery
+
+
+@pytest.fixture
+async def kills(bank_folder: Path, tellers: Nursery, database: Any) -> AsyncIterator[Kills]:
+    """A bank, its people, and nobody at work yet. The seed is CRASH_SEED's, or printed."""
+    seed = int(os.environ.get("CRASH_SEED", time.time_ns() % 1_000_000))
+    print(f"\napproval kills: seed {seed}")
+    connection = Superuser(database.admin_url)
+    settings = Settings.load({"database_url": database.api_url, "key_file": bank_folder / "key"})
+    async with open_api(settings, bank_app.app_of([*bank_app.TASKS], policy=bank_folder / "policy.cedar")) as services:
+        made = await prepared(bank_folder, database, tellers, services, Onlooker(connection), random.Random(seed))
+        yield made
+        await made.stop()
+    connection.close()

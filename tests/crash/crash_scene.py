@@ -105,14 +105,14 @@ class Onlooker:
     """Reads every event of the runs under way as soon as it can, and remembers its hash: acknowledged, for good."""
 
     def __init__(self, connection: Superuser) -> None:
-        self._connection = connection
+        self.connection = connection
         self.seen: dict[UUID, list[bytes]] = {}
 
     def look(self, runs: Iterable[UUID]) -> None:
         for run in runs:
             self.seen.setdefault(run, [])
         known = list(self.seen)
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             "select e.run, e.seq, e.hash from unnest(%s::uuid[], %s::bigint[]) as k(run, seq) "
             "join holdfast.events e on e.run = k.run and e.seq > k.seq order by e.run, e.seq",
             [known, [len(self.seen[run]) for run in known]],

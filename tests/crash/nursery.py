@@ -53,9 +53,9 @@ class Worker:
 
 
 class Nursery:
-    """Forks workers that serve `crash_app`."""
+    """Forks workers that serve what `app`, a module beside this file, makes of their tasks."""
 
-    def __init__(self, folder: Path, model_url: str) -> None:
+    def __init__(self, folder: Path, model_url: str, app: str = "crash_app") -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[Worker]] = {}
@@ -68,7 +68,7 @@ class Nursery:
         }
         with (folder / "nursery.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(HERE / "nursery_process.py")],
+                [sys.executable, str(HERE / "nursery_process.py"), app],
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.PIPE,

@@ -1,5 +1,7 @@
 """A process that has imported everything and forks a worker for each line it reads: 50 ms instead of 3 s.
 
+    python nursery_process.py crash_app      # the module whose `app_of(tasks, version)` they serve
+
 In: one JSON object a line, {"id", "settings", "tasks", "version", "crash", "passed", "log"}.
 Out: {"id", "pid"} when it was forked, {"pid", "ended"} when it died (wait status).
 It has no threads and no event loop before a fork. Its workers die with it.
@@ -7,6 +9,7 @@ It has no threads and no event loop before a fork. Its workers die with it.
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import select
@@ -15,7 +18,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import crash_app
 import openai.resources.chat.completions  # noqa: F401 - loaded on first use otherwise, in every worker anew
 import uvloop  # noqa: F401
 
@@ -28,6 +30,7 @@ from holdfast.settings import Settings
 from holdfast.testing import CrashPlan
 
 PR_SET_PDEATHSIG = 1
+APP = importlib.import_module(sys.argv[1])
 
 
 def born(order: dict[str, Any], nursery: int) -> None:
@@ -41,7 +44,7 @@ def born(order: dict[str, Any], nursery: int) -> None:
     os.dup2(log, 2)
     passed = Path(order["passed"]) if order["passed"] else None
     plan = CrashPlan.parse(order["crash"], passed=passed).install()
-    app = crash_app.app_of(order["tasks"], order["version"])
+    app = APP.app_of(order["tasks"], order["version"])
     code = 1
     try:
         serve(Settings.load(order["settings"]), app, probe=plan)

@@ -17,7 +17,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.rights import Role
 from holdfast.domain.verdict import Ask, Decision, Facts, Rule, Verdict
 from holdfast.service.decide_approval import decide_approval, resolve_effect
-from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
+from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks_to_decide
 
 USER, TWO = Ask(), Ask(Role.ADMIN, 2)
 
@@ -137,6 +137,28 @@ async def test_what_asks_parks_and_goes_on_once_agreed_to(make_lab):
     await agree(lab)
     assert await lab.work() == "finished"
     assert [amount for _, amount, _ in ledger] == [500]
+
+
+async def test_people_are_shown_where_each_argument_came_from(make_lab):
+    made = agent([("pay", {"amount": 500, "note": "as in the letter"}, "p1")], "done")
+
+    @made.tool_plain
+    @effect.idempotent
+    def pay(amount: int, note: str = "none", copies: int = 1) -> str:
+        return "paid"
+
+    lab = await make_lab(made)
+    lab.governor.policy = Rules(limit)
+    await lab.start(input="please pay 500, see the letter")
+    await lab.work()
+    [task] = await pending(lab)
+    shown = await get_task_to_decide(lab.services, WHO, task.id)
+    assert shown.sources == {"amount": ["user"], "note": ["untrusted"]}
+    edited = {"amount": 500, "note": "none", "copies": 2}
+    await decide_approval(lab.services, WHO, task.id, "approved", digest=task.digest, args=edited)
+    shown = await get_task_to_decide(lab.services, WHO, task.id)
+    assert shown.sources == {"amount": ["user"], "note": ["editor"], "copies": ["editor"]}
+    assert await lab.work() == "finished"
 
 
 async def test_a_rejection_is_told_to_the_model(make_lab):

@@ -110,10 +110,12 @@ class HeldRun:
 
     async def ask_person(
         self, args: dict[str, Any], *, kind: str = "approval", call: str = "c1", event: dict[str, Any] | None = None,
-        **more: Any,
+        sources: dict[str, list[str]] | None = None, **more: Any,
     ) -> UUID:  # fmt: skip
         """Open a human task and park on it. `more` is of its row, `event` of the event that asks."""
         approval, ref = uuid7(), self.text(args)
+        if sources is not None:
+            event = {**(event or {}), "sources": self.text(sources)}
         digest = f"digest-of-{ref[:8]}"
         if kind == "approval":
             fact: Any = ev.ApprovalAsked(

@@ -1,13 +1,17 @@
 """What a decision is bound to: whatever is changed of it, the digest is another."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 
 from holdfast.domain.approving import Edit, edited_digest
+from holdfast.domain.events import ApprovalAsked
+from holdfast.domain.ids import Ref
 from holdfast.engine.question import binding
+from holdfast.engine.question import bound as question_bound
 
 CLAIMED = {"tenant": UUID(int=1), "run": UUID(int=2), "principal": "ann"}
 CALL = {"scope": "1:c>", "step": 3, "call": "c1", "tool": "refund", "schema": "s"}
@@ -28,6 +32,20 @@ def test_each_field_of_what_is_asked_is_part_of_it(field):
 
 def test_so_are_the_arguments():
     assert bound("ab") != bound()
+
+
+def test_so_is_all_that_is_shown_of_a_question():
+    recorder = SimpleNamespace(
+        claimed=SimpleNamespace(**CLAIMED), task=SimpleNamespace(approving=SimpleNamespace(expires_s=60))
+    )
+    call = SimpleNamespace(**CALL)
+    asked = ApprovalAsked(
+        approval=UUID(int=3), scope="", step=3, call="c1", tool="refund", args=Ref("aa"), digest="", sources=Ref("bb")
+    )
+    changed = {"args": Ref("ab"), "received": Ref("cc"), "ask": "admin", "round": 2, "sources": Ref("bc")}
+    found = {question_bound(recorder, call, replace(asked, **{name: to})) for name, to in changed.items()}
+    found |= {question_bound(recorder, call, asked), question_bound(recorder, call, replace(asked, sources=None))}
+    assert len(found) == len(changed) + 2
 
 
 def test_what_moves_from_one_field_to_the_next_is_seen():

@@ -12,18 +12,21 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response
 
 from holdfast.service.approval_links import OpenLink
-from holdfast.service.approval_shapes import ApprovalDetail, ChangeView
+from holdfast.service.approval_shapes import ApprovalDetail, ChangeView, source_text
 from holdfast.service.base_views import ContentView
 from holdfast.service.visible import visible, visible_json
 
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
-    "h1{font-size:1.4rem}h2{font-size:1rem;margin:1.5rem 0 .25rem}"
-    "pre{background:#f4f4f4;padding:.75rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;"
+    "background:#fff}h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:1.5rem 0 .25rem}"
+    "pre{background:#f4f4f4;padding:.75rem;margin:0;white-space:pre-wrap;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;width:100%}td,th{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;"
-    "vertical-align:top;overflow-wrap:anywhere}dt{font-weight:600}dd{margin:0 0 .5rem}"
-    "button{font:inherit;padding:.5rem 1.25rem;margin:.5rem .5rem 0 0}input{font:inherit;padding:.35rem;width:100%;"
-    "box-sizing:border-box}code{overflow-wrap:anywhere}.warn{background:#fff3cd;padding:.75rem}"
+    "vertical-align:top;overflow-wrap:anywhere}dl{margin:1.5rem 0}dt{font-weight:600}"
+    "dd{margin:0 0 .5rem;overflow-wrap:anywhere}label{display:block;font-weight:600;margin:1rem 0 .25rem}"
+    "input,button{font:inherit;min-height:2.75rem;box-sizing:border-box}input{padding:.35rem;width:100%}"
+    "button{padding:.5rem 1.25rem;margin:1rem .5rem 0 0}:focus-visible{outline:3px solid #06c;outline-offset:2px}"
+    ".warn{background:#fff3cd;padding:.75rem}"
+    "@media(min-width:40rem){dl{display:grid;grid-template-columns:11rem 1fr}}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
@@ -36,11 +39,16 @@ _HEADERS = {
 }
 
 
+_NO_DEFAULT = "<button disabled hidden></button>"
+"""Enter in a field presses a form's first button. Who has just typed why they reject would approve: it presses none."""
+
+
 def asking_page(link: OpenLink, *, warning: str = "", status: int = 200) -> Response:
     """What is asked, and the form that decides it."""
     task = link.task
     warn = f'<p class="warn">{escape(warning)}</p>' if warning else ""
-    return _page(f"May {visible(task.tool)} be called?", f"{warn}{_facts(link)}{_arguments(task)}{_form(link)}", status)
+    title = f"{visible(link.name)}, may {visible(task.tool)} be called?"
+    return _page(title, f"{warn}{_arguments(task)}{_facts(link)}{_form(link)}", status)
 
 
 def decided_page(link: OpenLink, task: ApprovalDetail) -> Response:
@@ -66,13 +74,12 @@ def _facts(link: OpenLink) -> str:
     called = {actor: f"{names.get(actor, actor)}" for actor in (task.principal, task.requested_by or "")}
     behind = called[task.principal] + (f", asked for by {called[task.requested_by]}" if task.requested_by else "")
     rows = [
-        ("You are", link.name),
         ("The run is for", behind),
         ("Task", task.task),
         ("Who has to agree", f"{task.ask or 'whoever may decide'}: {len(task.agreed)} of {task.needed} so far"),
         ("Have agreed", ", ".join(names.get(one, one) for one in task.agreed)),
         ("Why it is asked", " ".join(filter(None, [task.why, _plain(task.reason)]))),
-        ("Lines of the policy", ", ".join(task.rules)),
+        ("Lines of the policy", ", ".join(map(_line, task.rules)) + (f" (of {task.policy})" if task.policy else "")),
         ("If you reject", task.if_rejected),
         ("If nobody answers", task.if_unanswered + (f" At {_clock(task.expires_at)}." if task.expires_at else "")),
         ("Then asked", "; ".join(f"{one.ask or 'whoever may decide'} at {_clock(one.at)}" for one in task.escalates)),
@@ -83,13 +90,19 @@ def _facts(link: OpenLink) -> str:
 
 
 def _arguments(task: ApprovalDetail) -> str:
-    shown = f"<h2>Arguments</h2>{_content(task.args)}"
+    shown = f"<h2>With these arguments</h2>{_content(task.args)}"
     if task.edits:
         shown += f"<h2>Edited: in what they differ from what the model gave</h2>{_changes(task.edits)}"
     if task.received:
         shown += "<h2>The agent's own code changes them on the way</h2>" + (
             _changes(task.on_the_way) or _content(task.received)
         )
+    if task.sources:
+        rows = "".join(
+            f"<tr><td>{_text(name)}</td><td>{_text(source_text(labels))}</td></tr>"
+            for name, labels in task.sources.items()
+        )
+        shown += f"<h2>Where they came from</h2><table>{rows}</table>"
     return shown
 
 
@@ -104,15 +117,15 @@ def _changes(changes: Iterable[ChangeView]) -> str:
 
 def _form(link: OpenLink) -> str:
     login = (
-        "<h2>Your credential</h2><p>You are an administrator: log in, or give an API key of yours.</p>"
-        '<input type="password" name="credential" autocomplete="off" aria-label="API key">'
+        '<label for="credential">You are an administrator: log in, or give an API key of yours</label>'
+        '<input type="password" id="credential" name="credential" autocomplete="off">'
         if link.needs_login
         else ""
     )
     return (
-        f'<form method="post"><input type="hidden" name="page" value="{escape(link.page)}">{login}'
-        "<h2>Reason, if you reject (the model is told)</h2>"
-        '<input name="reason" maxlength="2000" aria-label="Reason"><br>'
+        f'<form method="post">{_NO_DEFAULT}<input type="hidden" name="page" value="{escape(link.page)}">{login}'
+        '<label for="reason">If you reject: why (the model is told)</label>'
+        '<input id="reason" name="reason" maxlength="2000" autocomplete="off">'
         '<button name="verdict" value="approved">Approve</button>'
         '<button name="verdict" value="rejected">Reject</button></form>'
     )
@@ -136,13 +149,20 @@ def _text(text: str) -> str:
     return escape(visible(text))
 
 
+def _line(rule: str) -> str:
+    """A statement without a name is named by its place, `12:1`."""
+    line, _, column = rule.partition(":")
+    return f"line {line}" if line.isdecimal() and column.isdecimal() else rule
+
+
 def _clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _page(title: str, body: str, status: int = 200) -> Response:
     head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Holdfast: {escape(title)}</title><style>{_STYLE}</style>"
     )
-    return HTMLResponse(f"{head}<h1>{escape(title)}</h1>{body}</html>", status, _HEADERS)
+    return HTMLResponse(f"{head}<main><h1>{escape(title)}</h1>{body}</main></html>", status, _HEADERS)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from holdfast.domain import events as ev
 from holdfast.domain.rights import Role
-from holdfast.engine.codec import dump_json
+from holdfast.engine.codec import dump_json, parse
+from holdfast.engine.provenance import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,15 +67,28 @@ def question(
         rules=[] if verdict is None else [rule.id for rule in verdict.rules],
         why=recorder.seal_text(verdict.reason) if verdict is not None and verdict.reason else None,
         round=round_,
+        sources=recorder.seal(_sources(recorder, call)),
     )
     return replace(asked, digest=bound(recorder, call, asked))
+
+
+def _sources(recorder: Recorder, call: ToolCall) -> bytes:
+    """Where the arguments came from. Sealed: a model may name arguments as it likes."""
+    return dump_json({name: sorted(labels) for name, labels in labels_of(recorder, parse(call.args)).items()})
 
 
 def bound(recorder: Recorder, call: ToolCall, asked: ev.ApprovalAsked) -> str:
     """What a decision about `asked` is bound to, as this code and this run have it now."""
     approving = recorder.task.approving
     return binding(
-        recorder, call, asked.args, asked.received or "", asked.ask, str(asked.round), str(approving.expires_s or "")
+        recorder,
+        call,
+        asked.args,
+        asked.received or "",
+        asked.ask,
+        str(asked.round),
+        str(approving.expires_s or ""),
+        *filter(None, [asked.sources]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -130,7 +131,8 @@ class ApprovalDetail(ApprovalView):
     reason: ContentView | None = None
     """The reason that these give."""
     sources: dict[str, list[str]] | None = None
-    """Where each argument came from, as far as it is known; null where nothing is."""
+    """Where each argument came from, as far as it is known: `user`, who wrote it word for word; `editor`, who changed
+    it since; `untrusted`, that nobody vouches for: a document, another tool, the model. Null where nothing is."""
     votes: list[VoteView] = Field(default_factory=list[VoteView])
     history: list[HappeningView] = Field(default_factory=list[HappeningView])
     names: dict[str, str] = Field(default_factory=dict[str, str])
@@ -155,3 +157,15 @@ class LinkView(View):
     """Whose link it is."""
     digest: str
     expires_at: datetime
+
+
+def source_text(labels: Iterable[str]) -> str:
+    """What labels of an argument mean, in words."""
+    return ", ".join(_SOURCES.get(label, label) for label in labels)
+
+
+_SOURCES = {
+    "user": "the person wrote it",
+    "editor": "somebody edited it since",
+    "untrusted": "nobody vouches for it: a document, another tool or the model",
+}

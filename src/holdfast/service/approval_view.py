@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from holdfast.domain import events as ev
@@ -68,11 +68,13 @@ async def approval_detail(
     plain = await contents.plain(one.content.hex() for one in history if one.content is not None)
     actors = {row.principal, row.requested_by or "", row.decided_by or "", *row.requesters, *row.agreed}
     actors |= {one.by for one in history} | {one.voter for one in votes}
+    fields = await _fields(row, contents)
     return ApprovalDetail(
-        **await _fields(row, contents),
+        **fields,
         policy=asked.policy if asked else "",
         rules=asked.rules if asked else [],
         reason=await contents.shown(asked.why) if asked else None,
+        sources=_sources(await contents.shown(asked.sources) if asked else None, fields["original"], fields["args"]),
         votes=[_vote(one, row) for one in votes],
         history=[_happening(one, shown(one.content.hex(), plain) if one.content else None) for one in history],
         names=dict(await names_of(services, who.tenant, actors - {""})),
@@ -137,6 +139,17 @@ async def _asked(services: Services, run: RunRow, approval: UUID) -> ev.Approval
                     return event
         after = page[-1].seq
     return None
+
+
+def _sources(
+    sources: ContentView | None, original: ContentView | None, args: ContentView
+) -> dict[str, list[str]] | None:
+    """Where each argument came from; what people edited came from them."""
+    if sources is None or not isinstance(sources.value, dict) or not isinstance(args.value, dict):
+        return None
+    known, now = cast("dict[str, list[str]]", sources.value), cast("dict[str, Any]", args.value)
+    edited = {place.place.partition(".")[0] for place in changes(original, args)}
+    return {name: ["editor"] if name in edited else known.get(name, []) for name in now}
 
 
 def _vote(vote: Vote, row: ApprovalTask) -> VoteView:

@@ -21,7 +21,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "tool_finished": ("result",),
     "output_started": ("args",),
     "output_processed": ("result",),
-    "approval_asked": ("args", "metadata", "received", "why"),
+    "approval_asked": ("args", "metadata", "received", "why", "sources"),
     "approval_decided": ("args", "reason"),
     "call_denied": ("args", "why"),
     "effect_resolved": ("result",),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from holdfast.cli.screen import clock, out
+from holdfast.service.approval_shapes import source_text
 from holdfast.service.visible import visible, visible_json
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def _lines(task: ApprovalDetail) -> Iterator[str]:
     if task.on_the_way:
         yield "the agent's own code changes it on the way:"
         yield from _changes(task.on_the_way)
+    for name, labels in (task.sources or {}).items():
+        yield f"{name}: {source_text(labels)}"
     if task.why:
         yield task.why
     if task.reason is not None and task.reason.value is not None:

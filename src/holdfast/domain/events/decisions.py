@@ -36,6 +36,8 @@ class ApprovalAsked(Event):
     """The reason that these give."""
     round: int = 1
     """How often this call has been asked about: the policy, or the arguments, may have changed since."""
+    sources: Ref | None = None
+    """Labels of each argument, by name: where it came from, as far as is known. None in journals of before."""
 
 
 @fact
