@@ -203,7 +203,7 @@ class Execution:
         else:
             recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
         replay = Replay.of(opening.loaded(recorded.events))
-        journal = held or gear.writer.open(claimed, key, known=recorded.content)
+        journal = held or gear.writer.open(claimed, key, known=recorded.content, feature=replay.feature)
         content: dict[str, bytes] = {**recorded.content}
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
         recorder = Recorder(self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting)
@@ -318,7 +318,9 @@ class Execution:
         await recorder.journal.flush()
         replay = Replay.of(opening.loaded(await self._gear.reader.journal(self._claimed.tenant, self._claimed.run)))
         facts, tasks = ending.left_in_doubt(recorder, replay, "failed")
-        failed = ev.RunFailed(error=error, message=recorder.seal_text(message), place=place)
+        failed = ev.RunFailed(
+            error=error, message=recorder.seal_text(message), place=place, unanswered=replay.unanswered
+        )
         return await self._finish(recorder, RunState.FAILED, *facts, failed, tasks=tasks)
 
     async def _park(self, recorder: Recorder, park: Park) -> Ended:
@@ -341,7 +343,7 @@ class Execution:
     async def _cancelled(self, recorder: Recorder) -> Ended:
         assert recorder.replay.cancel is not None
         facts, tasks = ending.left_in_doubt(recorder, recorder.replay, "was cancelled")
-        cancelled = ev.RunCancelled(by=recorder.replay.cancel.by)
+        cancelled = ev.RunCancelled(by=recorder.replay.cancel.by, unanswered=recorder.replay.unanswered)
         return await self._finish(recorder, RunState.CANCELLED, *facts, cancelled, tasks=tasks)
 
     async def _finish(

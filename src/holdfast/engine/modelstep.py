@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
@@ -28,6 +28,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.attempts import attempts_of, explained, failed_attempts
+from holdfast.engine.bill import Bill
 from holdfast.engine.codec import Unserialisable, dump_json, dump_message
 from holdfast.engine.errors import ModelTimedOut
 from holdfast.engine.flight import StepInFlight
@@ -57,12 +58,14 @@ class ModelStep:
         self.watched = False
         """Whether deltas of the request under way go to watching clients."""
         self._began = 0.0
+        self._bill = Bill(recorder.gear.prices)
         self._instructed: tuple[str, Ref] | None = None
         self._surfaces: dict[tuple[Any, ...], tuple[Ref, Any]] = {}
 
     def begin(self, step: int) -> None:
         """What follows is about this step."""
         self.step, self.attempt, self.rejected, self.raw = step, 0, None, None
+        self._bill.begin()
 
     # --- replay ------------------------------------------------------------------------------------------------
 
@@ -87,6 +90,7 @@ class ModelStep:
                 raise Diverged(f"model request {step}", {"recorded": later}, {"asked for": [f"model request {step}"]})
             return None
         self.attempt = entry.attempts
+        self._bill.begin(entry.unanswered)
         log = self._recorder.log(self._scope)
         history = log.last
         for delta in entry.lists:
@@ -128,10 +132,14 @@ class ModelStep:
             self.raw = await self._recorder.flight.in_time(flying, asked)
         except Exception as error:  # noqa: BLE001 - recorded and raised again
             self._failed(flying, error)
+        except asyncio.CancelledError as cut:
+            self._left(cut)
+            raise
         finally:
             self._landed(flying)
         self._recorder.gear.probe("model.answered")
         assert self.raw is not None
+        self._bill.pay(self.raw)
         return self.raw
 
     @asynccontextmanager
@@ -149,10 +157,12 @@ class ModelStep:
         cancelling = self._limited(flying)
         try:
             async with model.request_stream(messages, settings, parameters, run_context) as stream:
+                self._bill.stream = stream
                 yield stream
                 self.raw = stream.get()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cut:
             if flight.free(flying) > cancelling or not flying.cut:
+                self._left(cut)
                 raise
             if flying.stopped is not None:
                 raise flying.stopped from None
@@ -164,7 +174,9 @@ class ModelStep:
         finally:
             flight.free(flying)
             self._landed(flying)
+            self._bill.stream = None
         self._recorder.gear.probe("model.answered")
+        self._bill.pay(self.raw)
 
     def show(self, event: Any) -> None:
         """Let watching clients see text of the request under way, where there is one."""
@@ -210,6 +222,7 @@ class ModelStep:
             output=output_digest(parameters),
             settings=_settings(recorder, settings),
             streamed=streamed,
+            unanswered=self._bill.ask(model.model_name),
         )
         try:
             seq = await recorder.intend(intent)
@@ -249,7 +262,13 @@ class ModelStep:
         self._record_failure(error)
         raise error
 
-    def _record_failure(self, error: Exception) -> None:
+    def _left(self, cut: BaseException) -> None:
+        """Somebody who waited for it left it, as an agent's own time limit: it may be on the bill all the same."""
+        if self._recorder.stop is None:
+            with suppress(BaseException):
+                self._record_failure(cut)
+
+    def _record_failure(self, error: BaseException, paid: ev.Cost | None = None) -> None:
         recorder = self._recorder
         recorder.hold(
             ev.ModelFailed(
@@ -260,7 +279,9 @@ class ModelStep:
                 message=recorder.seal_text(explained(error)),
                 status=error.status_code if isinstance(error, ModelHTTPError) else None,
                 latency_ms=self._latency_ms(),
-                failed=failed_attempts(attempts_of(error)),
+                failed=failed_attempts(recorder.gear.prices, attempts_of(error)),
+                model=self._bill.asked,
+                cost=paid or self._bill.lose(error),
             )
         )
 
@@ -291,6 +312,11 @@ class ModelStep:
         except SkipModelRequest as skipped:
             self.record(history, skipped.response)
             raise
+        except Exception as error:
+            if (paid := self._bill.settle()) is not None:
+                # It answered, and what a hook made of that ends the run: it was paid for.
+                self._record_failure(error, paid)
+            raise
         self.record(history, response)
         return response
 
@@ -317,7 +343,8 @@ class ModelStep:
                 calls=[part.tool_call_id for part in response.parts if isinstance(part, ToolCallPart)],
                 retry=None if retry is None else recorder.seal_text(retry),
                 heard=recorder.heard,
-                failed=failed_attempts(response.failed_attempts) if response.failed_attempts else [],
+                failed=failed_attempts(recorder.gear.prices, response.failed_attempts),
+                cost=self._bill.settle(),
                 raw=None if raw is None or _same(raw, response) else recorder.seal(dump_message(raw)),
             )
         )

@@ -25,6 +25,7 @@ from holdfast.domain.events.calls import (
     ToolFinished,
     ToolStarted,
 )
+from holdfast.domain.events.costs import Cost
 from holdfast.domain.events.decisions import ApprovalAsked, ApprovalDecided, CallDenied, Edited
 from holdfast.domain.events.models import FailedAttempt, ModelFailed, ModelRequested, ModelResponded
 from holdfast.domain.events.runs import (
@@ -51,6 +52,7 @@ __all__ = [
     "ApprovalDecided",
     "CallDenied",
     "CancelRequested",
+    "Cost",
     "Edited",
     "EffectInDoubt",
     "EffectResolved",

@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import ClassVar, Literal
 
 from holdfast.domain.events.base import Event, Messages, Usage, fact
+from holdfast.domain.events.costs import Cost
 from holdfast.domain.ids import Ref
 
 
@@ -26,6 +27,8 @@ class ModelRequested(Event):
     """Digest of the output schema."""
     settings: Ref | None = None
     streamed: bool = False
+    unanswered: int = 0
+    """Earlier attempts at the request of which nothing came back: they may be on the bill."""
 
 
 @fact
@@ -40,6 +43,7 @@ class FailedAttempt:
     latency_ms: int = 0
     usage: Usage | None = None
     """Of an answer that was rejected: it was paid for."""
+    cost: Cost | None = None
 
 
 @fact
@@ -68,6 +72,8 @@ class ModelResponded(Event):
     """Journal position of the last message from people that the history holds."""
     failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
     """Models that were tried before the one that answered, as a fallback model does."""
+    cost: Cost | None = None
+    """Of what was asked of the model that answered; None where no model was asked, or where costs were not kept yet."""
 
 
 @fact
@@ -85,3 +91,6 @@ class ModelFailed(Event):
     will_retry: bool = False
     failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
     """Each model that was tried, where it was a fallback model that failed."""
+    model: str = ""
+    cost: Cost | None = None
+    """Of what had been answered by then, or may have been; None where the provider refused."""
