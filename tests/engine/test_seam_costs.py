@@ -1,18 +1,24 @@
 """What a run cost is in its journal and in the ledger, from the same commit, and the two are always the same."""
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
-from pydantic_ai import Agent
+import pytest
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.capabilities import Hooks
+from pydantic_ai.exceptions import ModelHTTPError, ModelRetry
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.usage import RequestUsage
-from tests.engine.lab import WHO, Lab
+from tests.engine.lab import WHO, Died, Lab, die_at
 
 import holdfast
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.guards.prices import PriceBook, PriceTable
+from holdfast.service.cancel_run import cancel_run
 from holdfast.service.check_costs import compare
 from holdfast.service.list_costs import list_costs
 from holdfast.service.show_run import show_run
@@ -49,6 +55,10 @@ async def priced(make_lab: Any, agent: Agent[Any, Any], **more: Any) -> Lab:
 async def same(lab: Lab) -> None:
     """The ledger is what the journal says."""
     assert await compare(lab.services, WHO, lab.run) == []
+
+
+def _refused(response: ModelResponse) -> bool:
+    return any(isinstance(part, TextPart) and part.content == "no" for part in response.parts)
 
 
 async def total(lab: Lab, *by: str) -> Any:
@@ -92,4 +102,210 @@ async def test_a_response_keeps_its_price_and_the_ledger_has_it(make_lab):
         Decimal("0.0235"),
         Decimal("0.002"),
     ]
+    await same(lab)
+
+
+@pytest.mark.parametrize(
+    ("point", "nth"),
+    [
+        ("model.sending", 1),  # announced, perhaps sent: nothing came back
+        ("model.answered", 2),  # it answered, and nobody wrote it down
+        ("outcome.before", 1),
+        ("append.before_send", 3),
+        ("append.after_commit", 3),
+    ],
+)
+async def test_what_was_asked_and_lost_is_told_and_nothing_is_counted_twice(make_lab, point, nth):
+    model = Model([("look", {}, "l1")], "done")
+    agent = model.agent()
+
+    @agent.tool_plain
+    @holdfast.costs("0.02")
+    @effect.pure
+    def look() -> str:
+        return "seen"
+
+    lab = await priced(make_lab, agent)
+    await lab.start()
+    assert await lab.work(probe=die_at(point, nth)) != "finished"
+    await same(lab)
+    assert await lab.work() == "finished"
+    await same(lab)
+    view = await total(lab)
+    assert model.asked <= view.total.model_requests, "as many as the provider saw"
+    assert view.total.model_usd == Decimal("0.004"), "two answers, once each"
+    assert view.total.tool_usd == Decimal("0.02"), "one call that ended"
+    assert view.total.at_least == (view.total.unpriced > 0)
+    requested = await lab.of(ev.ModelRequested)
+    assert view.total.model_requests == len(requested)
+    assert sum(one.unanswered for one in requested) == len(requested) - 2
+
+
+async def test_a_replayed_run_costs_what_it_cost(make_lab):
+    """Parked and taken up again: nothing that was paid for is paid for again, by anybody's count."""
+    model = Model([("ask_people", {}, "a1")], "done")
+    agent = model.agent()
+
+    @agent.tool_plain(requires_approval=True)
+    @holdfast.costs("1.5")
+    @effect.idempotent
+    def ask_people() -> str:
+        return "done"
+
+    lab = await priced(make_lab, agent)
+    await lab.start()
+    assert await lab.work() == "parked"
+    assert (await total(lab)).total.cost_usd == Decimal("0.002"), "a call that only was asked about costs nothing"
+    await same(lab)
+
+
+async def test_models_that_were_tried_in_vain_are_paid_for(make_lab):
+    down = Model(ModelHTTPError(503, "priced-down"), name="priced-down")
+    cut = Model(ConnectionError("reset"), name="priced-cut")
+    refusing, serving = Model("no", name="priced-refusing"), Model("yes", name="priced-serving")
+    models = [FunctionModel(one.answer, model_name=one.name) for one in (down, cut, refusing, serving)]
+    agent = Agent(FallbackModel(*models, fallback_on=[ModelHTTPError, ConnectionError, _refused]))
+    lab = await priced(make_lab, agent)
+    await lab.start()
+    assert await lab.work() == "finished"
+    [responded] = await lab.of(ev.ModelResponded)
+    costs = {one.model: one.cost for one in responded.failed}
+    assert costs["priced-down"] is None, "refused: not on the bill"
+    assert costs["priced-cut"].usd_micros is None, "nobody knows"
+    assert costs["priced-refusing"].usd_micros == 2000
+    found = {row.key["model"]: (row.cost_usd, row.unpriced) for row in (await total(lab, "model")).items}
+    assert found == {
+        "priced-cut": (Decimal("0.00"), 1),
+        "priced-refusing": (Decimal("0.002"), 0),
+        "priced-serving": (Decimal("0.002"), 0),
+        None: (Decimal("0.00"), 0),
+    }
+    await same(lab)
+
+
+async def test_what_has_no_price_is_unknown_and_never_nothing(make_lab):
+    lab = await priced(make_lab, Model("done", name="private").agent())
+    await lab.start()
+    assert await lab.work() == "finished"
+    [responded] = await lab.of(ev.ModelResponded)
+    assert (responded.cost.usd_micros, responded.cost.unpriced) == (None, ["model"])
+    story = await show_run(lab.services, WHO, lab.run)
+    assert story.run.cost is not None
+    assert (story.run.cost.at_least, story.run.cost.unpriced) == (True, 1)
+    assert [(step.cost_usd, step.unpriced) for step in story.steps if step.kind == "model"] == [(None, ["model"])]
+    await same(lab)
+
+
+@pytest.mark.parametrize("kind", ["delegate", "plain"])
+async def test_sub_agents_are_counted_once(make_lab, kind):
+    inner = Model("four", name="priced-inner")
+    inner_agent = inner.agent(name="inner")
+    outer = Model([("sum", {}, "s1")], "done", name="priced-outer")
+    agent = outer.agent(deps_type=None)
+
+    @agent.tool
+    @holdfast.costs("0.5")
+    @(effect.delegate if kind == "delegate" else effect.pure)
+    async def sum(ctx: RunContext[None]) -> str:  # noqa: A001
+        return (await inner_agent.run("2+2", usage=ctx.usage)).output
+
+    lab = await priced(make_lab, agent, agents=[inner_agent] if kind == "delegate" else [])
+    await lab.start()
+    assert await lab.work() == "finished"
+    await same(lab)
+    view = await total(lab, "model", "tool")
+    found = {row.key["model"] or row.key["tool"]: row for row in view.items}
+    if kind == "delegate":
+        assert found["priced-inner"].cost_usd == Decimal("0.002")
+        assert (found["sum"].cost_usd, found["sum"].at_least) == (Decimal("0.50"), False)
+        assert view.total.input_tokens == 300
+    else:
+        assert "priced-inner" not in found, "nobody journaled it"
+        assert (found["sum"].cost_usd, found["sum"].at_least) == (Decimal("0.50"), True)
+        assert (found["sum"].input_tokens, view.total.input_tokens) == (100, 300)
+
+
+async def test_calls_side_by_side_and_calls_that_are_tried_again_count_each(make_lab):
+    model = Model([("flip", {"n": n}, f"f{n}") for n in range(5)], [("flip", {"n": 9}, "again")], "done")
+    agent = model.agent(retries=3)
+
+    @agent.tool_plain
+    @holdfast.costs("0.01")
+    @effect.pure
+    async def flip(n: int) -> str:
+        holdfast.charge(f"0.00{n}")
+        if n == 3:
+            raise ModelRetry("not that one")
+        return "heads"
+
+    lab = await priced(make_lab, agent)
+    await lab.start()
+    assert await lab.work() == "finished"
+    view = await total(lab, "tool")
+    [row] = [row for row in view.items if row.key["tool"] == "flip"]
+    assert (row.tool_calls, row.cost_usd) == (6, Decimal("0.079"))
+    await same(lab)
+
+
+async def test_an_answer_that_a_hook_makes_nothing_of_was_paid_for(make_lab):
+    async def no(ctx: Any, *, request_context: Any, response: Any) -> Any:
+        raise RuntimeError("I do not like it")
+
+    lab = await priced(make_lab, Model("done").agent(capabilities=[Hooks(after_model_request=no)]))
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("failed")
+    [failed] = await lab.of(ev.ModelFailed)
+    assert (failed.model, failed.cost.usd_micros) == ("priced-one", 2000)
+    assert (await total(lab)).total.cost_usd == Decimal("0.002")
+    await same(lab)
+
+
+async def test_prices_that_change_change_nothing_that_was_written(make_lab):
+    lab = await priced(make_lab, Model("done").agent())
+    await lab.start()
+    assert await lab.work() == "finished"
+    lab.prices = PriceBook([PriceTable.model_validate(TABLE | {"input": "9000"})])
+    assert (await total(lab)).total.cost_usd == Decimal("0.002")
+    await same(lab)
+
+
+async def test_a_stream_that_is_cut_may_be_on_the_bill(make_lab):
+    """Part of an answer came, and then the connection went: what it cost nobody says."""
+    turns = [0]
+
+    async def stream(messages: Any, info: Any) -> AsyncIterator[str]:
+        turns[0] += 1
+        yield "half an "
+        raise ConnectionError("reset by peer")
+
+    lab = await make_lab(Agent(FunctionModel(stream_function=stream, model_name="priced-stream")))
+    lab.prices = BOOK
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("failed")
+    [failed] = await lab.of(ev.ModelFailed)
+    assert failed.model == "priced-stream"
+    assert failed.cost is not None
+    assert "an answer that did not come to its end" in failed.cost.unpriced
+    view = await total(lab)
+    assert (view.total.model_requests, view.total.at_least) == (1, True)
+    await same(lab)
+
+
+async def test_a_run_that_is_cancelled_over_a_request_says_that_it_may_be_on_the_bill(make_lab):
+    lab = await priced(make_lab, Model("done").agent())
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("model.sending")), Died)
+    lab.let_go()
+    await cancel_run(lab.services, WHO, lab.run)
+    assert await lab.work() == "finished"
+    await lab.expect("cancelled")
+    [cancelled] = await lab.of(ev.RunCancelled)
+    assert cancelled.unanswered == ["priced-one"]
+    view = await total(lab, "model")
+    assert {row.key["model"]: (row.model_requests, row.unpriced) for row in view.items} == {
+        "priced-one": (1, 1),
+        None: (0, 0),
+    }
     await same(lab)

@@ -220,8 +220,8 @@ CATALOGUE: dict[str, Problem] = {
             "invalid-cost-query",
             422,
             "Invalid cost query",
-            "Costs can be told apart by `day`, `feature`, `model`, `tool`, `task`, `user`, `session` and `run`, from one "
-            "day to another. `detail` names what is none of these.",
+            "Costs can be told apart by `day`, `feature`, `model`, `tool`, `task`, `user`, `session` and `run`, from "
+            "one day to another. `detail` names what is none of these.",
         ),
         Problem(
             "invalid-request",
