@@ -24,6 +24,15 @@ _PART_OF = {
     "output_reasoning_tokens": "output_tokens",
 }
 _PLAIN = frozenset({"input_tokens", "output_tokens", "web_searches", "storage_searches", "code_executions", *_PART_OF})
+_BOTH = {
+    "cache_audio_read_tokens": ("cache_read_tokens", "input_audio_tokens"),
+    "cache_audio_write_tokens": ("cache_write_tokens", "input_audio_tokens"),
+    "cache_image_read_tokens": ("cache_read_tokens", "input_image_tokens"),
+    "cache_image_write_tokens": ("cache_write_tokens", "input_image_tokens"),
+    "output_audio_reasoning_tokens": ("output_reasoning_tokens", "output_audio_tokens"),
+    "output_image_reasoning_tokens": ("output_reasoning_tokens", "output_image_tokens"),
+}
+"""What is of two kinds at once."""
 _BY_OTHER = frozenset({"durations", "characters", "messages", "pixels", "document_pages", "rerank"})
 _KINDS_KEPT = 256
 
@@ -50,7 +59,9 @@ class Rates:
             return self._plain(usage)
         from genai_prices.types import Usage
 
-        return self.price.calc_price(Usage(**dict(usage)))["total_price"]
+        # Of what is of two kinds at once providers tell when there is some.
+        none = {both: _ZERO for both, parts in _BOTH.items() if both not in usage and usage.keys() >= {*parts}}
+        return self.price.calc_price(Usage(**{**usage, **none}))["total_price"]
 
     def uncovered(self, usage: Mapping[str, Decimal]) -> list[str]:
         """The kinds of usage that have no price: neither one of their own nor one of what they are part of."""

@@ -48,6 +48,18 @@ _UNITS: Mapping[str, str] = {
 }
 """What each kind is called by genai-prices, whose arithmetic serves both."""
 
+_BOTH: Mapping[str, tuple[str, str]] = {
+    "cache_audio_read_mtok": ("cache_read", "input_audio"),
+    "cache_audio_write_mtok": ("cache_write", "input_audio"),
+    "cache_audio_write_1h_mtok": ("cache_write_1h", "input_audio"),
+    "cache_image_read_mtok": ("cache_read", "input_image"),
+    "cache_image_write_mtok": ("cache_write", "input_image"),
+    "cache_image_write_1h_mtok": ("cache_write_1h", "input_image"),
+    "output_audio_reasoning_mtok": ("reasoning", "output_audio"),
+    "output_image_reasoning_mtok": ("reasoning", "output_image"),
+}
+"""What is of two kinds at once. Its price, where none is given, is the dearer of the two."""
+
 
 class PriceTable(BaseModel):
     """What requests to a model cost. A kind that is not named costs what the kind does that it is part of."""
@@ -91,7 +103,12 @@ class PriceTable(BaseModel):
     @property
     def units(self) -> dict[str, Decimal]:
         """The prices, as genai-prices names them."""
-        return {unit: price for name, unit in _UNITS.items() if (price := getattr(self, name)) is not None}
+        found = {unit: price for name, unit in _UNITS.items() if (price := getattr(self, name)) is not None}
+        for unit, (one, other) in _BOTH.items():
+            both = (getattr(self, one), getattr(self, other))
+            if unit not in found and None not in both:
+                found[unit] = max(both)
+        return found
 
     @property
     def place(self) -> tuple[Any, ...]:
