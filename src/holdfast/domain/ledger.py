@@ -40,7 +40,7 @@ class Amounts(NamedTuple):
     compute_ms: int = 0
     """How long a worker had the steps under way."""
     bytes: int = 0
-    """Of events and content that were stored."""
+    """Of events and content that were stored in the same commits."""
 
     def plus(self, more: Amounts) -> Amounts:
         """Both together."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
 from pydantic_ai.messages import (
     ModelMessage,
-    ModelRequest,
     ModelResponse,
     PartDeltaEvent,
     PartStartEvent,
@@ -29,12 +28,13 @@ from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.attempts import attempts_of, explained, failed_attempts
 from holdfast.engine.bill import Bill
-from holdfast.engine.codec import Unserialisable, dump_json, dump_message
+from holdfast.engine.codec import dump_message
 from holdfast.engine.errors import ModelTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.inspect import digest_of, schema_digest
 from holdfast.engine.interrupt import Diverged, Interrupt
 from holdfast.engine.recorder import Recorder, as_usage
+from holdfast.engine.surface import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -59,8 +59,7 @@ class ModelStep:
         """Whether deltas of the request under way go to watching clients."""
         self._began = 0.0
         self._bill = Bill(recorder.gear.prices)
-        self._instructed: tuple[str, Ref] | None = None
-        self._surfaces: dict[tuple[Any, ...], tuple[Ref, Any]] = {}
+        self._surface = Surface(recorder)
 
     def begin(self, step: int) -> None:
         """What follows is about this step."""
@@ -217,10 +216,10 @@ class ModelStep:
             attempt=self.attempt,
             model=model.model_name,
             messages=recorder.log(self._scope).delta(messages),
-            instructions=self._instructions(messages),
-            tools=self._tools(parameters),
+            instructions=self._surface.instructions(messages),
+            tools=self._surface.tools(parameters),
             output=output_digest(parameters),
-            settings=_settings(recorder, settings),
+            settings=self._surface.settings(settings),
             streamed=streamed,
             unanswered=self._bill.ask(model.model_name),
         )
@@ -354,33 +353,6 @@ class ModelStep:
     def _latency_ms(self) -> int:
         return round(1000 * (time.monotonic() - self._began)) if self._began else 0
 
-    def _instructions(self, messages: Sequence[ModelMessage]) -> Ref | None:
-        last = messages[-1] if messages else None
-        if not isinstance(last, ModelRequest) or not last.instructions:
-            return None
-        if self._instructed is None or self._instructed[0] != last.instructions:
-            self._instructed = (last.instructions, self._recorder.seal_text(last.instructions))
-        return self._instructed[1]
-
-    def _tools(self, parameters: ModelRequestParameters) -> Ref | None:
-        tools = [*parameters.function_tools, *parameters.output_tools]
-        if not tools:
-            return None
-        key = tuple((tool.name, id(tool.parameters_json_schema), tool.description) for tool in tools)
-        known = self._surfaces.get(key)
-        if known is None:
-            shape = [
-                {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters_json_schema,
-                }
-                for tool in tools
-            ]
-            # The schemas are kept beside the name, so that their identities are not reused.
-            known = self._surfaces[key] = (self._recorder.seal(dump_json(shape)), tools)
-        return known[0]
-
 
 def _same(raw: ModelResponse, response: ModelResponse) -> bool:
     # What a stream gives at its end is a copy that the framework has not stamped yet; hooks change parts.
@@ -399,12 +371,3 @@ def output_digest(parameters: ModelRequestParameters) -> str:
 
 def _rejected_unsent(step: int) -> str:
     return f"model#{step}"
-
-
-def _settings(recorder: Recorder, settings: ModelSettings | None) -> Ref | None:
-    if not settings:
-        return None
-    try:
-        return recorder.seal(dump_json(dict(settings)))
-    except Unserialisable:
-        return None

@@ -73,11 +73,11 @@ async def said_by(services: Services, journal: Sequence[StoredEvent]) -> Rows:
 
 
 _WHENEVER = date.min
-"""What content was stored on which day, journals do not say: it is compared for the run as a whole."""
+"""What was stored with which step, journals do not say: it is compared for the run as a whole."""
 
 
 def _differences(run: UUID, ledger: Rows, journal: Rows) -> list[CheckedRunView]:
-    kept = {key: amounts for key, amounts in ledger.items() if key[1] != "run"}
+    kept = {key: amounts._replace(bytes=0) for key, amounts in ledger.items() if key[1] != "run"}
     size = sum(amounts.bytes for amounts in ledger.values())
     if size:
         kept[_WHENEVER, "run", ""] = Amounts(bytes=size)

@@ -44,6 +44,9 @@ async def list_costs(
     total = await read_costs(services.db, who.tenant, by=[], since=first, until=last, only=only, limit=1)
     items = [CostRowView.of(row, asked) for row in rows[:ROWS_MOST]]
     users = {key for item in items if (key := item.key.get("user")) is not None}
+    if only is not None:
+        # A service sees what it started for others, by their ids: what they are called is theirs.
+        users &= {only}
     return CostsView(
         by=asked,
         since=first,

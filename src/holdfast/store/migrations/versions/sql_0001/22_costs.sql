@@ -9,7 +9,7 @@ create table ledger (
   tenant uuid not null,
   run uuid not null,
   day date not null,
-  kind text not null check (kind in ('model', 'tool', 'run')),  -- 'run': what belongs to no step, as what it stored
+  kind text not null check (kind in ('model', 'tool', 'run')),  -- 'run': what was stored beside no step
   name text not null,  -- of the model or tool
   task text not null,
   principal text not null,
@@ -28,7 +28,7 @@ create table ledger (
   image_tokens bigint not null,
   server_tools bigint not null,
   compute_ms bigint not null,
-  bytes bigint not null,
+  bytes bigint not null,  -- that were stored in the commits of these steps
   primary key (tenant, run, day, kind, name)
 ) with (fillfactor = 70);
 
