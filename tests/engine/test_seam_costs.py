@@ -20,7 +20,9 @@ from holdfast.domain import events as ev
 from holdfast.guards.prices import PriceBook, PriceTable
 from holdfast.service.cancel_run import cancel_run
 from holdfast.service.check_costs import compare
+from holdfast.service.decide_approval import decide_approval, resolve_effect
 from holdfast.service.list_costs import list_costs
+from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.show_run import show_run
 
 TABLE = {"model": "priced*", "input": "10", "output": "100", "cache_read": "1"}
@@ -141,21 +143,92 @@ async def test_what_was_asked_and_lost_is_told_and_nothing_is_counted_twice(make
     assert sum(one.unanswered for one in requested) == len(requested) - 2
 
 
-async def test_a_replayed_run_costs_what_it_cost(make_lab):
-    """Parked and taken up again: nothing that was paid for is paid for again, by anybody's count."""
-    model = Model([("ask_people", {}, "a1")], "done")
+async def test_a_call_that_people_allow_costs_when_it_is_made(make_lab):
+    """Parked and taken up again: what was paid for is counted once, and what only was asked about not at all."""
+    model = Model([("pay", {}, "a1")], "done")
     agent = model.agent()
 
     @agent.tool_plain(requires_approval=True)
     @holdfast.costs("1.5")
     @effect.idempotent
-    def ask_people() -> str:
+    def pay() -> str:
         return "done"
 
     lab = await priced(make_lab, agent)
     await lab.start()
     assert await lab.work() == "parked"
-    assert (await total(lab)).total.cost_usd == Decimal("0.002"), "a call that only was asked about costs nothing"
+    assert (await total(lab)).total.cost_usd == Decimal("0.002")
+    [task] = (await list_tasks_to_decide(lab.services, WHO)).items
+    await decide_approval(lab.services, WHO, task.id, "approved", digest=task.digest)
+    assert await lab.work() == "finished"
+    assert (await total(lab)).total.cost_usd == Decimal("1.504")
+    await same(lab)
+
+
+async def test_a_call_that_a_hook_refuses_was_never_made_and_costs_nothing(make_lab):
+    async def no(ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
+        raise ModelRetry("not now")
+
+    model = Model([("pay", {}, "a1")], "done")
+    agent = model.agent(capabilities=[Hooks(before_tool_execute=no)])
+
+    @agent.tool_plain
+    @holdfast.costs("1.5")
+    @effect.pure
+    def pay() -> str:
+        return "done"
+
+    lab = await priced(make_lab, agent)
+    await lab.start()
+    assert await lab.work() == "finished"
+    [finished] = await lab.of(ev.ToolFinished)
+    assert (finished.outcome, finished.cost) == ("retry", None)
+    await same(lab)
+
+
+@pytest.mark.parametrize(("resolution", "result", "costs"), [("done", "paid", "1.50"), ("not_done", None, "1.75")])
+async def test_what_a_person_says_happened_costs_what_the_tool_declares(make_lab, resolution, result, costs):
+    model = Model([("pay", {}, "a1")], "done")
+    agent = model.agent()
+
+    @agent.tool_plain
+    @holdfast.costs("1.5")
+    @effect.once
+    def pay() -> str:
+        holdfast.charge("0.25")
+        return "done"
+
+    lab = await priced(make_lab, agent)
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
+    assert await lab.work() == "parked"
+    [task] = (await list_tasks_to_decide(lab.services, WHO)).items
+    await resolve_effect(lab.services, WHO, task.id, resolution, digest=task.digest, result=result)
+    assert await lab.work() == "finished"
+    view = await total(lab)
+    assert view.total.tool_usd == Decimal(costs)
+    await same(lab)
+
+
+@pytest.mark.parametrize("point", ["append.before_send", "append.after_commit"])
+async def test_what_a_worker_tells_late_tells_its_cost(make_lab, point):
+    """The worker that lost the run knows what the call cost, and says so with how it ended."""
+    model = Model([("pay", {}, "a1")], "done")
+    agent = model.agent()
+
+    @agent.tool_plain
+    @effect.once
+    def pay() -> str:
+        holdfast.charge("0.25")
+        return "done"
+
+    lab = await priced(make_lab, agent)
+    await lab.start()
+    assert await lab.work(probe=die_at(point, 3)) == "lost"
+    while await lab.work() != "finished":
+        pass
+    await lab.expect("succeeded")
+    assert (await total(lab)).total.tool_usd == Decimal("0.25")
     await same(lab)
 
 

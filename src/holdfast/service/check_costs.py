@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
@@ -50,47 +50,41 @@ async def compare(services: Services, who: Who, run: UUID) -> list[CheckedRunVie
         before = await existing_run(services, who, run, Scope.COSTS_READ)
         ledger = await read_run_ledger(services.db, who.tenant, run)
         journal = await services.journal(who.tenant, run)
-        told = await said_by(services, journal)
+        told = said_by(journal)
         if journal[-1].seq == before.seq == (await existing_run(services, who, run, Scope.COSTS_READ)).seq:
-            return _differences(run, ledger, told)
+            return _differences(run, ledger, told, *await _stored(services, journal))
     return None
 
 
-async def said_by(services: Services, journal: Sequence[StoredEvent]) -> Rows:
+def said_by(journal: Iterable[StoredEvent]) -> Rows:
     """The rows that a journal adds up to."""
     found: dict[tuple[date, str, str], Amounts] = {}
-    accepted = list[bytes]()
     for stored in journal:
-        event, day = stored.load(), stored.at.astimezone(UTC).date()
-        if isinstance(event, ev.RunAccepted):
-            accepted.append(bytes.fromhex(event.input))
-        for line in lines_of(event):
-            key = (day, line.kind, storable(line.name))
+        for line in lines_of(stored.load()):
+            key = (stored.at.astimezone(UTC).date(), line.kind, storable(line.name))
             found[key] = found.get(key, Amounts()).plus(line.amounts)
+    return found
+
+
+async def _stored(services: Services, journal: Sequence[StoredEvent]) -> tuple[int, int]:
     first = journal[0]
-    size = await stored_bytes(services.db, first.tenant, first.run, accepted)
-    return found | {(_WHENEVER, "run", ""): Amounts(bytes=size)} if size else found
+    accepted = first.load()
+    assert isinstance(accepted, ev.RunAccepted)
+    return await stored_bytes(services.db, first.tenant, first.run, [bytes.fromhex(accepted.input)])
 
 
-_WHENEVER = date.min
-"""What was stored with which step, journals do not say: it is compared for the run as a whole."""
-
-
-def _differences(run: UUID, ledger: Rows, journal: Rows) -> list[CheckedRunView]:
+def _differences(run: UUID, ledger: Rows, journal: Rows, least: int, most: int) -> list[CheckedRunView]:
+    # What was stored with which step, journals do not say: it is compared for the run as a whole.
     kept = {key: amounts._replace(bytes=0) for key, amounts in ledger.items() if key[1] != "run"}
     size = sum(amounts.bytes for amounts in ledger.values())
-    if size:
-        kept[_WHENEVER, "run", ""] = Amounts(bytes=size)
     wrong = list[CheckedRunView]()
+    if not least <= size <= most:
+        wrong.append(CheckedRunView(run=run, row="what it stored", ledger={"bytes": size}, journal={"bytes": most}))
     for key in sorted(kept.keys() | journal.keys()):
         one, other = kept.get(key, Amounts())._asdict(), journal.get(key, Amounts())._asdict()
         names = [name for name in one if one[name] != other[name]]
         if names:
             day, kind, name = key
-            row = "what it stored" if kind == "run" else f"{day} {kind} {name}"
-            wrong.append(
-                CheckedRunView(
-                    run=run, row=row, ledger={n: one[n] for n in names}, journal={n: other[n] for n in names}
-                )
-            )
+            differs = {"ledger": {n: one[n] for n in names}, "journal": {n: other[n] for n in names}}
+            wrong.append(CheckedRunView(run=run, row=f"{day} {kind} {name}", **differs))
     return wrong

@@ -91,12 +91,12 @@ async def costly_runs(
     return [run for (run,) in await db.repeat(lambda: db.fetch(tenant, "costly_runs", parameters))]
 
 
-async def stored_bytes(db: Database, tenant: UUID, run: UUID, accepted: Collection[bytes]) -> int:
-    """How many bytes a run has stored since it was accepted, with this content by digest.
+async def stored_bytes(db: Database, tenant: UUID, run: UUID, accepted: Collection[bytes]) -> tuple[int, int]:
+    """How many bytes a run has stored since it was accepted, with this content by digest: at least, and at most.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits.
     """
     parameters = {"tenant": tenant, "run": run, "digests": list(accepted)}
-    [(found,)] = await db.repeat(lambda: db.fetch(tenant, "stored_bytes", parameters))
-    return found
+    [(least, most)] = await db.repeat(lambda: db.fetch(tenant, "stored_bytes", parameters))
+    return least, most
