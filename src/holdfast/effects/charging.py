@@ -48,7 +48,14 @@ def charge(usd: str | Decimal | int) -> None:
     Raises:
         UserError: it is no amount, or no tool call is under way.
     """
-    effect.current().charges.append(amount(usd, "holdfast.charge", least=-_MOST))
+    try:
+        under_way = effect.current()
+    except UserError:
+        raise UserError(
+            "holdfast.charge(...) was called outside a tool call of a Holdfast run. In a unit test, wrap the call in "
+            "holdfast.testing.effect_scope(...)."
+        ) from None
+    under_way.charges.append(amount(usd, "holdfast.charge", least=-_MOST))
 
 
 def amount(usd: str | Decimal | int, where: str, *, least: Decimal = Decimal(0)) -> int:
