@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from holdfast.domain.limits import Limits
     from holdfast.domain.recovery import Recovery
     from holdfast.domain.verdict import Ask
+    from holdfast.effects.charging import charge, costs
     from holdfast.effects.declare import Declaration, Effect, effect
     from holdfast.guards.policy import Governed, PolicyError, governed
     from holdfast.guards.tally import Tally
@@ -35,6 +36,8 @@ __all__ = [
     "Tally",
     "Task",
     "UserError",
+    "charge",
+    "costs",
     "effect",
     "governed",
 ]
@@ -45,6 +48,8 @@ _HOME = {
     "App": "holdfast.app",
     "RunScope": "holdfast.app",
     "Task": "holdfast.app",
+    "charge": "holdfast.effects.charging",
+    "costs": "holdfast.effects.charging",
     "Declaration": "holdfast.effects.declare",
     "Effect": "holdfast.effects.declare",
     "effect": "holdfast.effects.declare",

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 from uuid import UUID
@@ -22,6 +23,7 @@ from holdfast.domain.limits import Ceilings, Limits, OnLimit
 from holdfast.domain.principal import Principal
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.rights import Role
+from holdfast.effects.charging import amount
 from holdfast.effects.declare import Declaration
 from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, vocabulary_of
 from holdfast.guards.tally import Tally
@@ -99,6 +101,8 @@ class Task:
     model_timeout_s: float = 600.0
     tool_timeout_s: float = 300.0
     slots: int | None = None
+    costs: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What each call of a tool costs, by its name, in millionths of a dollar."""
     approving: Approving = field(default_factory=Approving)
     undeclared: Undeclared | None = None
     roles: frozenset[Role] = frozenset()
@@ -254,6 +258,7 @@ class App:
         version: str = "1",
         effects: Mapping[str, Recovery | str | Declaration] | None = None,
         governed: Mapping[str, Governed] | None = None,
+        costs: Mapping[str, str | Decimal | int] | None = None,
         agents: Sequence[AbstractAgent[Any, Any]] = (),
         usage_limits: UsageLimits | None = None,
         sessions: Sessions = "own",
@@ -286,6 +291,7 @@ class App:
             effects: recovery classes by tool name, for tools that no decorator can reach (MCP servers, libraries).
             governed: what policies are told of tools by name, each made by `holdfast.governed(...)`, for tools that no
                 decorator can reach.
+            costs: what each call of a tool costs, in USD as "0.02", by tool name, where no decorator can reach it.
             agents: sub-agents whose inner steps are journaled when a `delegate` tool runs them.
             usage_limits: Pydantic AI's limits for each run.
             sessions: "shared" lets those who may read and write every session of their tenant go on with a session
@@ -344,6 +350,7 @@ class App:
             version=version,
             effects={tool: _declaration(name, tool, given) for tool, given in (effects or {}).items()},
             governed=dict(governed or {}),
+            costs={tool: amount(usd, f"Task '{name}': costs['{tool}']") for tool, usd in (costs or {}).items()},
             agents=tuple(agents),
             usage_limits=usage_limits,
             sessions=sessions,

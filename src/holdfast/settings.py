@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from holdfast.domain.errors import UserError
+from holdfast.guards.prices.table import PriceTable
 from holdfast.identity.issuers import IssuerSettings
 from holdfast.places import dotted, lines_of, nearest
 
@@ -35,10 +36,16 @@ _URLS = frozenset({"database_url", "admin_database_url", "listen_url"})
 _PATHS = ("data_dir", "key_file")
 _ALMOST = 0.8
 
+_LISTS: dict[str, tuple[str, type[BaseModel]]] = {
+    "oidc": ("issuers", IssuerSettings),
+    "prices": ("prices", PriceTable),
+}
+"""Settings that are lists of tables: what they hold, and the shape of each."""
 
-def _tables(value: Any) -> Any:
+
+def _tables(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, dict):
-        raise ValueError("is one of a list of tables: write [[oidc]], with two brackets")  # noqa: TRY004 - pydantic's way
+        raise ValueError(f"is one of a list of tables: write [[{info.field_name}]], with two brackets")  # noqa: TRY004
     return value
 
 
@@ -52,6 +59,7 @@ def _known_zone(name: str) -> str:
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Issuers = Annotated[tuple[IssuerSettings, ...], BeforeValidator(_tables)]
+Prices = Annotated[tuple[PriceTable, ...], BeforeValidator(_tables)]
 
 
 class Shown(NamedTuple):
@@ -108,6 +116,7 @@ class Settings(BaseSettings):
     )
 
     oidc: Issuers = Field((), description="whose tokens are accepted, one table each; docs/identity-oidc.md")
+    prices: Prices = Field((), description="what models cost where that is not known or is otherwise; docs/costs.md")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal")
@@ -139,6 +148,7 @@ class Settings(BaseSettings):
         settings = _validated(beneath | given, origins)
         settings._check_urls(origins)  # noqa: SLF001 - its own class
         settings._check_issuers(origins)  # noqa: SLF001 - its own class
+        settings._check_prices(origins)  # noqa: SLF001 - its own class
         in_file = {name for name in _PATHS if path and _of_file(path, origins[name])}
         bases = {name: path.parent if path and name in in_file else here for name in _PATHS}
         bases["oidc"] = path.parent if path else here
@@ -169,6 +179,16 @@ class Settings(BaseSettings):
                 )
             first[issuer.issuer] = place
 
+    def _check_prices(self, origins: dict[str, str]) -> None:
+        first: dict[tuple[Any, ...], str] = {}
+        for number, table in enumerate(self.prices):
+            at = nearest(("prices", number), origins, "?")
+            if (other := first.setdefault(table.place, at)) != at:
+                raise UserError(
+                    f"{at}: 'prices[{number}]' is of {table}, as the one at {other} is. Keep one, or say with 'from' "
+                    "from which day each holds."
+                )
+
     def _located(self, origins: dict[str, str], bases: dict[str, Path]) -> Settings:
         """These settings with paths made absolute and the origin of each value known."""
         self._origins.update(origins)
@@ -190,11 +210,11 @@ class Settings(BaseSettings):
         return [line for name in type(self).model_fields for line in self._lines(name)]
 
     def _lines(self, name: str) -> list[Shown]:
-        if name != "oidc" or not self.oidc:
+        if name not in _LISTS or not getattr(self, name):
             return [Shown(name, _shown(name, getattr(self, name)), self.origin(name))]
         return [
-            Shown(dotted(path := ("oidc", number)), str(issuer), nearest(path, self._origins, DEFAULT))
-            for number, issuer in enumerate(self.oidc)
+            Shown(dotted(path := (name, number)), str(table), nearest(path, self._origins, DEFAULT))
+            for number, table in enumerate(getattr(self, name))
         ]
 
 
@@ -216,8 +236,9 @@ def _environment() -> dict[str, str]:
         if not variable.upper().startswith(PREFIX) or not value:
             continue
         name = variable[len(PREFIX) :].lower()
-        if name == "oidc":
-            raise UserError(f"{variable} is not read: issuers are tables. Write them in {FILE_NAME}, as [[oidc]].")
+        if name in _LISTS:
+            what = _LISTS[name][0]
+            raise UserError(f"{variable} is not read: {what} are tables. Write them in {FILE_NAME}, as [[{name}]].")
         if name in Settings.model_fields:
             found[name] = variable
         # A variable of somebody else's may begin alike; only what looks like a slip is refused.
@@ -264,8 +285,10 @@ def _cause(fault: ErrorDetails) -> str:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            almost = get_close_matches(str(name), IssuerSettings.model_fields, 1, 0.5)
-            return f"is not a setting; did you mean '{almost[0]}'" if almost else "is not a setting of an issuer"
+            what, shape = _LISTS[str(path[0])]
+            known = [field.alias or own for own, field in shape.model_fields.items()]
+            almost = get_close_matches(str(name), known, 1, 0.5)
+            return f"is not a setting; did you mean '{almost[0]}'" if almost else f"is not a setting of {what}"
         case _:
             message = fault["msg"].removeprefix("Value error, ").replace("Input should", "should", 1).rstrip(".")
             return message + _found(str(path[0]), fault["input"])

@@ -133,6 +133,7 @@ class Installation:
         """
         from holdfast.engine.gear import Gear, no_probe
         from holdfast.engine.startable import check_models
+        from holdfast.guards.prices import PriceBook
         from holdfast.store.hints import Hints
         from holdfast.store.journal import JournalWriter
         from holdfast.store.live import LivePublisher
@@ -162,6 +163,7 @@ class Installation:
                 vault=vault,
                 hints=hints,
                 live=live,
+                prices=PriceBook(self.settings.prices).load(),
                 governor=governor,
                 probe=probe or no_probe,
             )

@@ -202,6 +202,7 @@ async def test_openapi_names_every_route_answer_and_problem(client):
         "get /v1/approvals/{approval}",
         "post /v1/approvals/{approval}/decision",
         "post /v1/approvals/{approval}/links",
+        "get /v1/costs",
         "get /v1/halts",
         "post /v1/halts",
         "get /v1/halts/{halt}",

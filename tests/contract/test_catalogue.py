@@ -135,13 +135,16 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
     }
     assert found == {
         *((table, "SELECT") for table in ("runs", "approvals", "sessions", "halts", "halt_acks", "clock", "workers")),
-        *((table, "SELECT") for table in ("timeline", "tenants", *TALLIES)),
+        *((table, "SELECT") for table in ("timeline", "tenants", "ledger", *TALLIES)),
         *(
             (table, "UPDATE")
-            for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants", "tallies")
+            for table in ("runs", "approvals", "sessions", "workers", "timeline", "tenants", "tallies", "ledger")
         ),
         *((table, privilege) for table in ("halts", "halt_acks") for privilege in ("INSERT", "UPDATE")),
-        *((table, "INSERT") for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", *TALLIES)),
+        *(
+            (table, "INSERT")
+            for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", "ledger", *TALLIES)
+        ),
         *((table, "DELETE") for table in ("workers", "tenants", "tally_entries")),
     }
     assert rows("select 1 where has_schema_privilege('holdfast_engine', 'holdfast', 'CREATE')") == []
@@ -180,6 +183,7 @@ def test_a_login_reads_and_writes_only_these(rows, login):
         "invalidations",
         "subject_keys",
         "halts",
+        "ledger",
         "live",
         "principals",
         "memberships",

@@ -84,6 +84,19 @@ def test_the_page_of_sessions_runs(database, tmp_path):
     assert play("docs/sessions.md", Cli(tmp_path, database), tmp_path) == 4
 
 
+def test_the_page_of_costs_runs(database, tmp_path):
+    """Its tables are a configuration that is read; its bill is that of the run before."""
+    [tables] = [text for language, text in fences("docs/costs.md") if language == "toml"]
+    (tmp_path / "holdfast.toml").write_text(tables)
+    script = Script([call("forecast", city="Bern"), say("{tool_result}")])
+    with ModelServer(script) as model:
+        cli = Cli(tmp_path, database, **model.env())
+        [program] = [text for language, text in fences("docs/costs.md") if language == "python"]
+        (tmp_path / "weather.py").write_text(program)
+        assert cli("run", "weather.py:app", "weather", "Bern?").code == 0
+        assert play("docs/costs.md", cli, tmp_path) == 4
+
+
 def test_the_page_of_ones_own_rows_runs(database, tmp_path):
     [table] = [text for language, text in fences("docs/own-rows.md") if language == "sql"]
     with psycopg.connect(database.admin_url) as admin:

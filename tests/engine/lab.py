@@ -24,6 +24,7 @@ from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear, no_probe
 from holdfast.engine.governor import Governor
 from holdfast.engine.halts import Halts
+from holdfast.guards.prices import PriceBook
 from holdfast.service.services import Services
 from holdfast.service.start_run import start_run
 from holdfast.store.claims import claim_runs
@@ -80,6 +81,7 @@ class Lab:
     points: list[str] = field(default_factory=list)
     writer_deadline_s: float = 30.0
     governor: Governor = field(default_factory=Governor)
+    prices: PriceBook = field(default_factory=PriceBook)
     lease: Lease = field(default_factory=Lease)
     """That of the next worker."""
     monotonic: Callable[[], float] = time.monotonic
@@ -144,6 +146,7 @@ class Lab:
             hints=self.hints,
             live=live,
             governor=self.governor,
+            prices=self.prices,
             probe=noting,
             monotonic=self.monotonic,
             now=lambda: datetime.now(UTC) + timedelta(seconds=self.later_s),

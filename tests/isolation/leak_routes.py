@@ -75,6 +75,16 @@ def get_approvals(w: World, r: Random, who: Key) -> Plan:
     return filtered(w, r, who, "GET /v1/approvals", "approvals:read", "run", "run")
 
 
+@route("GET /v1/costs")
+def get_costs(w: World, r: Random, who: Key) -> Plan:
+    """By whatever names somebody: one's own sums only, and never an id of others."""
+    by = ",".join(r.sample(["day", "feature", "model", "tool", "task", "user", "session", "run"], r.randrange(0, 5)))
+    headers = r.choice([{}, {"Accept": "text/csv"}])
+    return w.to(
+        who, "GET /v1/costs", "costs:read", f"/v1/costs?{urlencode({'by': by, 'since': '7d'})}", headers=headers
+    )
+
+
 @route("GET /v1/tasks")
 def get_tasks(w: World, r: Random, who: Key) -> Plan:
     return w.to(who, "GET /v1/tasks", "tasks:read", "/v1/tasks")

@@ -49,7 +49,7 @@ BY_NAME = {
     "principals enable": [],
     "keys create": [],
 }
-LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls", "halt ls"}
+LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls", "halt ls", "cost"}
 PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "tasks", "doctor", "migrate", "version", "config show"} | {
     f"policy {one}" for one in ["init", "check", "explain", "test", "diff"]

@@ -5,7 +5,7 @@ fails the suite.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from uuid import UUID, uuid4
 
@@ -72,6 +72,8 @@ SPECIAL = {
     "lift_invalidation": {"digest": b"d", "reason": b"r", "id": NEW},
     "create_session": {"principal": "p"},
     "read_tallies": {"key": "effect", "names": ["spent"], "owners": ["p"], "since": [AT]},
+    "read_costs": {"by": ["model", "user"], "since": date(2026, 1, 1), "until": date(2999, 1, 1)},
+    "costly_runs": {"since": date(2026, 1, 1), "until": date(2999, 1, 1)},
     "set_quotas": {"principals": 1, "runs": 1, "bytes": 1},
     "begin_import": {"name": "another"},
     "import_rows": {"table": "sessions", "rows": "[]"},

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from uuid_utils.compat import uuid7
 
+from holdfast.domain.ledger import Amounts
 from support.store_scene import AT, Held, Member, Scene, approval, outcomes
 
 LOGINS = ("holdfast_worker", "holdfast_api")
@@ -116,6 +117,9 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
          id_, held.run, mark, AT, connection=scene.worker)  # fmt: skip
     spent = {"key": "effect", "name": "spent", "owner": mark, "since": AT, "amount": 5, "seen": 0}
     assert outcomes(scene.worker, Member(held, intent=True, tallies=[spent])) == ["appended"]
+    today = (datetime.now(UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days
+    cost = ("model", mark, mark, today, Amounts(cost_usd_micros=7, times=1))
+    assert outcomes(scene.worker, Member(held, costs=[cost])) == ["appended"]
     session, invalidation = uuid4(), uuid4()
     call("select holdfast.create_session(%s, %s, 'p', 's')", id_, session)
     call("select holdfast.invalidate(%s, %s, null, %s, %s, 1, 1, %s, 'd', %s, 'me')",

@@ -16,6 +16,7 @@ from psycopg.rows import dict_row, namedtuple_row
 from uuid_utils.compat import uuid7
 
 from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.domain.ledger import Amounts
 
 TENANT = UUID(str(DEFAULT_TENANT))
 DEADLINE_S = 60
@@ -26,7 +27,8 @@ select idx, outcome, inbox_seq, cancelling from holdfast.append(
   %(m_tenant)s::uuid[], %(m_run)s::uuid[], %(m_worker)s::uuid[], %(m_epoch)s::bigint[], %(m_seq)s::bigint[],
   %(m_head)s::bytea[], %(m_new_seq)s::bigint[], %(m_new_head)s::bytea[], %(m_folded)s::bigint[], %(m_flags)s::int[],
   %(m_increments)s::bigint[], %(e_member)s::int[], %(e_seq)s::bigint[], %(e_type)s::text[], %(e_at)s::timestamptz[],
-  %(e_body)s::text[], %(e_hash)s::bytea[], %(b_member)s::int[], %(b_digest)s::bytea[], %(b_body)s::bytea[], %(rare)s)
+  %(e_body)s::text[], %(e_hash)s::bytea[], %(b_member)s::int[], %(b_digest)s::bytea[], %(b_body)s::bytea[], %(rare)s,
+  %(c_texts)s::text[], %(c_numbers)s::bigint[])
 """
 
 
@@ -58,6 +60,8 @@ class Member:
     approvals: list[dict[str, Any]] = field(default_factory=list)
     tallies: list[dict[str, Any]] = field(default_factory=list)
     names: list[str] | None = None
+    costs: list[tuple[str, str, str, int, Amounts]] = field(default_factory=list)
+    """Lines for the ledger: kind, name, feature, the day as days since 1970, what is added."""
 
     @property
     def hashes(self) -> list[bytes]:
@@ -104,6 +108,8 @@ def parameters(members: list[Member]) -> dict[str, Any]:
         "b_member": [b[0] for b in blobs],
         "b_digest": [b[1] for b in blobs],
         "b_body": [b[2] for b in blobs],
+        "c_texts": [text for m in members for line in m.costs for text in line[:3]],
+        "c_numbers": [number for n, m in numbered for *_, day, added in m.costs for number in (n, day, *added)],
         "rare": json.dumps(rare, default=str) if rare else None,
     }
 

@@ -132,6 +132,23 @@ def test_what_a_request_may_use_counts_until_it_is_known_and_for_good_where_it_n
     assert spent.counts["tokens"] == 150 + 11
 
 
+def failed(step: int, **more: Any) -> ev.ModelFailed:
+    return ev.ModelFailed(scope="", step=step, attempt=1, error="E", message=Ref("m"), **more)
+
+
+def test_what_failed_costs_nothing_only_where_its_provider_refused_it():
+    bound = ev.Usage(input_tokens=100, output_tokens=50)
+    for failure, tokens in (
+        (failed(1, status=503), 0),
+        (failed(1), 150),
+        (failed(1, usage=ev.Usage(input_tokens=9, output_tokens=1)), 10),
+    ):
+        spent = Spent()
+        spent.add(asked(1, 1, bound))
+        spent.add(failure)
+        assert spent.counts["tokens"] == tokens
+
+
 def test_a_system_that_is_not_named_may_not_be_written_to():
     ceilings = Limits(writes={"bank": 1}).ceilings()
     assert Spent().reached(called("a", system="bank"), ceilings, {}) is None

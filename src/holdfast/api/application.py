@@ -11,6 +11,7 @@ from holdfast import __version__
 from holdfast.api import problems
 from holdfast.api.routes import (
     approvals,
+    costs,
     events,
     halts,
     health,
@@ -81,6 +82,7 @@ def create_api(
         sessions,
         approvals,
         halts,
+        costs,
         links,
         principals,
         keys,

@@ -217,6 +217,13 @@ CATALOGUE: dict[str, Problem] = {
             "The input was read and does not fit. `detail` names each place. Nothing was stored.",
         ),
         Problem(
+            "invalid-cost-query",
+            422,
+            "Invalid cost query",
+            "Costs can be told apart by `day`, `feature`, `model`, `tool`, `task`, `user`, `session` and `run`, from "
+            "one day to another. `detail` names what is none of these.",
+        ),
+        Problem(
             "invalid-request",
             422,
             "Invalid request",

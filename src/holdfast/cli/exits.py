@@ -11,7 +11,8 @@ class ExitCode(IntEnum):
     OK = 0
     """Done; of a run: it succeeded."""
     FAILED = 1
-    """The run failed or was cancelled; the demo did not show what it promises; a policy's case is not as expected."""
+    """The run failed or was cancelled; the demo did not show what it promises; a policy's case is not as expected; the
+    ledger is not what journals say."""
     USAGE = 2
     """The command line, or the input given on it, is wrong. Nothing was stored."""
     USER_ERROR = 3

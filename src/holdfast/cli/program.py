@@ -8,6 +8,7 @@ import typer
 
 from holdfast.cli.commands import (
     approvals,
+    costs,
     halts,
     identity,
     installation,
@@ -20,7 +21,7 @@ from holdfast.cli.commands import (
 )
 from holdfast.cli.settings import before_command, invoked
 
-_ORDER = (project, serving, running, runs, sessions, approvals, policy, halts, identity, installation)
+_ORDER = (project, serving, running, runs, sessions, approvals, policy, halts, costs, identity, installation)
 
 program = typer.Typer(
     help="Pydantic AI agents that survive: durable runs on PostgreSQL.",

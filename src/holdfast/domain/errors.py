@@ -226,6 +226,13 @@ class InvalidCursor(RequestError):
     slug = "invalid-cursor"
 
 
+class InvalidCostQuery(RequestError):
+    """Costs are asked for by something that they are not kept by, or for days that are none."""
+
+    slug = "invalid-cost-query"
+    status = 422
+
+
 class TooLarge(RequestError):
     """The content is larger than the limit."""
 

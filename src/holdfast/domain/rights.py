@@ -48,6 +48,7 @@ class Scope(StrEnum):
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     AUDIT_READ = "audit:read"
+    COSTS_READ = "costs:read"
     HALTS_READ = "halts:read"
     HALTS_WRITE = "halts:write"
     TENANT_READ = "tenant:read"
@@ -67,7 +68,16 @@ Rights = Mapping[Scope, Reach]
 
 _PLATFORM = frozenset({Scope.TENANTS_READ, Scope.TENANTS_WRITE})
 _OWN_KEYS = {Scope.KEYS_READ: Reach.OWN, Scope.KEYS_WRITE: Reach.OWN}
-_READS = frozenset({Scope.TASKS_READ, Scope.RUNS_READ, Scope.APPROVALS_READ, Scope.SESSIONS_READ, Scope.HALTS_READ})
+_READS = frozenset(
+    {
+        Scope.TASKS_READ,
+        Scope.RUNS_READ,
+        Scope.APPROVALS_READ,
+        Scope.SESSIONS_READ,
+        Scope.HALTS_READ,
+        Scope.COSTS_READ,
+    }
+)
 _OWN_HALTS = {Scope.HALTS_READ: Reach.OWN, Scope.HALTS_WRITE: Reach.OWN}
 
 GIVEN: Mapping[Role, Rights] = {
@@ -78,6 +88,7 @@ GIVEN: Mapping[Role, Rights] = {
         Scope.RUNS_START: Reach.OWN,
         Scope.RUNS_READ: Reach.OWN,
         Scope.RUNS_CONTROL: Reach.OWN,
+        Scope.COSTS_READ: Reach.OWN,
         Scope.APPROVALS_READ: Reach.OWN,
         Scope.APPROVALS_DECIDE: Reach.OWN,
         Scope.SESSIONS_READ: Reach.OWN,
@@ -91,6 +102,7 @@ GIVEN: Mapping[Role, Rights] = {
         Scope.RUNS_DELEGATED: Reach.TENANT,
         Scope.RUNS_READ: Reach.OWN,
         Scope.RUNS_CONTROL: Reach.OWN,
+        Scope.COSTS_READ: Reach.OWN,
         Scope.APPROVALS_READ: Reach.OWN,
         Scope.SESSIONS_READ: Reach.OWN,
         Scope.SESSIONS_WRITE: Reach.OWN,

@@ -50,7 +50,7 @@ class Spent:
             case ev.ModelResponded():
                 self._answered(event.scope, event.step, event.attempt, event.usage)
             case ev.ModelFailed():
-                self._answered(event.scope, event.step, event.attempt, event.usage)
+                self._failed(event)
             case ev.ToolFinished():
                 self._finished(event)
             case _:
@@ -119,6 +119,13 @@ class Spent:
             self._tokens(_bound(asked), -1)
         if usage is not None:
             self._tokens(usage, 1)
+
+    def _failed(self, failed: ev.ModelFailed) -> None:
+        if failed.usage is not None or failed.status is not None:
+            self._answered(failed.scope, failed.step, failed.attempt, failed.usage)
+        else:
+            # Nobody knows what was used: it stays at its bound.
+            self._open.pop((failed.scope, failed.step), None)
 
     def _tokens(self, usage: ev.Usage, sign: int) -> None:
         self.counts["input_tokens"] += sign * usage.input_tokens

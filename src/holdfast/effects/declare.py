@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -52,6 +52,8 @@ class Declaration:
     recovery: Recovery = Recovery.ONCE
     probe: Probe | None = None
     declared: bool = True
+    cost_usd_micros: int = 0
+    """What each call costs, in millionths of a dollar. `holdfast.costs` says it for a function."""
 
 
 UNDECLARED = Declaration(declared=False)
@@ -67,6 +69,8 @@ class Effect:
     """1 the first time the body is entered."""
     run: UUID
     tenant: UUID
+    charges: list[int] = field(default_factory=list[int], compare=False, repr=False)
+    """What it has cost so far, as `holdfast.charge` was told."""
 
 
 _current: ContextVar[Effect | None] = ContextVar("holdfast_effect", default=None)

@@ -6,9 +6,13 @@ or on the error. Here they become facts: which model, and why not. What a provid
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, cast
 
+from pydantic_ai.exceptions import ModelHTTPError
+
 from holdfast.domain import events as ev
+from holdfast.engine.pricing import UNFINISHED, cost_of_attempt
 from holdfast.engine.recorder import as_usage
 
 if TYPE_CHECKING:
@@ -16,8 +20,10 @@ if TYPE_CHECKING:
 
     from pydantic_ai.messages import ModelRequestAttempt
 
+    from holdfast.guards.prices import PriceBook
 
-def failed_attempts(attempts: Sequence[ModelRequestAttempt] | None) -> list[ev.FailedAttempt]:
+
+def failed_attempts(book: PriceBook, attempts: Sequence[ModelRequestAttempt] | None) -> list[ev.FailedAttempt]:
     """The attempts as facts, in order."""
     return [
         ev.FailedAttempt(
@@ -27,9 +33,18 @@ def failed_attempts(attempts: Sequence[ModelRequestAttempt] | None) -> list[ev.F
             error=(attempt.error or "").partition(":")[0],
             latency_ms=round(1000 * attempt.duration.total_seconds()),
             usage=None if attempt.usage is None else as_usage(attempt.usage),
+            cost=_cost(book, attempt),
         )
         for attempt in attempts or ()
     ]
+
+
+def _cost(book: PriceBook, attempt: ModelRequestAttempt) -> ev.Cost | None:
+    if attempt.usage is not None:
+        at = attempt.timestamp + attempt.duration
+        return cost_of_attempt(book, attempt.model_name, attempt.provider_name or "", at.astimezone(UTC), attempt.usage)
+    refused = (attempt.error or "").startswith(ModelHTTPError.__name__)
+    return None if refused else ev.Cost(unpriced=[UNFINISHED])
 
 
 def attempts_of(error: BaseException) -> Sequence[ModelRequestAttempt]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_ai.messages import ToolCallPart
 
-from holdfast.domain.events import fact
+from holdfast.domain.events import Cost, fact
 from holdfast.domain.ids import Ref
 from holdfast.effects.declare import Declaration
 from holdfast.store.tallies import Seen, Sum
@@ -38,6 +38,12 @@ class Attempt:
     """Whether its body is a plain function that was entered in a thread: nothing can stop it."""
     counted: bool = False
     """Whether the framework has counted the call: its toolset returned."""
+    charges: list[int] = field(default_factory=list[int])
+    """What it has cost so far, in millionths of a dollar, as it said itself."""
+    cut_off: int = 0
+    """How many attempts before it were cut off: what they cost is not known."""
+    cost: Callable[[], Cost | None] = lambda: None
+    """What the call has cost so far, in all."""
     enqueued: Callable[[], Ref | None] = lambda: None
     """What the call has enqueued for the conversation so far."""
     emitted: list[bytes | None] = field(default_factory=list[bytes | None])

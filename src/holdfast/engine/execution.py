@@ -214,7 +214,7 @@ class Execution:
             recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
         events = list(opening.loaded(recorded.events))
         replay = Replay.of(events)
-        journal = held or gear.writer.open(claimed, key, known=recorded.content)
+        journal = held or gear.writer.open(claimed, key, known=recorded.content, feature=replay.feature)
         content: dict[str, bytes] = {**recorded.content}
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
         limits = limiting(self._task, gear, recorded.events, [event for _, event in events], claimed.epoch, self._since)
@@ -304,7 +304,9 @@ class Execution:
     async def _failed(self, recorder: Recorder, error: str, message: str, place: str) -> Ended:
         replay = Replay.of(enumerate(await self._journal(recorder), 1))
         facts, tasks = ending.left_in_doubt(recorder, replay, "failed")
-        failed = ev.RunFailed(error=error, message=recorder.seal_text(message), place=place)
+        failed = ev.RunFailed(
+            error=error, message=recorder.seal_text(message), place=place, unanswered=replay.unanswered
+        )
         return await self._finish(recorder, RunState.FAILED, *facts, failed, tasks=tasks)
 
     async def _park(self, recorder: Recorder, park: Park) -> Ended:
@@ -327,7 +329,7 @@ class Execution:
     async def _cancelled(self, recorder: Recorder) -> Ended:
         assert recorder.replay.cancel is not None
         facts, tasks = ending.left_in_doubt(recorder, recorder.replay, "was cancelled")
-        cancelled = ev.RunCancelled(by=recorder.replay.cancel.by)
+        cancelled = ev.RunCancelled(by=recorder.replay.cancel.by, unanswered=recorder.replay.unanswered)
         return await self._finish(recorder, RunState.CANCELLED, *facts, cancelled, tasks=tasks)
 
     async def _finish(

@@ -14,6 +14,7 @@ import uuid_utils.compat
 from holdfast.engine import halts
 from holdfast.engine.governor import Governor
 from holdfast.engine.late import LateReports
+from holdfast.guards.prices import PriceBook
 
 if TYPE_CHECKING:
     from holdfast.store.hints import Hints
@@ -64,6 +65,7 @@ class Gear:
     vault: Vault
     hints: Hints
     live: LivePublisher | None = None
+    prices: PriceBook = field(default_factory=PriceBook)
     governor: Governor = field(default_factory=Governor)
     late: LateReports = field(default_factory=LateReports)
     now: Callable[[], datetime] = utc_now

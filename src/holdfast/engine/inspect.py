@@ -7,6 +7,7 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,7 @@ from pydantic_ai.toolsets import (
 )
 
 from holdfast.domain.errors import UserError
+from holdfast.effects.charging import costs_of
 from holdfast.effects.declare import UNDECLARED, Declaration, declared_on
 from holdfast.guards.policy import Governed, ToolShape
 from holdfast.guards.policy.shape import governed_on
@@ -120,10 +122,9 @@ def function_at(tool: Any) -> Callable[..., Any] | None:
 
 def declaration_for(task: Task, name: str, function: Callable[..., Any] | None) -> Declaration:
     """A tool's declaration: what the task says of it by name, else what its function says, else none."""
-    given = task.effects.get(name)
-    if given is not None:
-        return given
-    return declared_on(function) or UNDECLARED
+    found = task.effects.get(name) or declared_on(function) or UNDECLARED
+    cost = task.costs.get(name, costs_of(function))
+    return found if cost is None else replace(found, cost_usd_micros=cost)
 
 
 @lru_cache(maxsize=4096)

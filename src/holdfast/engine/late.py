@@ -63,6 +63,7 @@ class Known:
     counted: bool | None = None
     enqueued: Ref | None = None
     emitted: Ref | None = None
+    cost: ev.Cost | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ def sealed(known: Known, claimed: Claimed, key: SubjectKey, content: Callable[[s
         "outcome": known.outcome,
         "counted": known.counted,
         "usage": None if known.usage is None else asdict(known.usage),
+        "cost": None if known.cost is None else asdict(known.cost),
     }
     # Texts inside a text: what is sealed again by the holder must be the same, byte for byte.
     plain = {
@@ -169,6 +171,7 @@ def folded(
         result=sealed_again(content["result"]),
         usage=None if body["usage"] is None else ev.Usage(**body["usage"]),
         counted=body["counted"],
+        cost=None if body.get("cost") is None else ev.Cost(**body["cost"]),
         enqueued=sealed_again(content["enqueued"]),
         emitted=sealed_again(content["emitted"]),
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
 from pydantic_ai.messages import (
     ModelMessage,
-    ModelRequest,
     ModelResponse,
     PartDeltaEvent,
     PartStartEvent,
@@ -28,13 +27,15 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.attempts import attempts_of, explained, failed_attempts
+from holdfast.engine.bill import Bill
 from holdfast.engine.bounding import Bounded, bounded
-from holdfast.engine.codec import Unserialisable, dump_json, dump_message
+from holdfast.engine.codec import dump_message
 from holdfast.engine.errors import AnswerCut, ModelTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.inspect import digest_of, schema_digest
 from holdfast.engine.interrupt import Diverged, Interrupt
 from holdfast.engine.recorder import Recorder, as_usage
+from holdfast.engine.surface import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -59,12 +60,13 @@ class ModelStep:
         """Whether deltas of the request under way go to watching clients."""
         self._began = 0.0
         self._intent: ev.ModelRequested | None = None
-        self._instructed: tuple[str, Ref] | None = None
-        self._surfaces: dict[tuple[Any, ...], tuple[Ref, Any]] = {}
+        self._bill = Bill(recorder.gear.prices)
+        self._surface = Surface(recorder)
 
     def begin(self, step: int) -> None:
         """What follows is about this step."""
         self.step, self.attempt, self.rejected, self.raw = step, 0, None, None
+        self._bill.begin()
 
     # --- replay ------------------------------------------------------------------------------------------------
 
@@ -89,6 +91,7 @@ class ModelStep:
                 raise Diverged(f"model request {step}", {"recorded": later}, {"asked for": [f"model request {step}"]})
             return None
         self.attempt = entry.attempts
+        self._bill.begin(entry.unanswered)
         log = self._recorder.log(self._scope)
         history = log.last
         for delta in entry.lists:
@@ -131,10 +134,14 @@ class ModelStep:
             self.raw = await self._recorder.flight.in_time(flying, asked)
         except Exception as error:  # noqa: BLE001 - recorded and raised again
             self._failed(flying, error)
+        except asyncio.CancelledError as cut:
+            self._left(cut)
+            raise
         finally:
             self._landed(flying)
         self._recorder.gear.probe("model.answered")
         assert self.raw is not None
+        self._bill.pay(self.raw)
         self._whole(self.raw, bound)
         return self.raw
 
@@ -154,10 +161,12 @@ class ModelStep:
         cancelling = self._limited(flying)
         try:
             async with model.request_stream(messages, bound.settings, parameters, run_context) as stream:
+                self._bill.stream = stream
                 yield stream
                 self.raw = stream.get()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cut:
             if flight.free(flying) > cancelling or not flying.cut:
+                self._left(cut)
                 raise
             if flying.stopped is not None:
                 raise flying.stopped from None
@@ -169,7 +178,9 @@ class ModelStep:
         finally:
             flight.free(flying)
             self._landed(flying)
+            self._bill.stream = None
         self._recorder.gear.probe("model.answered")
+        self._bill.pay(self.raw)
         self._whole(self.raw, bound)
 
     def show(self, event: Any) -> None:
@@ -211,12 +222,13 @@ class ModelStep:
             attempt=self.attempt,
             model=model.model_name,
             messages=recorder.log(self._scope).delta(messages),
-            instructions=self._instructions(messages),
-            tools=self._tools(parameters),
+            instructions=self._surface.instructions(messages),
+            tools=self._surface.tools(parameters),
             output=output_digest(parameters),
-            settings=_settings(recorder, bound.settings),
+            settings=self._surface.settings(bound.settings),
             streamed=streamed,
             bound=bound.bound,
+            unanswered=self._bill.ask(model.model_name),
         )
         self._intent = intent
         try:
@@ -267,9 +279,8 @@ class ModelStep:
         limiting = self._recorder.limiting
         if limiting is None or bound.cut_at is None or response.finish_reason != "length":
             return
-        self._record_failure(
-            AnswerCut(f"The answer was cut at {bound.cut_at} tokens, all that the limit left."), response
-        )
+        cut = AnswerCut(f"The answer was cut at {bound.cut_at} tokens, all that the limit left.")
+        self._record_failure(cut, self._bill.settle(), response)
         assert self._intent is not None
         limiting.cut_short(self._intent)
 
@@ -283,7 +294,15 @@ class ModelStep:
         self._record_failure(error)
         raise error
 
-    def _record_failure(self, error: Exception, answer: ModelResponse | None = None) -> None:
+    def _left(self, cut: BaseException) -> None:
+        """Somebody who waited for it left it, as an agent's own time limit: it may be on the bill all the same."""
+        if self._recorder.stop is None:
+            with suppress(BaseException):
+                self._record_failure(cut)
+
+    def _record_failure(
+        self, error: BaseException, paid: ev.Cost | None = None, answer: ModelResponse | None = None
+    ) -> None:
         recorder = self._recorder
         recorder.hold(
             ev.ModelFailed(
@@ -294,8 +313,10 @@ class ModelStep:
                 message=recorder.seal_text(explained(error)),
                 status=error.status_code if isinstance(error, ModelHTTPError) else None,
                 latency_ms=self._latency_ms(),
-                failed=failed_attempts(attempts_of(error)),
+                failed=failed_attempts(recorder.gear.prices, attempts_of(error)),
                 usage=None if answer is None else as_usage(answer.usage),
+                model=self._bill.asked,
+                cost=paid or self._bill.lose(error),
             )
         )
 
@@ -326,6 +347,11 @@ class ModelStep:
         except SkipModelRequest as skipped:
             self.record(history, skipped.response)
             raise
+        except Exception as error:
+            if (paid := self._bill.settle()) is not None:
+                # It answered, and what a hook made of that ends the run: it was paid for.
+                self._record_failure(error, paid)
+            raise
         self.record(history, response)
         return response
 
@@ -352,7 +378,8 @@ class ModelStep:
                 calls=[part.tool_call_id for part in response.parts if isinstance(part, ToolCallPart)],
                 retry=None if retry is None else recorder.seal_text(retry),
                 heard=recorder.heard,
-                failed=failed_attempts(response.failed_attempts) if response.failed_attempts else [],
+                failed=failed_attempts(recorder.gear.prices, response.failed_attempts),
+                cost=self._bill.settle(),
                 raw=None if raw is None or _same(raw, response) else recorder.seal(dump_message(raw)),
             )
         )
@@ -361,33 +388,6 @@ class ModelStep:
 
     def _latency_ms(self) -> int:
         return round(1000 * (time.monotonic() - self._began)) if self._began else 0
-
-    def _instructions(self, messages: Sequence[ModelMessage]) -> Ref | None:
-        last = messages[-1] if messages else None
-        if not isinstance(last, ModelRequest) or not last.instructions:
-            return None
-        if self._instructed is None or self._instructed[0] != last.instructions:
-            self._instructed = (last.instructions, self._recorder.seal_text(last.instructions))
-        return self._instructed[1]
-
-    def _tools(self, parameters: ModelRequestParameters) -> Ref | None:
-        tools = [*parameters.function_tools, *parameters.output_tools]
-        if not tools:
-            return None
-        key = tuple((tool.name, id(tool.parameters_json_schema), tool.description) for tool in tools)
-        known = self._surfaces.get(key)
-        if known is None:
-            shape = [
-                {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters_json_schema,
-                }
-                for tool in tools
-            ]
-            # The schemas are kept beside the name, so that their identities are not reused.
-            known = self._surfaces[key] = (self._recorder.seal(dump_json(shape)), tools)
-        return known[0]
 
 
 def _same(raw: ModelResponse, response: ModelResponse) -> bool:
@@ -407,12 +407,3 @@ def output_digest(parameters: ModelRequestParameters) -> str:
 
 def _rejected_unsent(step: int) -> str:
     return f"model#{step}"
-
-
-def _settings(recorder: Recorder, settings: ModelSettings | None) -> Ref | None:
-    if not settings:
-        return None
-    try:
-        return recorder.seal(dump_json(dict(settings)))
-    except Unserialisable:
-        return None

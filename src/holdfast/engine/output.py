@@ -26,6 +26,7 @@ from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.late import Known
 from holdfast.engine.recovery import Settled, recovered
 from holdfast.engine.replay import OutputEntry, ToolEntry
+from holdfast.engine.toolcost import cost_of_output
 
 if TYPE_CHECKING:
     from holdfast.engine.seam import Seam
@@ -134,7 +135,15 @@ class _Handing:
             )
         )
         claimed = recorder.claimed
-        enter(Effect(key=call.key, attempt=call.attempt.number, run=claimed.run, tenant=claimed.tenant))
+        enter(
+            Effect(
+                key=call.key,
+                attempt=call.attempt.number,
+                run=claimed.run,
+                tenant=claimed.tenant,
+                charges=call.attempt.charges,
+            )
+        )
         recorder.entering.enter(call)
         return None
 
@@ -159,13 +168,14 @@ class _Handing:
             result=recorder.seal(plain),
             enqueued=call.attempt.enqueued(),
             emitted=self._emitted(),
+            cost=cost_of_output(call),
         )
         recorder.know_outcome(known)
         self._record("value", known.result, known.enqueued, known.emitted)
 
     def settled(self, settled: Settled) -> ev.OutputProcessed:
         """An output function that was begun earlier has ended, as somebody said."""
-        return self._record("value", settled.result, settled.enqueued, settled.emitted)
+        return self._record("value", settled.result, settled.enqueued, settled.emitted, settled)
 
     async def again(self, processed: ev.OutputProcessed) -> Any:
         """What follows from an outcome that was recorded, by this worker or another."""
@@ -183,8 +193,14 @@ class _Handing:
         return emitted(self._seam.recorder, self.call) if self.call.attempt.emitted else None
 
     def _record(
-        self, outcome: Literal["value", "retry"], result: Ref, enqueued: Ref | None, emitted_: Ref | None
+        self,
+        outcome: Literal["value", "retry"],
+        result: Ref,
+        enqueued: Ref | None,
+        emitted_: Ref | None,
+        settled: Settled | None = None,
     ) -> ev.OutputProcessed:
+        cost = cost_of_output(self.call, settled)
         fact = ev.OutputProcessed(
             scope=self.call.scope,
             step=self.call.step,
@@ -193,6 +209,8 @@ class _Handing:
             result=result,
             enqueued=enqueued,
             emitted=emitted_,
+            name="" if cost is None else self.call.tool,
+            cost=cost,
         )
         self._seam.recorder.hold(fact)
         return fact

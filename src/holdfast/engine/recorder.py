@@ -83,6 +83,8 @@ class Recorder:
         """What stopped the agent first. A hook that recovers from errors must not make an end of it."""
         self.enqueued = set[str]()
         """Messages enqueued by calls, that are part of a recorded outcome."""
+        self.inner_requests = 0
+        """Journaled requests of sub-agents that share a call's counters."""
         self.heard = 0
         """Journal position of the last message that the agent was given."""
         self.behind = False

@@ -30,6 +30,7 @@ class Settled:
     counted: bool | None = None
     enqueued: Ref | None = None
     emitted: Ref | None = None
+    cost: ev.Cost | None = None
 
     @classmethod
     def of(cls, resolved: ev.EffectResolved) -> Settled:
@@ -43,6 +44,7 @@ class Settled:
             counted=resolved.counted,
             enqueued=resolved.enqueued,
             emitted=resolved.emitted,
+            cost=resolved.cost,
         )
 
 

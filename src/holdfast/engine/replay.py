@@ -20,6 +20,7 @@ class ModelEntry:
 
     requests: list[tuple[int, ev.ModelRequested]] = field(default_factory=list[tuple[int, ev.ModelRequested]])
     response: ev.ModelResponded | None = None
+    failures: int = 0
     lists: list[ev.Messages] = field(default_factory=list[ev.Messages])
     """Message lists in journal order."""
 
@@ -27,6 +28,12 @@ class ModelEntry:
     def attempts(self) -> int:
         """How often the request was sent."""
         return max((request.attempt for _, request in self.requests), default=0)
+
+    @property
+    def unanswered(self) -> int:
+        """How often it was sent and nothing came back, as when a worker died meanwhile, and nobody has said so yet."""
+        told = sum(request.unanswered for _, request in self.requests)
+        return 0 if self.response is not None else max(0, len(self.requests) - self.failures - told)
 
 
 @dataclass(slots=True)
@@ -117,6 +124,11 @@ class Replay:
         """Whether anything was begun, said or asked for before."""
         return bool(self.models or self.tools or self.outputs or self.approvals or self.notes or self.messages)
 
+    @property
+    def feature(self) -> str:
+        """What the run is for, as the ledger tells runs apart: its label of that name."""
+        return "" if self.accepted is None else self.accepted.labels.get("feature", "")
+
     def add(self, seq: int, event: AnyEvent) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm for each kind of event
         """Take in the next event."""
         match event:
@@ -136,6 +148,8 @@ class Replay:
                 entry = self.models.setdefault((event.scope, event.step), ModelEntry())
                 entry.response = event
                 entry.lists.append(event.history)
+            case ev.ModelFailed():
+                self.models.setdefault((event.scope, event.step), ModelEntry()).failures += 1
             case ev.ToolStarted():
                 self.begun += 1
                 tool = self._tool(event.scope, event.step, event.call, approved=event.approved)
@@ -217,6 +231,12 @@ class Replay:
     def in_doubt(self, task: UUID) -> ev.EffectInDoubt | None:
         """The effect in doubt that a human task is about."""
         return self._doubts.get(task)
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The models of requests that nothing came back of, once for each."""
+        entries = self.models.values()
+        return [entry.requests[-1][1].model for entry in entries for _ in range(entry.unanswered)]
 
     def left_over(self, scope: str, before_step: int | None = None) -> list[str]:
         """Finished work of `scope` that nothing asked for, up to a step or in all: places, for people."""

@@ -313,6 +313,7 @@ async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes, values
             attempt=call.attempt.number,
             run=recorder.claimed.run,
             tenant=recorder.claimed.tenant,
+            charges=call.attempt.charges,
         )
     )
     recorder.gear.probe("tool.entering")

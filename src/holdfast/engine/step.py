@@ -49,6 +49,7 @@ from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
 from holdfast.engine.tallying import to_add, to_release, written_by
+from holdfast.engine.toolcost import cost_as_told, measure
 from holdfast.engine.usage import usage_now, use_again, used_since
 
 Perform = Callable[[], Awaitable[Any]]
@@ -96,6 +97,7 @@ async def tool_step(recorder: Recorder, call: ToolCall, perform: Perform, *, nes
 async def _carried_out(recorder: Recorder, call: ToolCall, entry: ToolEntry, perform: Perform, nested: Nested) -> Any:
     call.attempt.number = entry.attempts + 1
     call.attempt.args = entry.started.args if entry.started is not None else None
+    call.attempt.cut_off = 0 if entry.resolved is not None else entry.attempts
     flying = StepInFlight(
         what="tool",
         name=call.tool,
@@ -219,6 +221,9 @@ async def _performed(
     alone, before = not recorder.flight.siblings(flying), usage_now(nested.usage)
     call.attempt.enqueued = partial(enqueued_since, recorder, call, nested.context, waiting(nested.context))
     arrivals = recorder.flight.arrivals(flying.group)
+    call.attempt.cost = measure(
+        recorder, call, nested, lambda: alone and recorder.flight.arrivals(flying.group) == arrivals
+    )
     try:
         result = await _within(recorder, call, flying, perform)
         # A sibling that came meanwhile was counted by the framework, though it be settled again or was replayed.
@@ -328,6 +333,7 @@ async def _end(
         counted=counted,
         enqueued=call.attempt.enqueued(),
         emitted=emitted(recorder, call) if call.attempt.emitted else None,
+        cost=call.attempt.cost(),
     )
     if call.declaration.recovery is not Recovery.DELEGATE:
         # A delegate body may be entered again at any time, and only then is it known what its inner runs used.
@@ -362,6 +368,7 @@ async def _record(
         counted=how.counted,
         enqueued=how.enqueued,
         emitted=how.emitted,
+        cost=how.cost if by is None or how.cost is not None else cost_as_told(call),
     )
     recorder.gear.probe("outcome.before")
     rows = to_release(call) if how.outcome == "retry" else ()

@@ -137,7 +137,7 @@ class SubModel(WrapperModel):
         if response is None:
             response = await step.send(self.wrapped, messages, model_settings, model_request_parameters)
             step.record(history, response)
-        _count(outside, context, response)
+        _count(self._subagents, outside, context, response)
         return response
 
     @asynccontextmanager
@@ -170,7 +170,7 @@ class SubModel(WrapperModel):
             yield CompletedStreamedResponse(
                 response, model_request_parameters=model_request_parameters, replay_events=True
             )
-        _count(outside, context, response)
+        _count(self._subagents, outside, context, response)
 
 
 def _asked(message: ModelMessage) -> list[Any]:
@@ -186,6 +186,8 @@ def _first_asked(recorder: Recorder, scope: str) -> list[Any] | None:
     return _asked(recorder.message(names[-1])) if names else None
 
 
-def _count(outside: Outside, context: RunContext[Any], response: ModelResponse) -> None:
+def _count(subagents: SubAgents, outside: Outside, context: RunContext[Any], response: ModelResponse) -> None:
     if context.usage is outside.usage:
         outside.count(as_usage(response.usage))
+        # The framework counts the request in the same counters: it is one that is journaled.
+        subagents.recorder.inner_requests += 1

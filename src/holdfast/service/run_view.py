@@ -7,9 +7,11 @@ from typing import Any
 from holdfast.domain import events as ev
 from holdfast.domain.state import RunState
 from holdfast.service.contents import Contents
+from holdfast.service.cost_views import CostView
 from holdfast.service.event_view import ReadEvent
 from holdfast.service.services import Services
 from holdfast.service.views import ContentView, ErrorView, RunView, UsageView
+from holdfast.store.ledger import read_run_ledger
 from holdfast.store.runs import RunRow
 
 
@@ -45,21 +47,25 @@ def row_view(row: RunRow, **more: Any) -> RunView:
 
 
 async def full_view(services: Services, row: RunRow) -> RunView:
-    """The run with its labels, why it waits, and, once it has ended, its output or error."""
+    """The run with its labels, its cost, why it waits, and, once it has ended, its output or error."""
     first = await services.journal(row.tenant, row.id, after=0, limit=1)
     accepted = ReadEvent.of(first[0]).event if first else None
     labels = accepted.labels if isinstance(accepted, ev.RunAccepted) else None
+    ledger = await read_run_ledger(services.db, row.tenant, row.id)
+    cost = CostView.of((kind, amounts) for (_, kind, _), amounts in ledger.items())
     if not row.state.is_final and row.state is not RunState.PARKED:
-        return row_view(row, labels=labels)
+        return row_view(row, labels=labels, cost=cost)
     last = await services.journal(row.tenant, row.id, after=row.seq - 1, limit=1)
     contents = Contents(services, row)
     match ReadEvent.of(last[0]).event if last else None:
         case ev.RunParked() as parked if parked.waiting_on is row.waiting_on:
-            return row_view(row, labels=labels, why=parked.why)
+            return row_view(row, labels=labels, cost=cost, why=parked.why)
         case ev.RunSucceeded() as end:
-            return row_view(row, labels=labels, output=await contents.shown(end.output, whole=True))
+            return row_view(row, labels=labels, cost=cost, output=await contents.shown(end.output, whole=True))
         case ev.RunFailed() as end:
             message = await contents.shown(end.message) or ContentView()
-            return row_view(row, labels=labels, error=ErrorView(error=end.error, message=message, place=end.place))
+            return row_view(
+                row, labels=labels, cost=cost, error=ErrorView(error=end.error, message=message, place=end.place)
+            )
         case _:
-            return row_view(row, labels=labels)
+            return row_view(row, labels=labels, cost=cost)

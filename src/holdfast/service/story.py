@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 from holdfast.domain import events as ev
+from holdfast.domain.ledger import known_micros
 from holdfast.domain.limits import describe, display
+from holdfast.domain.money import usd
 from holdfast.domain.state import WaitingOn
 from holdfast.service.contents import Plain, shown_field
 from holdfast.service.event_view import ReadEvent
@@ -71,6 +73,7 @@ class _Step:
     attempts: int = 1
     input_tokens: int = 0
     output_tokens: int = 0
+    costs: list[ev.Cost] = field(default_factory=list[ev.Cost])
     why: str = ""
     refs: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -95,6 +98,9 @@ class _Step:
             attempts=self.attempts,
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
+            cost_usd=None if (micros := known_micros(self.costs)) is None else usd(micros),
+            unpriced=list(dict.fromkeys(what for cost in self.costs for what in cost.unpriced)),
+            priced_by="; ".join(dict.fromkeys(cost.source for cost in self.costs if cost.source)),
             why=self.why,
             content={name: shown_field(name, ref, plain) for name, ref in self.refs.items()},
         )
@@ -230,6 +236,7 @@ class Story:
                 step.attempts += 1
             return
         step = self._resume(read, "model", f"asked {getattr(event, 'model', 'the model')}", key)
+        step.costs += [one.cost for one in (*event.failed, event) if one.cost is not None]
         if isinstance(event, ev.ModelResponded):
             step.end(at, "rejected" if event.retry else "answered", event.latency_ms)
             step.why = _fell_back(event.failed, event.model)
@@ -251,9 +258,12 @@ class Story:
             case ev.ToolFinished():
                 step = self._resume(read, "tool", f"called {event.tool}", key)
                 step.end(at, event.outcome, event.latency_ms)
+                step.costs += [] if event.cost is None else [event.cost]
                 step.why = f"{event.resolved_by} said how it ended" if event.resolved_by else step.why
             case ev.OutputProcessed():
-                self._resume(read, "output", "checked the answer", key).end(at, event.outcome)
+                step = self._resume(read, "output", "checked the answer", key)
+                step.end(at, event.outcome)
+                step.costs += [] if event.cost is None else [event.cost]
 
     def _decision(
         self,

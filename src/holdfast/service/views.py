@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from pydantic import Field
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.service.approval_shapes import ApprovalView
 from holdfast.service.base_views import ContentView, View
+from holdfast.service.cost_views import CostView
 
 
 class ErrorView(View):
@@ -59,6 +61,8 @@ class RunView(View):
     seq: int
     """The last event of its journal."""
     usage: UsageView
+    cost: CostView | None = None
+    """None in lists."""
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -196,6 +200,12 @@ class StepView(View):
     attempts: int = 1
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_usd: Decimal | None = None
+    """What it cost, as far as that is known. None where it cost nothing that is known of."""
+    unpriced: list[str] = Field(default_factory=list[str])
+    """What of it has no known price."""
+    priced_by: str = ""
+    """Where the price stands."""
     why: str = ""
     """What it waited for, or why it ended so."""
     content: dict[str, ContentView] = Field(default_factory=dict[str, ContentView])

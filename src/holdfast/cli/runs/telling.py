@@ -54,12 +54,17 @@ def _print_head(story: StoryView) -> None:
 
 
 def _print_steps(story: StoryView, *, full: bool) -> None:
-    made = table("at", "took", "tokens", "what", right=("at", "took", "tokens"))
+    made = table("at", "took", "tokens", "cost", "what", right=("at", "took", "tokens", "cost"))
     began = story.run.created_at
     for step in story.steps:
         tokens = f"{step.input_tokens} + {step.output_tokens}" if step.input_tokens or step.output_tokens else ""
-        made.add_row(_offset(began, step.at), lasted(step.duration_ms), tokens, _what(step, full=full))
+        made.add_row(_offset(began, step.at), lasted(step.duration_ms), tokens, _cost(step), _what(step, full=full))
     out().print(made)
+
+
+def _cost(step: StepView) -> str:
+    known = [] if step.cost_usd is None else [f"${step.cost_usd:f}"]
+    return " + ".join([*known, "?"] if step.unpriced else known)
 
 
 def _offset(began: datetime, at: datetime) -> str:
@@ -103,6 +108,11 @@ def _print_foot(story: StoryView, *, full: bool) -> None:
             f"{usage.input_tokens} + {usage.output_tokens} tokens"
         )
     )
+    if run.cost is not None:
+        least = f", at least: {run.cost.unpriced} steps have no known price" if run.cost.at_least else ""
+        screen.print(
+            Text(f"${run.cost.cost_usd:f} (models ${run.cost.model_usd:f}, tools ${run.cost.tool_usd:f}){least}")
+        )
     if run.output is not None:
         screen.print(Text(f"output: {preview(run.output, None)}"))
     if run.error is not None and not full:

@@ -25,6 +25,7 @@ from holdfast.domain.events.calls import (
     ToolFinished,
     ToolStarted,
 )
+from holdfast.domain.events.costs import Cost
 from holdfast.domain.events.decisions import (
     ApprovalAsked,
     ApprovalDecided,
@@ -60,6 +61,7 @@ __all__ = [
     "ApprovalDecided",
     "CallDenied",
     "CancelRequested",
+    "Cost",
     "Edited",
     "EffectInDoubt",
     "EffectResolved",

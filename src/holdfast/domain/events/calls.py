@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 from uuid import UUID
 
 from holdfast.domain.events.base import Event, Usage, fact
+from holdfast.domain.events.costs import Cost
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 
@@ -67,6 +68,8 @@ class ToolFinished(Event):
     """Messages that the call enqueued for the conversation."""
     emitted: Ref | None = None
     """Events that the call emitted into the run's event stream, in order."""
+    cost: Cost | None = None
+    """Of what the tool declared or charged, and of models that it asked past the journal; None: of nothing known."""
 
 
 @fact
@@ -98,6 +101,9 @@ class OutputProcessed(Event):
     enqueued: Ref | None = None
     """Messages that were enqueued meanwhile, and events that were emitted: as of a tool call."""
     emitted: Ref | None = None
+    name: str = ""
+    """The output function, where it cost something."""
+    cost: Cost | None = None
 
 
 @fact
@@ -133,5 +139,6 @@ class EffectResolved(Event):
     counted: bool | None = None
     enqueued: Ref | None = None
     emitted: Ref | None = None
+    cost: Cost | None = None
     intent: int | None = None
     """Journal position of the attempt that is spoken of, where nothing is said of any other."""

@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import ClassVar, Literal
 
 from holdfast.domain.events.base import Event, Messages, Usage, fact
+from holdfast.domain.events.costs import Cost
 from holdfast.domain.ids import Ref
 
 
@@ -28,6 +29,8 @@ class ModelRequested(Event):
     streamed: bool = False
     bound: Usage | None = None
     """The most that it can use, where the run's tokens are limited."""
+    unanswered: int = 0
+    """Earlier attempts at the request of which nothing came back: they may be on the bill."""
 
 
 @fact
@@ -42,6 +45,7 @@ class FailedAttempt:
     latency_ms: int = 0
     usage: Usage | None = None
     """Of an answer that was rejected: it was paid for."""
+    cost: Cost | None = None
 
 
 @fact
@@ -70,6 +74,8 @@ class ModelResponded(Event):
     """Journal position of the last message from people that the history holds."""
     failed: list[FailedAttempt] = field(default_factory=list[FailedAttempt])
     """Models that were tried before the one that answered, as a fallback model does."""
+    cost: Cost | None = None
+    """Of what was asked of the model that answered; None where no model was asked, or where costs were not kept yet."""
 
 
 @fact
@@ -89,3 +95,6 @@ class ModelFailed(Event):
     """Each model that was tried, where it was a fallback model that failed."""
     usage: Usage | None = None
     """Of an answer that was of no use, and was paid for: one that a limit of the run's cut short."""
+    model: str = ""
+    cost: Cost | None = None
+    """Of what had been answered by then, or may have been; None where the provider refused."""

@@ -144,6 +144,8 @@ class RunFailed(Event):
     message: Ref
     place: str = ""
     usage: Usage | None = None
+    unanswered: list[str] = field(default_factory=list[str])
+    """Models that were asked and of which nothing came back: each request may be on the bill."""
 
 
 @fact
@@ -153,3 +155,5 @@ class RunCancelled(Event):
     type: ClassVar[str] = "run_cancelled"
     by: str = ""
     usage: Usage | None = None
+    unanswered: list[str] = field(default_factory=list[str])
+    """Models that were asked and of which nothing came back: each request may be on the bill."""

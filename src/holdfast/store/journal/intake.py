@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from holdfast.domain.errors import AppendRejected
+from holdfast.domain.ledger import Line, lines_of
 from holdfast.store.journal.bodies import encode
 from holdfast.store.journal.member import Entry, Item
-from holdfast.store.journal.rows import Finish, Park, Released, Row, Tallied, encode_next, encode_row
+from holdfast.store.journal.rows import Finish, Park, Released, Row, Tallied, encode_next, encode_row, storable
 from holdfast.store.journal.shapes import SHAPES, counted
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def make_item(run: UUID, events: tuple[AnyEvent, ...], at_us: int, seal: Callabl
     for event in events:
         shape = SHAPES[type(event)]
         body = encode(run, event, shape, seal)
-        entries.append(Entry(shape, at_us, body, counted(event, shape)))
+        entries.append(Entry(shape, at_us, body, counted(event, shape), [*map(_storable, lines_of(event))]))
         size += len(body)
     return Item(entries, size)
 
@@ -58,3 +59,8 @@ def add_rows(run: UUID, item: Item, rows: Iterable[Row], next_: Park | Finish | 
             raise ValueError("A run cannot announce something and park or end in one append.")
         item.next = encode_next(next_)
         item.names = next_.names if isinstance(next_, Park) else ()
+
+
+def _storable(line: Line) -> Line:
+    # A name made up by somebody may hold what no text column takes.
+    return line if line.name.isprintable() else line._replace(name=storable(line.name))

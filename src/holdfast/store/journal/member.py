@@ -18,7 +18,9 @@ from holdfast.store.journal.shapes import INTENT, REWOUND, Shape
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
+    from holdfast.domain.ledger import Line
     from holdfast.store.journal.run import RunJournal
 
 
@@ -37,6 +39,8 @@ class Entry(NamedTuple):
     at_us: int
     body: bytes
     counts: Counters | None
+    lines: Sequence[Line] = ()
+    """What it adds to the ledger."""
 
 
 class Item:
@@ -161,7 +165,7 @@ class Member:
     def names(self) -> list[str]:
         """What its intents are about."""
         found = [name for item in self.items for name in item.names]
-        for shape, _, body, _ in self.entries:
+        for shape, _, body, *_ in self.entries:
             if shape.flag == INTENT:
                 what, field = _NAMED[shape.name]
                 found += names_of(what, orjson.loads(body)["e"][field])
@@ -169,7 +173,7 @@ class Member:
 
     def _chain(self) -> list[bytes]:
         prefix, seq, head, hashes, counters = self.journal.prefix, self.seq, self.head, list[bytes](), NOTHING_COUNTED
-        for shape, at_us, body, counts in self.entries:
+        for shape, at_us, body, counts, _ in self.entries:
             seq += 1
             head = chained_hash(prefix, seq, shape.hashed, at_us, body, head)
             hashes.append(head)

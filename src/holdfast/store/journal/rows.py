@@ -135,7 +135,10 @@ def encode_next(next_: Park | Finish) -> bytes:
     return orjson.dumps(row | {"unsure": True} if next_.unsure else row)
 
 
+def storable(text: str) -> str:
+    """A text with NUL and lone surrogates, which no text column takes, as visible escapes."""
+    return text.replace("\0", "\\u0000").encode(errors="backslashreplace").decode()
+
+
 def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "\\u0000").encode(errors="backslashreplace").decode()
-    return value
+    return storable(value) if isinstance(value, str) else value

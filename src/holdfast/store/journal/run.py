@@ -24,7 +24,7 @@ from holdfast.store.hashing import chain_prefix
 from holdfast.store.journal.intake import add_rows, make_item
 from holdfast.store.journal.member import Item, Member
 from holdfast.store.journal.refusals import REFUSED, refusal
-from holdfast.store.journal.rows import Finish, Park, Row
+from holdfast.store.journal.rows import Finish, Park, Row, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,9 +43,13 @@ _BUSY_FIRST_S, _BUSY_MOST_S = 0.002, 0.1
 class RunJournal:
     """Appends to one run's journal while this process holds it. Made by `JournalWriter.open`."""
 
-    def __init__(self, writer: JournalWriter, claim: Claimed, key: SubjectKey, known: Iterable[Ref]) -> None:
+    def __init__(
+        self, writer: JournalWriter, claim: Claimed, key: SubjectKey, known: Iterable[Ref], feature: str
+    ) -> None:
         self.tenant, self.run, self.worker, self.epoch = claim.tenant, claim.run, claim.worker, claim.epoch
         self.tenant_bytes, self.run_bytes, self.worker_bytes = claim.tenant.bytes, claim.run.bytes, claim.worker.bytes
+        self.feature = storable(feature).encode()
+        """As the ledger has it."""
         self.seq: int = claim.seq
         """The last event known to be committed."""
         self.head: bytes = claim.head

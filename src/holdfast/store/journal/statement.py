@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from holdfast.store import arrays
+from holdfast.store.journal import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,7 @@ def parameters(members: Sequence[Member]) -> list[bytes | None]:
         *_events(members),
         *_blobs(members),
         _rare(members),
+        *ledger.parameters(members),
     ]
 
 
@@ -74,7 +76,7 @@ def _events(members: Sequence[Member]) -> tuple[bytes, ...]:
         owners += [number] * len(entries)
         seqs += range(member.seq + 1, member.new_seq + 1)
         hashes += member.hashes
-        for shape, at_us, body, _ in entries:
+        for shape, at_us, body, *_ in entries:
             types.append(shape.name)
             ats.append(at_us)
             bodies.append(body)

@@ -134,9 +134,12 @@ class JournalWriter:
         for lane in self._lanes:
             await lane.disconnect()
 
-    def open(self, claim: Claimed, key: SubjectKey, *, known: Iterable[Ref] = ()) -> RunJournal:
-        """The journal of a run just claimed. `key` seals its content; `known` is what it already stored."""
-        journal = RunJournal(self, claim, key, known)
+    def open(self, claim: Claimed, key: SubjectKey, *, known: Iterable[Ref] = (), feature: str = "") -> RunJournal:
+        """The journal of a run just claimed.
+
+        `key` seals its content; `known` is what it already stored; `feature` is what the ledger has it under.
+        """
+        journal = RunJournal(self, claim, key, known, feature)
         self._journals.add(journal)
         return journal
 

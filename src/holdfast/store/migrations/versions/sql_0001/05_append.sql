@@ -108,7 +108,8 @@ create function append(
   m_new_seq bigint[], m_new_head bytea[], m_folded bigint[], m_flags int[], m_increments bigint[],
   e_member int[], e_seq bigint[], e_type text[], e_at timestamptz[], e_body text[], e_hash bytea[],
   b_member int[], b_digest bytea[], b_body bytea[],
-  rare text
+  rare text,
+  c_texts text[] default '{}', c_numbers bigint[] default '{}'
 ) returns table (idx int, outcome text, inbox_seq bigint, cancelling boolean)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off
@@ -227,6 +228,9 @@ begin
     from generate_series(1, members) as m
     where verdict[m] = 'appended' and r.tenant = m_tenant[m] and r.id = m_run[m];
 
+    if cardinality(c_texts) > 0 then
+      perform write_costs(m_tenant, m_run, verdict, c_texts, c_numbers);
+    end if;
     if more is not null then
       perform append_rare(m_tenant, m_run, verdict, more, holdfast.now());
     end if;
@@ -237,5 +241,6 @@ begin
 end $$;
 
 grant execute on function append(uuid[], uuid[], uuid[], bigint[], bigint[], bytea[], bigint[], bytea[], bigint[], int[],
-  bigint[], int[], bigint[], text[], timestamptz[], text[], bytea[], int[], bytea[], bytea[], text) to holdfast_worker;
+  bigint[], int[], bigint[], text[], timestamptz[], text[], bytea[], int[], bytea[], bytea[], text, text[], bigint[])
+  to holdfast_worker;
 set local role holdfast_owner;
