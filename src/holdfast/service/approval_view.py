@@ -144,11 +144,17 @@ def _sources(
     sources: ContentView | None, original: ContentView | None, args: ContentView
 ) -> dict[str, list[str]] | None:
     """Where each argument came from; what people edited came from them."""
-    if sources is None or not isinstance(sources.value, dict) or not isinstance(args.value, dict):
+    known, now = _named(sources), _named(args)
+    if known is None or now is None:
         return None
-    known, now = cast("dict[str, list[str]]", sources.value), cast("dict[str, Any]", args.value)
     edited = {place.place.partition(".")[0] for place in changes(original, args)}
     return {name: ["editor"] if name in edited else known.get(name, []) for name in now}
+
+
+def _named(view: ContentView | None) -> dict[str, Any] | None:
+    """What is shown, by name; None where it cannot be."""
+    value: Any = None if view is None else view.value
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def _vote(vote: Vote, row: ApprovalTask) -> VoteView:
