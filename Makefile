@@ -21,7 +21,7 @@ demo: setup  ## run the main job on the embedded PostgreSQL: kill a worker, carr
 test: setup  ## everything that must be green before a change lands
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal $(ARGS)
 
-test-long: setup  ## the long campaigns: random kills, 50,000 simulation seeds
+test-long: setup  ## the long campaigns: random kills, kills from ask to effect, 50,000 simulation seeds
 	$(BIN)/python -m pytest -m long -s --timeout 7200 $(ARGS)
 
 test-seam: setup  ## the seam's contract suite on another Pydantic AI: make test-seam PYDANTIC_AI=2.68.0

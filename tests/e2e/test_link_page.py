@@ -23,7 +23,7 @@ async def test_all_that_a_decision_needs_is_there_and_fits(scene, page_at, width
             "Ben, may refund be called?",
             '"amount": "5000.00"',
             "<b>bold</b> \\u202eslaeb eht",
-            "note\tnobody vouches for it: a document, another tool or the model",
+            "note\nnobody vouches for it: a document, another tool or the model",
             "The run is for\nAnn",
             "large refunds, line 12 (of ab12cd34)",
             "If you reject\nThe tool is not called; the model is told that it was rejected, and the reason.",

@@ -21,8 +21,9 @@ _STYLE = (
     "background:#fff}h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:1.5rem 0 .25rem}"
     "pre{background:#f4f4f4;padding:.75rem;margin:0;white-space:pre-wrap;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;width:100%}td,th{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;"
-    "vertical-align:top;overflow-wrap:anywhere}dl{margin:1.5rem 0}dt{font-weight:600}"
-    "dd{margin:0 0 .5rem;overflow-wrap:anywhere}label{display:block;font-weight:600;margin:1rem 0 .25rem}"
+    "vertical-align:top;overflow-wrap:anywhere}dl{margin:1.5rem 0}h2+dl{margin-top:0}"
+    "dt{font-weight:600;overflow-wrap:anywhere}dd{margin:0 0 .5rem;overflow-wrap:anywhere}"
+    "label{display:block;font-weight:600;margin:1rem 0 .25rem}"
     "input,button{font:inherit;min-height:2.75rem;box-sizing:border-box}input{padding:.35rem;width:100%}"
     "button{padding:.5rem 1.25rem;margin:1rem .5rem 0 0}:focus-visible{outline:3px solid #06c;outline-offset:2px}"
     ".warn{background:#fff3cd;padding:.75rem}"
@@ -86,7 +87,7 @@ def _facts(link: OpenLink) -> str:
         ("Run", str(task.run)),
         ("Digest", task.digest),
     ]
-    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{_text(what)}</dd>" for name, what in rows if what) + "</dl>"
+    return _list((name, what) for name, what in rows if what)
 
 
 def _arguments(task: ApprovalDetail) -> str:
@@ -98,11 +99,8 @@ def _arguments(task: ApprovalDetail) -> str:
             _changes(task.on_the_way) or _content(task.received)
         )
     if task.sources:
-        rows = "".join(
-            f"<tr><td>{_text(name)}</td><td>{_text(source_text(labels))}</td></tr>"
-            for name, labels in task.sources.items()
-        )
-        shown += f"<h2>Where they came from</h2><table>{rows}</table>"
+        shown += "<h2>Where they came from</h2>"
+        shown += _list((name, source_text(labels)) for name, labels in task.sources.items())
     return shown
 
 
@@ -129,6 +127,10 @@ def _form(link: OpenLink) -> str:
         '<button name="verdict" value="approved">Approve</button>'
         '<button name="verdict" value="rejected">Reject</button></form>'
     )
+
+
+def _list(rows: Iterable[tuple[str, str]]) -> str:
+    return "<dl>" + "".join(f"<dt>{_text(name)}</dt><dd>{_text(what)}</dd>" for name, what in rows) + "</dl>"
 
 
 def _content(view: ContentView) -> str:

@@ -145,16 +145,16 @@ def _sources(
     sources: ContentView | None, original: ContentView | None, args: ContentView
 ) -> dict[str, list[str]] | None:
     """Where each argument came from; what people edited came from them."""
-    said, now = None if sources is None else _object(sources), _object(args)
-    if said is None or now is None:
+    known, now = _named(sources), _named(args)
+    if known is None or now is None:
         return None
-    known: dict[str, list[str]] = said
     edited = {place.place.partition(".")[0] for place in changes(original, args)}
     return {name: ["editor"] if name in edited else known.get(name, []) for name in now}
 
 
-def _object(content: ContentView) -> dict[str, Any] | None:
-    value: Any = content.value
+def _named(view: ContentView | None) -> dict[str, Any] | None:
+    """What is shown, by name; None where it cannot be."""
+    value: Any = None if view is None else view.value
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
