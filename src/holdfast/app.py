@@ -137,6 +137,11 @@ class Task:
             raise InvalidInput(f"The input does not fit task '{self.name}': {_faults(error, 'input')}.") from error
 
     @property
+    def server_tools(self) -> int | None:
+        """How often a request may use tools of the provider's, where money is limited."""
+        return None if self.limits is None else self.limits.server_tools
+
+    @property
     def output_schema(self) -> dict[str, Any] | None:
         """The JSON schema of its output; None where that cannot be said beforehand."""
         from holdfast.engine.inspect import output_adapter

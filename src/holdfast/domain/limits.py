@@ -8,13 +8,14 @@ argument in ten-thousandths. Ceilings from several sides apply together, and the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from holdfast.domain.errors import UserError
+from holdfast.domain.money import MICROS, usd
 
 OnLimit: TypeAlias = Literal["park", "fail"]
 """What becomes of a run that reaches a limit: it waits until somebody raises it, or it fails."""
@@ -47,6 +48,8 @@ class Limits:
         input_tokens: what is sent to models. A request is not begun if it might exceed this.
         output_tokens: what models answer. A request is told how many are left.
         tokens: both together.
+        cost_usd: what all of it costs, tools that declare a cost included. A model without a price is not asked then.
+        server_tools: uses of the provider's own tools in one request, where it has any: a limit on money needs to know.
         max_output_tokens: of one answer, where a limit on tokens applies and neither agent nor model settings say less.
         wall_clock: the time in which a worker holds the run: seconds, a timedelta, or as "10m".
         deadline: the time since it was asked for, waiting included.
@@ -68,6 +71,8 @@ class Limits:
     input_tokens: int | None = None
     output_tokens: int | None = None
     tokens: int | None = None
+    cost_usd: Decimal | int | str | None = None
+    server_tools: int | None = None
     max_output_tokens: int = 8192
     wall_clock: float | timedelta | str | None = None
     deadline: float | timedelta | str | None = None
@@ -88,7 +93,7 @@ class Limits:
         found = dict[str, int]()
         for name in SINGLE:
             if (given := getattr(self, name)) is not None:
-                found[name] = _whole(name, _seconds(name, given) if name in _SECONDS else given)
+                found[name] = _counted(name, given)
         for name, prefix in _PER_NAME.items():
             by_key: Mapping[str, Any] = getattr(self, name) or {}
             for key, given in by_key.items():
@@ -102,7 +107,7 @@ class Limits:
         return found
 
 
-SINGLE = tuple(one.name for one in fields(Limits) if one.name not in {*_PER_NAME, "max_output_tokens"})
+SINGLE = tuple(one.name for one in fields(Limits) if one.name not in {*_PER_NAME, "max_output_tokens", "server_tools"})
 """What is limited by one number."""
 
 
@@ -157,12 +162,12 @@ def read_ceilings(given: Mapping[str, Any]) -> dict[str, int]:
     found = dict[str, int]()
     for name, value in given.items():
         kind, _, key = name.partition(":")
-        if kind == "amount" and key:
-            found[name] = _from_person(name, lambda value=value, key=key: _units(key, value))
-        elif name in SINGLE or (kind in _PER_NAME.values() and _KEY.fullmatch(key)):
-            found[name] = _from_person(
-                name, lambda value=value, name=name: _whole(name, _seconds(name, value) if name in _SECONDS else value)
-            )
+        if name in SINGLE:
+            found[name] = _from_person(name, _counted, value)
+        elif kind == "amount" and key:
+            found[name] = _from_person(name, lambda name, value: _units(name.partition(":")[2], value), value)
+        elif kind in _PER_NAME.values() and _KEY.fullmatch(key):
+            found[name] = _from_person(name, _whole, value)
         else:
             raise ValueError(
                 f"There is no limit '{name}'. There are {', '.join(SINGLE)}, calls:TOOL, writes:SYSTEM and amount:NAME."
@@ -191,6 +196,7 @@ _WORDS = {
     "input_tokens": "input tokens",
     "output_tokens": "output tokens",
     "tokens": "tokens",
+    "cost_usd": "money",
     "wall_clock": "working time",
     "deadline": "time since it was asked for",
     "side_effects": "side effects",
@@ -204,16 +210,34 @@ def display(limit: str, value: int) -> str:
     """A number of a ceiling as people read it."""
     if limit in _SECONDS:
         return f"{value} s"
+    if limit == "cost_usd":
+        return f"${usd(value)}"
     if limit.startswith("amount:"):
         return f"{Decimal(value) / AMOUNT_UNITS:f}"
     return f"{value:,}"
 
 
-def _from_person(name: str, read: Any) -> int:
+def _from_person(name: str, read: Callable[[str, Any], int], value: Any) -> int:
     try:
-        return read()
+        return read(name, value)
     except UserError as error:
-        raise ValueError(str(error).removeprefix("Limits: ").replace("give", f"give {name}", 1)) from error
+        raise ValueError(str(error).removeprefix("Limits: ")) from error
+
+
+def _counted(name: str, value: Any) -> int:
+    if name == "cost_usd":
+        return _money(value)
+    return _whole(name, _seconds(name, value) if name in _SECONDS else value)
+
+
+def _money(value: Any) -> int:
+    try:
+        micros = Decimal(value if not isinstance(value, float) else str(value)) * MICROS
+        if micros == micros.to_integral_value() and 0 <= micros <= _MOST:
+            return int(micros)
+    except (InvalidOperation, TypeError, ValueError):
+        pass
+    raise UserError(f"Limits: cost_usd is {value!r}; give dollars from 0 on, as '0.50', to a millionth at most.")
 
 
 def _whole(name: str, value: Any) -> int:

@@ -33,6 +33,8 @@ class Spent:
     """Requests whose answer is not known, by scope and step."""
     _delegates: set[tuple[str, int, str]] = field(default_factory=set[tuple[str, int, str]])
     """Calls whose inner runs are counted by their own steps."""
+    _declared: dict[tuple[str, int, str], int] = field(default_factory=dict[tuple[str, int, str], int])
+    """What calls under way say that they cost."""
     _amounts: dict[tuple[str, int, str], dict[str, int]] = field(
         default_factory=dict[tuple[str, int, str], dict[str, int]]
     )
@@ -48,7 +50,7 @@ class Spent:
             case ev.ModelRequested() | ev.ToolStarted() | ev.OutputStarted():
                 self.begin(event)
             case ev.ModelResponded():
-                self._answered(event.scope, event.step, event.attempt, event.usage)
+                self._answered(event.scope, event.step, event.attempt, event.usage, event.cost)
             case ev.ModelFailed():
                 self._failed(event)
             case ev.ToolFinished():
@@ -62,6 +64,7 @@ class Spent:
         if isinstance(intent, ev.ModelRequested):
             self._open[intent.scope, intent.step] = intent
             self._tokens(_bound(intent), 1)
+            self.counts["cost_usd"] += intent.bound_usd_micros
         if new:
             self._steps.add(_step_of(intent))
             self._count(intent, 1)
@@ -72,6 +75,7 @@ class Spent:
         if isinstance(intent, ev.ModelRequested):
             self._open.pop((intent.scope, intent.step), None)
             self._tokens(_bound(intent), -1)
+            self.counts["cost_usd"] -= intent.bound_usd_micros
         if new:
             self._steps.discard(_step_of(intent))
             self._count(intent, -1)
@@ -100,6 +104,7 @@ class Spent:
             yield "input_tokens", counts["input_tokens"], bound.input_tokens
             yield "output_tokens", counts["output_tokens"], bound.output_tokens
             yield "tokens", counts["tokens"], bound.input_tokens + bound.output_tokens
+            yield "cost_usd", counts["cost_usd"], intent.bound_usd_micros
 
     def _count(self, intent: Intent, sign: int) -> None:
         for name, adds in _adds(intent):
@@ -111,18 +116,24 @@ class Spent:
                 self._delegates.add(call)
             if intent.amounts:
                 self._amounts[call] = intent.amounts
+            if intent.bound_usd_micros:
+                self._declared[call] = intent.bound_usd_micros
 
-    def _answered(self, scope: str, step: int, attempt: int, usage: ev.Usage | None) -> None:
+    def _answered(self, scope: str, step: int, attempt: int, usage: ev.Usage | None, cost: ev.Cost | None) -> None:
         asked = self._open.get((scope, step))
         if asked is not None and asked.attempt == attempt:
             del self._open[scope, step]
             self._tokens(_bound(asked), -1)
+            if cost is None or cost.usd_micros is not None:
+                self.counts["cost_usd"] -= asked.bound_usd_micros  # of what has no price after all it stays
         if usage is not None:
             self._tokens(usage, 1)
+        if cost is not None:
+            self.counts["cost_usd"] += cost.usd_micros or 0
 
     def _failed(self, failed: ev.ModelFailed) -> None:
         if failed.usage is not None or failed.status is not None:
-            self._answered(failed.scope, failed.step, failed.attempt, failed.usage)
+            self._answered(failed.scope, failed.step, failed.attempt, failed.usage, failed.cost)
         else:
             # Nobody knows what was used: it stays at its bound.
             self._open.pop((failed.scope, failed.step), None)
@@ -133,11 +144,14 @@ class Spent:
         self.counts["tokens"] += sign * (usage.input_tokens + usage.output_tokens)
 
     def _finished(self, finished: ev.ToolFinished) -> None:
+        if finished.cost is not None:
+            self.counts["cost_usd"] += finished.cost.usd_micros or 0
         call = finished.scope, finished.step, finished.call
         if finished.usage is not None and call not in self._delegates:
             self._tokens(finished.usage, 1)
             self.counts["model_requests"] += finished.usage.requests
             self.counts["steps"] += finished.usage.requests
+        self.counts["cost_usd"] -= self._declared.pop(call, 0)
         amounts = self._amounts.pop(call, {})
         if finished.outcome == "retry":
             # It did not do what it was to do: as sums for policies are.
@@ -169,6 +183,7 @@ def _adds(intent: Intent) -> Iterator[tuple[str, int]]:
                 yield f"writes:{intent.system or intent.tool}", 1
             for name, units in intent.amounts.items():
                 yield f"amount:{name}", units
+            yield "cost_usd", intent.bound_usd_micros
         case ev.OutputStarted():
             if intent.recovery.is_effect:
                 yield "side_effects", 1

@@ -6,18 +6,24 @@ bytes. An answer is told how many tokens are left, where a limit leaves fewer th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from holdfast.domain import events as ev
 from holdfast.engine.codec import dump_json, dump_message
+from holdfast.engine.errors import ModelUnpriced
+from holdfast.guards.prices.bound import Bound
 
 if TYPE_CHECKING:
     from holdfast.engine.limiting import Limiting
+    from holdfast.engine.recorder import Recorder
 
 LEAST_ANSWER = 256
 """Tokens below which no answer is asked for: cut so short it would be of no use, and be paid for."""
@@ -28,38 +34,102 @@ class Bounded(NamedTuple):
 
     settings: ModelSettings | None
     bound: ev.Usage | None = None
+    usd_micros: int = 0
     cut_at: int | None = None
     """What its answer may have, where that is less than it would have been given without a limit."""
 
 
 def bounded(
-    limiting: Limiting | None,
-    most_output: int,
+    recorder: Recorder,
+    limiting: Limiting,
+    model: Model,
     messages: Sequence[ModelMessage],
     settings: ModelSettings | None,
     parameters: ModelRequestParameters,
 ) -> Bounded:
     """A request as it is to be sent under the run's limits.
 
-    Args:
-        limiting: the run's; None: nothing is limited.
-        most_output: of an answer, where settings say nothing.
-        messages: what is sent.
-        settings: as the agent has them.
-        parameters: tools and output.
+    Raises:
+        ModelUnpriced: money is limited, and what it might cost is not known.
     """
-    if limiting is None or not limiting.bounds_tokens:
+    if not limiting.bounds_tokens:
         return Bounded(settings)
     asked = input_bound(messages, parameters)
     said: dict[str, Any] = {**(settings or {})}
-    wanted: int = said.get("max_tokens") or most_output
-    left = [one for one in (limiting.left("output_tokens"), _less(limiting.left("tokens"), asked)) if one is not None]
-    answer = min([wanted, *left])
+    models = list(_asked(model))
+    wanted = said.get("max_tokens") or _own_most(models) or recorder.task.max_output_tokens
+    price = _price(recorder, models, parameters) if "cost_usd" in limiting.ceilings else None
+    money = limiting.left("cost_usd")
+    left = [
+        limiting.left("output_tokens"),
+        _less(limiting.left("tokens"), asked),
+        None if price is None or money is None else price.tokens_for(money, asked),
+    ]
+    answer = min([wanted, *(one for one in left if one is not None)])
     if answer < min(LEAST_ANSWER, wanted):
-        # It is held against the limits with all that it might take, and not begun.
-        return Bounded(settings, ev.Usage(input_tokens=asked, output_tokens=wanted))
+        answer = wanted  # it is held against the limits with all that it might take, and not begun
+    bound = ev.Usage(input_tokens=asked, output_tokens=answer)
+    cost = 0 if price is None else price.usd_micros(asked, answer)
     given = cast("ModelSettings", {**said, "max_tokens": answer})
-    return Bounded(given, ev.Usage(input_tokens=asked, output_tokens=answer), answer if answer < wanted else None)
+    return Bounded(given, bound, cost, answer if answer < wanted else None)
+
+
+class _Price(NamedTuple):
+    """What a request costs at most, though every model of a chain is asked and paid."""
+
+    bounds: Sequence[Bound]
+    server_tools: int
+
+    def usd_micros(self, input_tokens: int, output_tokens: int) -> int:
+        found = (one.usd_micros(input_tokens, output_tokens, self.server_tools) for one in self.bounds)
+        return sum(one for one in found if one is not None)
+
+    def tokens_for(self, money: int, asked: int) -> int:
+        """How many tokens of an answer so many micro-dollars pay for."""
+        each = sum(one.output_mtok for one in self.bounds)
+        rest = Decimal(money - self.usd_micros(asked, 0) - len(self.bounds))
+        return int(rest / each) if each else _ALL
+
+
+_ALL = 2**31
+
+
+def _price(recorder: Recorder, models: Sequence[Model], parameters: ModelRequestParameters) -> _Price:
+    uses = len(parameters.native_tools) and recorder.task.server_tools
+    if uses is None:
+        raise ModelUnpriced(
+            "Its money is limited and its model may use tools of the provider's, nobody can say how often. Give "
+            "Limits(server_tools=...), the most uses in one request."
+        )
+    found = list[Bound]()
+    for model in models:
+        bound = recorder.gear.prices.bound(
+            model.model_name, recorder.gear.now(), provider=model.system, url=model.base_url or ""
+        )
+        if bound is None or bound.usd_micros(0, 0, uses) is None:
+            raise ModelUnpriced(
+                f"Its money is limited, and what '{model.model_name}' costs is not known. Give its price in [[prices]] "
+                "of holdfast.toml; docs/costs.md says how."
+            )
+        found.append(bound)
+    return _Price(found, uses)
+
+
+def _asked(model: Model) -> Iterator[Model]:
+    """The models that a request may go to."""
+    if isinstance(model, WrapperModel):
+        yield from _asked(model.wrapped)
+    elif isinstance(model, FallbackModel):
+        for one in model.models:
+            yield from _asked(one)
+    else:
+        yield model
+
+
+def _own_most(models: Iterable[Model]) -> int | None:
+    """What models themselves say of the length of their answers."""
+    found = (cast("dict[str, Any]", {**(model.settings or {})}).get("max_tokens") for model in models)
+    return min((one for one in found if one), default=None)
 
 
 def input_bound(messages: Sequence[ModelMessage], parameters: ModelRequestParameters) -> int:

@@ -46,3 +46,7 @@ class CallRefused(ToolFailed):
 
 class NotASuccess(HoldfastError):
     """The agent came to an end, with an output that is not what its task is for."""
+
+
+class ModelUnpriced(HoldfastError):
+    """A run's money is limited, and nobody can say what a request would cost at most: it is not sent."""

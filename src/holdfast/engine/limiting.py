@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear
     from holdfast.store.hashing import StoredEvent
 
-_TOKENS = frozenset({"tokens", "input_tokens", "output_tokens"})
+_TOKENS = frozenset({"tokens", "input_tokens", "output_tokens", "cost_usd"})
 
 
 class Limited(Interrupt):
@@ -92,7 +92,7 @@ class Limiting:
         Raises:
             Limited: always.
         """
-        names = [name for name in ("output_tokens", "tokens") if name in self.ceilings]
+        names = [name for name in ("output_tokens", "tokens", "cost_usd") if name in self.ceilings]
         name = min(names, key=lambda one: self.ceilings[one] - self.spent.counts[one])
         most, stood = self.ceilings[name], self.spent.counts[name]
         model = intent.model if isinstance(intent, ev.ModelRequested) else ""

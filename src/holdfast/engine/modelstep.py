@@ -126,7 +126,7 @@ class ModelStep:
         Raises:
             ModelTimedOut: it took longer than the task allows.
         """
-        bound = self._bounded(messages, settings, parameters)
+        bound = self._bounded(model, messages, settings, parameters)
         flying = await self._announced(model, messages, bound, parameters, streamed=False)
         try:
             # Not by way of a wrapper's `super()`: the framework wraps each class's method in bookkeeping of its own.
@@ -156,7 +156,7 @@ class ModelStep:
     ) -> AsyncGenerator[StreamedResponse]:
         """The same, streamed: the block reads the response."""
         flight = self._recorder.flight
-        bound = self._bounded(messages, settings, parameters)
+        bound = self._bounded(model, messages, settings, parameters)
         flying = await self._announced(model, messages, bound, parameters, streamed=True)
         cancelling = self._limited(flying)
         try:
@@ -228,6 +228,7 @@ class ModelStep:
             settings=self._surface.settings(bound.settings),
             streamed=streamed,
             bound=bound.bound,
+            bound_usd_micros=bound.usd_micros,
             unanswered=self._bill.ask(model.model_name),
         )
         self._intent = intent
@@ -261,6 +262,7 @@ class ModelStep:
 
     def _bounded(
         self,
+        model: Model,
         messages: Sequence[ModelMessage],
         settings: ModelSettings | None,
         parameters: ModelRequestParameters,
@@ -268,7 +270,7 @@ class ModelStep:
         limiting = self._recorder.limiting
         if limiting is None:
             return Bounded(settings)
-        return bounded(limiting, self._recorder.task.max_output_tokens, messages, settings, parameters)
+        return bounded(self._recorder, limiting, model, messages, settings, parameters)
 
     def _whole(self, response: ModelResponse, bound: Bounded) -> None:
         """Refuse an answer that a limit of the run's cut short: it is no failure of the model's.

@@ -48,7 +48,7 @@ from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
-from holdfast.engine.tallying import to_add, to_release, written_by
+from holdfast.engine.tallying import declared_cost, to_add, to_release, written_by
 from holdfast.engine.toolcost import cost_as_told, measure
 from holdfast.engine.usage import usage_now, use_again, used_since
 
@@ -148,6 +148,7 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes, values: Mapp
             policy=call.attempt.policy,
             system=system,
             amounts=amounts,
+            bound_usd_micros=declared_cost(recorder, call),
         ),
         to_add(call),
     )

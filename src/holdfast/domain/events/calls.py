@@ -35,6 +35,8 @@ class ToolStarted(Event):
     """What it writes to, where the tool says so."""
     amounts: dict[str, int] = field(default_factory=dict[str, int])
     """What of it adds up towards the task's limits, in ten-thousandths."""
+    bound_usd_micros: int = 0
+    """What it says that it costs, where the run's money is limited."""
 
 
 Outcome: TypeAlias = Literal["value", "retry", "failed", "error", "deferred"]

@@ -28,7 +28,9 @@ class ModelRequested(Event):
     settings: Ref | None = None
     streamed: bool = False
     bound: Usage | None = None
-    """The most that it can use, where the run's tokens are limited."""
+    """The most that it can use, where the run's tokens or its money are limited."""
+    bound_usd_micros: int = 0
+    """The most that it can cost, where the run's money is limited."""
     unanswered: int = 0
     """Earlier attempts at the request of which nothing came back: they may be on the bill."""
 
