@@ -13,6 +13,7 @@
 `empty_database`  the same without the schema.
 """
 
+import gc
 import hashlib
 import itertools
 import os
@@ -131,6 +132,12 @@ def _make_template(embedded: EmbeddedServer, admin: psycopg.Connection[Any], nam
         migrate.migrate(embedded.url(user="admin", database=name))
         admin.execute("update pg_database set datistemplate = true where datname = %s", [name])
     admin.execute("select pg_advisory_unlock(1)")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays until the end: no collection walks through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
