@@ -13,6 +13,7 @@
 `empty_database`  the same without the schema.
 """
 
+import gc
 import hashlib
 import itertools
 import os
@@ -133,6 +134,12 @@ def _make_template(embedded: EmbeddedServer, admin: psycopg.Connection[Any], nam
     admin.execute("select pg_advisory_unlock(1)")
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays until the end: no collection walks through it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
     """A command that a test runs in this process sets up its logs: not those of the tests after it."""
@@ -163,7 +170,7 @@ def _made(server: Server, template: str) -> Iterator[Database]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with server.admin() as admin:
         admin.execute(f"drop database if exists {name} with (force)")
-        admin.execute(f"create database {name} template {template}")
+        admin.execute(f"create database {name} template {template} strategy file_copy")  # half the CPU of the default
     try:
         yield Database(server, name)
     finally:

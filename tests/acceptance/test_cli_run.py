@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -115,8 +116,7 @@ def test_a_crash_in_the_middle_of_a_tool_without_a_class_is_put_to_a_person(cli)
 
 def test_ctrl_c_keeps_the_run(cli, tmp_path):
     process = cli.start("run", APP, "wait", "x", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not (tmp_path / "waiting").exists():
-        assert process.poll() is None
+    until_it_waits(process, tmp_path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -129,8 +129,7 @@ def test_ctrl_c_keeps_the_run(cli, tmp_path):
 def test_ctrl_c_ends_though_a_tool_ignores_it(cli, tmp_path):
     cli.environment["HOLDFAST_GRACE_S"] = "0.1"
     slow = cli.start("run", APP, "stay", "x", stderr=subprocess.PIPE)
-    while not (tmp_path / "waiting").exists():
-        assert slow.poll() is None
+    until_it_waits(slow, tmp_path)
     slow.send_signal(signal.SIGINT)
     _, err = slow.communicate(timeout=60)
     assert slow.returncode == 130
@@ -142,14 +141,19 @@ def test_ctrl_c_ends_though_a_tool_ignores_it(cli, tmp_path):
 def test_a_second_ctrl_c_ends_at_once(cli, tmp_path):
     cli.environment["HOLDFAST_GRACE_S"] = "3000"
     slow = cli.start("run", APP, "stay", "x", stderr=subprocess.PIPE)
-    while not (tmp_path / "waiting").exists():
-        assert slow.poll() is None
+    until_it_waits(slow, tmp_path)
     slow.send_signal(signal.SIGINT)
     assert "The run is kept" in _until(slow.stderr, "The run is kept")
     slow.send_signal(signal.SIGINT)
     assert slow.wait(timeout=60) == 130
     slow.stderr.close()
     assert cli("runs", "show", "last", "--json").json()["run"]["state"] == "queued", "it is released"
+
+
+def until_it_waits(process, folder):
+    while not (folder / "waiting").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
 
 
 def _until(stream, text):
