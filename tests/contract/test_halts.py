@@ -85,10 +85,24 @@ def test_what_is_in_force_is_answered_and_the_longer_and_stronger_of_both_holds(
     assert (again.halt, again.is_new) == (first.halt, False)
     assert scene.one("select authority from holdfast.halts") == 3
     assert scene.one("select expires_at > at + interval '59 minutes' from holdfast.halts")
-    scene.halt("task", "t", authority=1)
+    scene.halt("task", "t", authority=2)
     assert scene.one("select expires_at is null and authority = 3 from holdfast.halts"), (
         "for good is longer than an hour"
     )
+
+
+def test_who_halts_what_is_theirs_is_told_nothing_of_what_others_halted(scene):
+    [held] = scene.hold()
+    others = scene.halt("run", str(held.run), by="ops", authority=2)
+    theirs = scene.halt("run", str(held.run), by="ann", authority=1)
+    assert theirs.is_new
+    assert theirs.halt != others.halt
+    assert not scene.halt("run", str(held.run), by="ann", authority=1).is_new
+    assert not scene.halt("run", str(held.run), by="boss", authority=3).is_new
+    assert scene.lift(theirs.halt, authority=1, by="ann") == "lifted"
+    assert outcomes(scene.worker, Member(held, intent=True)) == ["halted"], "the other one holds"
+    assert scene.halt("user", "ann", by="ops", authority=2).is_new
+    assert not scene.halt("user", "ann", by="ann", authority=1).is_new, "what is about them they see"
 
 
 def test_lifting_lets_intents_in_again(scene):

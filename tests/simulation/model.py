@@ -81,7 +81,8 @@ class Model:
     ) -> Answer:
         until = None if for_s is None else self.now + round(for_s / 1800)
         for known in self.in_force():
-            if (known.tenant, known.scope, known.key) == (tenant, scope, key):
+            same = (known.tenant, known.scope, known.key) == (tenant, scope, key)
+            if same and known.is_own == (authority == 1 and scope != "user"):
                 known.authority = max(known.authority, authority)
                 ends = known.expires_at
                 known.expires_at = None if ends is None or until is None else max(ends, until)

@@ -69,6 +69,11 @@ class Halt:
     expires_at: int | None
     lifted_by: str | None = None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether somebody who halts what is theirs has it for themselves. All of these are one person's."""
+        return self.authority == 1 and self.scope != "user"
+
     def concerns(self, run: Run) -> bool:
         """Whether it may hold this run back."""
         if self.scope == "everything":

@@ -45,7 +45,7 @@ SABOTAGE: dict[str, tuple[str, str, str]] = {
     "a task can be decided twice": ("decide_approval", "task.state <> 'pending'", "false"),
     "cancelling refuses facts too": ("append", "when m_flags[m] & 1 = 1 and r.cancelling", "when r.cancelling"),
     "progress does not count": ("append", "m_flags[m] & 2 = 2 or", ""),
-    "the end of a run leaves its approvals pending": ("append_rare", "and a.kind = 'approval'", "and a.kind = 'x'"),
+    "the end of a run leaves its approvals pending": ("append_rare", "and a.kind <> 'in_doubt'", "and a.kind = 'x'"),
     "a repeated signal is delivered again": ("deliver_signal", "and s.dedupe = p_dedupe", "and s.dedupe <> s.dedupe"),
     "a hand-over counts as a failed attempt": ("release_runs", "greatest(r.claims - 1, 0)", "r.claims"),
     "anyone may release a run": ("release_runs", "and r.worker = p_worker", ""),

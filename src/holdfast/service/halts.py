@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -64,7 +63,7 @@ async def declare_halt(
     """Stop something: no intent that it covers commits once this returns. What is under way is cancelled, or finishes.
 
     Where it is in force already, that one is answered: for as long as the longer of both, and to be lifted with the
-    authority of the stronger.
+    authority of the stronger. Who halts what is theirs has a halt of their own, whoever else has halted it.
 
     Returns: the halt, and whether it is new.
 
@@ -93,11 +92,7 @@ async def declare_halt(
             for_s=for_s,
         )
     _announce(services)
-    row = await _row(services, tenant, declared.id)
-    if authority is Authority.OWN and row.by != who.principal and scope is not HaltScope.USER:
-        # It holds, which is what they wanted. What somebody else said of it is for those who see that one's halts.
-        row = replace(row, reason="", by="")
-    return await _report(services, row), declared.is_new
+    return await _report(services, await _row(services, tenant, declared.id)), declared.is_new
 
 
 async def lift_halt(services: Services, who: Who, halt: UUID) -> HaltReport:

@@ -353,7 +353,10 @@ create table halts (
   check (scope <> 'everything' or tenant = '00000000-0000-7000-8000-000000000000')
 );
 
-create unique index halts_in_force on halts (tenant, scope, key) where lifted_at is null;
+-- One halt for each thing, and one more for each person who halted what is theirs: what others did about it is not told to
+-- them, nor that they did.
+create unique index halts_in_force on halts (tenant, scope, key, (case when authority = 1 and scope <> 'user' then by else '' end))
+  where lifted_at is null;
 create index halts_expiring on halts (expires_at) where lifted_at is null and expires_at is not null;
 create index halts_lifted on halts (lifted_at) where lifted_at is not null and freed_at is null;
 create index halts_listed on halts (tenant, at desc, id desc) where at > '-infinity';

@@ -43,6 +43,8 @@ begin
   update halts h set authority = greatest(h.authority, p_authority),
     expires_at = case when h.expires_at is not null and until is not null then greatest(h.expires_at, until) end
   where h.tenant = p_tenant and h.scope = p_scope and h.key = p_key and h.lifted_at is null
+    and (case when h.authority = 1 and h.scope <> 'user' then h.by else '' end)
+      = (case when p_authority = 1 and p_scope <> 'user' then p_by else '' end)
   returning h.* into put;
   is_new := put.id is null;
   if is_new then
