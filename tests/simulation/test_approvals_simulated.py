@@ -172,8 +172,8 @@ def test_the_database_decides_as_the_model_does(scene):
 def test_a_rule_that_is_not_kept_is_found(scene, sabotage):
     """The seeds find what they are there to find."""
     what, by = {
-        "requester": ("if p_actor = any (task.requesters) then", "if false then"),
-        "beholden": ("if is_beholden(task, p_actor, p_newcomer) then", "if false then"),
+        "requester": ("if p_actor = any (task.requesters) and", "if false and"),
+        "beholden": ("and is_beholden(task, p_actor, p_newcomer) then", "and false then"),
         "digest": ("when task.digest <> p_digest then 'mismatch'", "when false then 'mismatch'"),
     }[sabotage]
     function = "decide_approval" if sabotage == "digest" else "refusal"
