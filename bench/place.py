@@ -12,7 +12,7 @@ from uuid import UUID
 
 import psycopg
 
-from holdfast.app import App, Task
+from holdfast.app import App
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, rights_of
@@ -26,6 +26,7 @@ from holdfast.store.journal import JournalWriter
 from holdfast.store.live import LivePublisher
 from holdfast.store.reader import RunReader
 from holdfast.store.vault import Vault
+from holdfast.task import Task
 from holdfast.wiring import Installation
 from holdfast.worker.worker import Worker
 

@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from holdfast.app import App, RunScope, Task
+    from holdfast.app import App
     from holdfast.domain.approving import Approving, Escalation, EscalationPath
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
     from holdfast.domain.limits import Limits
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.effects.declare import Declaration, Effect, effect
     from holdfast.guards.policy import Governed, PolicyError, governed
     from holdfast.guards.tally import Tally
+    from holdfast.task import RunScope, Task
 
 __all__ = [
     "App",
@@ -46,8 +47,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "App": "holdfast.app",
-    "RunScope": "holdfast.app",
-    "Task": "holdfast.app",
+    "RunScope": "holdfast.task",
+    "Task": "holdfast.task",
     "charge": "holdfast.effects.charging",
     "costs": "holdfast.effects.charging",
     "Declaration": "holdfast.effects.declare",

@@ -17,8 +17,9 @@ from tests.engine.agents import agent, scripted, sequential
 from tests.engine.lab import WHO, Died, die_at
 
 from holdfast import UserError, effect
-from holdfast.app import App, RunScope
+from holdfast.app import App
 from holdfast.domain import events as ev
+from holdfast.task import RunScope
 
 
 class Answer(BaseModel):

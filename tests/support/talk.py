@@ -18,11 +18,11 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from engine.lab import Died, Lab, die_at
 from holdfast import App, effect
-from holdfast.app import RunScope
 from holdfast.store.hints import Hints
 from holdfast.store.pool import Database
 from holdfast.store.reader import RunReader
 from holdfast.store.vault import Vault
+from holdfast.task import RunScope
 from support.api_serving import serving
 from support.holder import KEY
 from support.parties import Parties, gathered

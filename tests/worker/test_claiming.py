@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 from worker_scene import APP, Scene
 
-from holdfast.app import Task
 from holdfast.domain.errors import KeyUnavailable
 from holdfast.engine.execution import Ended
 from holdfast.settings import Settings
 from holdfast.store.claims import Claimed, claim_runs
+from holdfast.task import Task
 from holdfast.wiring import load_app, open_worker
 from holdfast.worker import Worker
 

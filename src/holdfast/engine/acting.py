@@ -23,8 +23,8 @@ from holdfast.engine.interrupt import Park
 from holdfast.store.claims import Behind, Claimed, renew_rights
 
 if TYPE_CHECKING:
-    from holdfast.app import Task
     from holdfast.store.pool import Database
+    from holdfast.task import Task
 
 
 class Acting:

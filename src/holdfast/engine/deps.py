@@ -12,7 +12,7 @@ from contextlib import (
 )
 from typing import TYPE_CHECKING, Any, cast
 
-from holdfast.app import RunScope, Task
+from holdfast.task import RunScope, Task
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import structlog
 
-from holdfast.app import Task
 from holdfast.domain import errors
 from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
@@ -48,6 +47,7 @@ from holdfast.engine.turns import turns
 from holdfast.store.journal import ApprovalRow, Finish
 from holdfast.store.journal import Park as ParkRow
 from holdfast.store.reader import opened
+from holdfast.task import Task
 
 if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult

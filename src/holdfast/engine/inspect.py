@@ -34,7 +34,7 @@ from holdfast.guards.policy.shape import governed_on
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
 
-    from holdfast.app import Task
+    from holdfast.task import Task
 
 
 def functions_of(agent: AbstractAgent[Any, Any]) -> dict[str, Callable[..., Any]]:

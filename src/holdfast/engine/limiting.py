@@ -12,9 +12,9 @@ from holdfast.domain.spent import Intent, Spent
 from holdfast.engine.interrupt import Interrupt
 
 if TYPE_CHECKING:
-    from holdfast.app import Task
     from holdfast.engine.gear import Gear
     from holdfast.store.hashing import StoredEvent
+    from holdfast.task import Task
 
 _TOKENS = frozenset({"tokens", "input_tokens", "output_tokens", "cost_usd"})
 

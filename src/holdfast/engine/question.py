@@ -14,11 +14,11 @@ from holdfast.engine.provenance import labels_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from holdfast.app import Task
     from holdfast.domain.approving import Occasion, OnExpiry
     from holdfast.domain.verdict import Verdict
     from holdfast.engine.call import ToolCall
     from holdfast.engine.recorder import Recorder
+    from holdfast.task import Task
 
 
 class Asked(TypedDict):

@@ -27,7 +27,6 @@ from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
-    from holdfast.app import Task
     from holdfast.domain.spent import Intent
     from holdfast.engine.acting import Acting
     from holdfast.engine.gear import Gear, Lease
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from holdfast.store.claims import Claimed
     from holdfast.store.journal import Finish, Row, RunJournal
     from holdfast.store.journal import Park as ParkRow
+    from holdfast.task import Task
 
 
 class Recorder:

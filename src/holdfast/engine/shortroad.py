@@ -45,10 +45,10 @@ from holdfast.engine.step import tool_step
 if TYPE_CHECKING:
     from types import CoroutineType
 
-    from holdfast.app import Task
     from holdfast.effects.declare import Declaration
     from holdfast.engine.recorder import Recorder
     from holdfast.store.live import LiveRun
+    from holdfast.task import Task
 
 _OF_STREAMS = frozenset({"request_timeout", "first_event_timeout"})
 

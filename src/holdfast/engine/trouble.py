@@ -27,10 +27,10 @@ from holdfast.engine.question import asked_of, binding
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:
-    from holdfast.app import Task
     from holdfast.domain.limits import Reached
     from holdfast.engine.recorder import Recorder
     from holdfast.engine.replay import TroubleEntry
+    from holdfast.task import Task
 
 _MOST_EFFECTS = 50
 """So many of a run's latest effects are shown to people; the run itself shows all."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai.models import Model
 from pydantic_ai.usage import UsageLimits
 
-from holdfast.app import RunScope
 from holdfast.engine.codec import parse
 from holdfast.engine.deps import dependencies, own_rows
 from holdfast.engine.history import session_history
@@ -17,6 +16,7 @@ from holdfast.engine.interrupt import Diverged
 from holdfast.engine.seam import Seam
 from holdfast.engine.shortroad import ShortRoad, may_go_short
 from holdfast.engine.subagents import SubAgents
+from holdfast.task import RunScope
 
 if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult

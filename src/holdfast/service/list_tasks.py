@@ -10,7 +10,7 @@ from holdfast.service.services import Services
 from holdfast.service.views import PathView, TaskView
 
 if TYPE_CHECKING:
-    from holdfast.app import Task
+    from holdfast.task import Task
 
 
 def list_tasks(services: Services, who: Who) -> list[TaskView]:

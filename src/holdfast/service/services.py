@@ -17,12 +17,13 @@ from holdfast.domain.rights import Role
 from holdfast.store.approvals import NEWCOMER_S
 
 if TYPE_CHECKING:
-    from holdfast.app import App, Task
+    from holdfast.app import App
     from holdfast.store.hashing import StoredEvent
     from holdfast.store.hints import Hints
     from holdfast.store.pool import Database
     from holdfast.store.reader import RunReader
     from holdfast.store.vault import SubjectKey, Vault
+    from holdfast.task import Task
 
 MAX_CONTENT_BYTES = 1 << 20
 """The largest input, message or decision, as JSON."""

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
     from uuid import UUID
 
-    from holdfast.app import App, Task
+    from holdfast.app import App
     from holdfast.engine.execution import Ended
     from holdfast.engine.flight import StepInFlight, Times
     from holdfast.store.claims import Claimed
+    from holdfast.task import Task
 
 
 _WRONG_KEY_PAUSE_S = 5.0

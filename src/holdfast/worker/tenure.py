@@ -24,11 +24,12 @@ from holdfast.worker.ticker import tick_forever
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from holdfast.app import App, Task
+    from holdfast.app import App
     from holdfast.engine.gear import Gear
     from holdfast.settings import Settings
     from holdfast.store.claims import Claimed
     from holdfast.store.leases import Renewal
+    from holdfast.task import Task
     from holdfast.worker.carried import Carrying
     from holdfast.worker.lease import Verbs
 

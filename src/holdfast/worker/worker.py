@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from holdfast.app import App, Task
+    from holdfast.app import App
     from holdfast.engine.gear import Gear
     from holdfast.settings import Settings
     from holdfast.store.claims import Claimed
+    from holdfast.task import Task
     from holdfast.worker.carried import Carrying
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from holdfast.app import Task
+    from holdfast.task import Task
 
 
 def read_input(task: Task, given: str) -> Any:
