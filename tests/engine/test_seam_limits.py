@@ -15,7 +15,7 @@ from tests.engine.test_seam_policy import pending
 
 from holdfast import EscalationPath, Limits, UserError, effect, governed
 from holdfast.domain import events as ev
-from holdfast.domain.errors import InvalidInput
+from holdfast.domain.errors import IdempotencyConflict, InvalidInput
 from holdfast.service.decide_approval import MayNotDecide
 from holdfast.service.decide_escalation import decide_escalation
 from holdfast.service.show_run import show_run
@@ -146,6 +146,15 @@ async def test_the_request_tightens_and_never_loosens(make_lab):
     assert done == [0, 0, 1, 2]
     with pytest.raises(InvalidInput, match="no limit 'tool_kalls'"):
         await lab.start(limits={"tool_kalls": 1})
+
+
+async def test_a_request_is_the_same_though_the_tasks_limits_changed(make_lab):
+    lab = await make_lab(stepping([]), limits=Limits(tool_calls=3))
+    first = await lab.start(limits={"steps": 9}, idempotency_key="k")
+    lab.app = (await make_lab(stepping([]), limits=Limits(tool_calls=4))).app
+    assert await lab.start(limits={"steps": 9}, idempotency_key="k") == first
+    with pytest.raises(IdempotencyConflict):
+        await lab.start(limits={"steps": 8}, idempotency_key="k")
 
 
 async def test_working_time_counts_what_earlier_workers_took_and_no_waiting(make_lab):

@@ -91,6 +91,7 @@ async def start_run(
             "Ask an administrator."
         )
     _check(priority, labels or {}, idempotency_key)
+    asked = _ceilings(limits or {})
     check_session_id(session)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)
@@ -110,11 +111,11 @@ async def start_run(
         history_of=None if joined is None else joined.last_run,
         priority=priority,
         labels=dict(labels or {}),
-        limits=lowest(registered.ceilings, _ceilings(limits or {})),
+        limits=lowest(registered.ceilings, asked),
     )
     idempotency = None
     if idempotency_key is not None:
-        request = _request_digest(key, accepted)
+        request = _request_digest(key, accepted, asked)
         idempotency = Idempotency(f"start_run:{caller.principal}", idempotency_key, request)
     if joined is not None:
         try:
@@ -224,8 +225,11 @@ def _first_hash(tenant: UUID, run: UUID, at: datetime, body: bytes) -> bytes:
     return event_hash(chain_prefix(tenant, run), 1, ev.RunAccepted.type.encode(), microseconds(at), body, GENESIS)
 
 
-def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
-    """What tells one request from another. Keyed, so that nobody can test a guess at its input."""
+def _request_digest(key: SubjectKey, accepted: ev.RunAccepted, limits: Mapping[str, int]) -> bytes:
+    """What tells one request from another. Keyed, so that nobody can test a guess at its input.
+
+    `limits` are those of the request: the task's may be others when it is repeated.
+    """
     said = {
         "task": accepted.task,
         "input": accepted.input,
@@ -233,7 +237,7 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted) -> bytes:
         "session": accepted.session,
         "priority": accepted.priority,
         "labels": accepted.labels,
-        "limits": accepted.limits,
+        "limits": limits,
     }
     return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
 
