@@ -232,6 +232,19 @@ async def test_an_answer_is_told_how_much_is_left_and_one_cut_short_is_no_failur
     assert asked == [500, 2000], "what was cut was paid for, and there is enough left"
 
 
+async def test_room_to_think_is_not_taken_from_an_answer(make_lab):
+    asked: list[Any] = []
+    thinking: Any = {"anthropic_thinking": {"type": "enabled", "budget_tokens": 1000}}
+    made = Agent(answering((50, 10), asked=asked), model_settings=thinking)
+    lab = await make_lab(made, limits=Limits(output_tokens=1200), stream=False)
+    await lab.start()
+    assert await lab.work() == "parked"
+    assert asked == [], "what is left would do for the thinking and hardly for an answer"
+    await raise_to(lab, output_tokens=50_000)
+    assert await lab.work() == "finished"
+    assert asked == [8192 + 1000]
+
+
 async def test_an_output_that_is_too_large_is_not_a_success(make_lab):
     made = agent("a long answer, longer than allowed")
     lab = await make_lab(made, limits=Limits(output_bytes=10))

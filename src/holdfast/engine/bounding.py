@@ -6,7 +6,7 @@ bytes. An answer is told how many tokens are left, where a limit leaves fewer th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -57,7 +57,8 @@ def bounded(
     asked = input_bound(messages, parameters)
     said: dict[str, Any] = {**(settings or {})}
     models = list(_asked(model))
-    wanted = said.get("max_tokens") or _own_most(models) or recorder.task.max_output_tokens
+    thinking = thinking_tokens(said)
+    wanted = said.get("max_tokens") or _own_most(models) or recorder.task.max_output_tokens + thinking
     price = _price(recorder, models, parameters) if "cost_usd" in limiting.ceilings else None
     money = limiting.left("cost_usd")
     left = [
@@ -66,7 +67,7 @@ def bounded(
         None if price is None or money is None else price.tokens_for(money, asked),
     ]
     answer = min([wanted, *(one for one in left if one is not None)])
-    if answer < min(LEAST_ANSWER, wanted):
+    if answer < min(LEAST_ANSWER + thinking, wanted):
         answer = wanted  # it is held against the limits with all that it might take, and not begun
     bound = ev.Usage(input_tokens=asked, output_tokens=answer)
     cost = 0 if price is None else price.usd_micros(asked, answer)
@@ -113,6 +114,23 @@ def _price(recorder: Recorder, models: Sequence[Model], parameters: ModelRequest
             )
         found.append(bound)
     return _Price(found, uses)
+
+
+def thinking_tokens(settings: Mapping[str, Any]) -> int:
+    """What a model may think before it answers, as far as settings say: it is part of what an answer may have.
+
+    Providers refuse an answer that is shorter than the thinking they were told to allow.
+    """
+    found = 0
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found = max(found, thinking_tokens(cast("Mapping[str, Any]", value)))
+        elif name in _THINKING and isinstance(value, int) and not isinstance(value, bool):
+            found = max(found, value)
+    return found
+
+
+_THINKING = frozenset({"budget_tokens", "thinking_budget"})
 
 
 def _asked(model: Model) -> Iterator[Model]:
