@@ -25,7 +25,7 @@ from holdfast.domain.principal import Principal, PrincipalKind, Who
 from holdfast.domain.rights import Role
 from holdfast.service.approval_errors import AlreadyVoted, DigestMismatch, MayNotDecide, RunStopping
 from holdfast.service.approval_shapes import ApprovalView
-from holdfast.service.decide_approval import decide
+from holdfast.service.decide_escalation import decide
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.services import LOCAL, Services
 from holdfast.store import principals
