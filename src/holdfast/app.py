@@ -21,7 +21,7 @@ from holdfast.effects.charging import amount
 from holdfast.effects.declare import Declaration
 from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, vocabulary_of
 from holdfast.guards.tally import Tally
-from holdfast.guards.written import check_limits, written_by
+from holdfast.guards.written import check_limits, countable, written_by
 from holdfast.task import Env, Sessions, Success, Task, Undeclared
 
 if TYPE_CHECKING:
@@ -235,9 +235,13 @@ class App:
         )
         check_tools(task)
         shapes = shapes_of(task)
-        task = replace(task, written=written_by(shapes))
-        if names_known(task):
-            check_limits(name, task.ceilings, shapes, output_functions_of(agent))
+        known = countable(shapes, output_functions_of(agent)) if names_known(task) else None
+        task = replace(task, written=written_by(shapes), countable=known)
+        if known is not None:
+            try:
+                check_limits(name, task.ceilings, known)
+            except ValueError as error:
+                raise UserError(str(error)) from None
         if self.policy_path is not None:
             vocabulary_of(shapes)
         self._tasks[name] = task

@@ -19,7 +19,7 @@ from holdfast.domain.principal import Principal
 from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
 from holdfast.guards.policy import Governed
-from holdfast.guards.written import Written
+from holdfast.guards.written import Countable, Written
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -108,6 +108,8 @@ class Task:
     """Its limits, by the names of what is counted."""
     written: Mapping[str, Written] = field(default_factory=dict[str, Written])
     """What its tools write to, by their names."""
+    countable: Countable | None = None
+    """What limits can be given for; None where not all of its tools are known before a run."""
     input_adapter: TypeAdapter[Any]
 
     @property

@@ -146,6 +146,8 @@ async def test_the_request_tightens_and_never_loosens(make_lab):
     assert done == [0, 0, 1, 2]
     with pytest.raises(InvalidInput, match="no limit 'tool_kalls'"):
         await lab.start(limits={"tool_kalls": 1})
+    with pytest.raises(InvalidInput, match="tool 'stepp', which it does not have"):
+        await lab.start(limits={"calls:stepp": 1})
 
 
 async def test_a_request_is_the_same_though_the_tasks_limits_changed(make_lab):

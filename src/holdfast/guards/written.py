@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-from holdfast.domain.errors import UserError
 from holdfast.domain.limits import Ceilings
 from holdfast.guards.policy.action import added
 from holdfast.guards.policy.kinds import is_model, members
@@ -48,23 +47,33 @@ def written_by(shapes: Iterable[ToolShape]) -> dict[str, Written]:
     }
 
 
-def check_limits(task: str, ceilings: Ceilings, shapes: Sequence[ToolShape], output_functions: Iterable[str]) -> None:
+Countable: TypeAlias = Mapping[str, frozenset[str]]
+"""The names that limits of a kind (`calls`, `writes`, `amount`) can be given for."""
+
+
+def countable(shapes: Sequence[ToolShape], output_functions: Iterable[str]) -> Countable:
+    """What can be limited of a task with these tools."""
+    writing = [shape for shape in shapes if shape.recovery.is_effect]
+    return {
+        "calls": frozenset(shape.name for shape in shapes),
+        "writes": frozenset(shape.governed.system or shape.name for shape in writing) | frozenset(output_functions),
+        "amount": frozenset(tally for shape in shapes for tally in shape.governed.tallies),
+    }
+
+
+def check_limits(task: str, ceilings: Ceilings, known: Countable) -> None:
     """Refuse limits that could never bind, as one on a tool whose name is misspelt.
 
     Raises:
-        UserError: no tool of the task's is meant by one of them.
+        ValueError: the task has nothing that one of them names; the message says what it has.
     """
-    writing = [shape for shape in shapes if shape.recovery.is_effect]
-    known = {
-        "calls": {shape.name for shape in shapes},
-        "writes": {shape.governed.system or shape.name for shape in writing} | set(output_functions),
-        "amount": {tally for shape in shapes for tally in shape.governed.tallies},
-    }
     for ceiling in ceilings:
         kind, _, key = ceiling.partition(":")
         if key and key not in known[kind]:
-            what = {"calls": "tool", "writes": "system or writing tool", "amount": "tally"}[kind]
             there = ", ".join(sorted(known[kind])) or "none"
-            raise UserError(
-                f"Task '{task}': its limits name {what} '{key}', which it does not have. There is: {there}."
+            raise ValueError(
+                f"Task '{task}': limits name {_WHAT[kind]} '{key}', which it does not have. There is: {there}."
             )
+
+
+_WHAT = {"calls": "tool", "writes": "system or writing tool", "amount": "tally"}

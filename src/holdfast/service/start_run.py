@@ -25,6 +25,7 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.domain.state import RunState
 from holdfast.domain.stored import dump
+from holdfast.guards.written import check_limits
 from holdfast.service.content import check_text, to_json
 from holdfast.service.existing import existing_run
 from holdfast.service.idempotency import check_idempotency_key
@@ -37,6 +38,7 @@ from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
 from holdfast.store.idempotency import Idempotency, accepted_before
 from holdfast.store.vault import Sealed, SubjectKey
+from holdfast.task import Task
 
 PRIORITY_MOST = 100
 LABELS_MOST = 32
@@ -91,7 +93,7 @@ async def start_run(
             "Ask an administrator."
         )
     _check(priority, labels or {}, idempotency_key)
-    asked = _ceilings(limits or {})
+    asked = _ceilings(registered, limits or {})
     check_session_id(session)
     content = to_json(input, what="input", max_bytes=services.max_content_bytes)
     registered.read_input(input)
@@ -242,11 +244,14 @@ def _request_digest(key: SubjectKey, accepted: ev.RunAccepted, limits: Mapping[s
     return key.digest(b"start_run\n" + orjson.dumps(said, option=orjson.OPT_SORT_KEYS))
 
 
-def _ceilings(limits: Mapping[str, Any]) -> dict[str, int]:
+def _ceilings(task: Task, limits: Mapping[str, Any]) -> dict[str, int]:
     try:
-        return read_ceilings(limits)
+        found = read_ceilings(limits)
+        if task.countable is not None:
+            check_limits(task.name, found, task.countable)
     except ValueError as error:
         raise InvalidInput(str(error)) from error
+    return found
 
 
 def check_principal(who: Who) -> None:
