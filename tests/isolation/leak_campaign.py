@@ -16,7 +16,7 @@ import leak_sessions  # noqa: F401
 import psycopg
 from leak_cast import Cast
 from leak_model import Key, Thing
-from leak_routes import GENERATORS, anything
+from leak_routes import GENERATORS, SSE, anything
 from leak_rows import ids_of, rows_of
 from leak_wire import Answer, Wire
 from leak_world import Plan
@@ -99,11 +99,23 @@ class Campaign:
         asking = [one for one in self.cast.world.keys if one.owner is None or one.owner.tenant in {acting, "p"}]
         try:
             until = self.counts.total() + requests
+            await self._listen(wires[0], acting)
             while self.counts.total() < until:
                 await self._batch(wires, asking)
         finally:
             for wire in wires:
                 await wire.close()
+
+    async def _listen(self, wire: Wire, acting: str) -> None:
+        """One of those whose runs speak listens: chance alone may come when all have fallen silent."""
+        world = self.cast.world
+        spoken = [thing for thing in world.speaking if thing.tenant == acting][-1:]
+        for thing in spoken:
+            [key] = [one for one in world.keys if one.owner is thing.owner and one.scopes is None and not one.ended]
+            target = f"/v1/runs/{thing.id}/events"
+            await self._one(
+                wire, world.to(key, "GET /v1/runs/{run}/events", "runs:read", target, headers=SSE, live=True)
+            )
 
     async def _batch(self, wires: list[Wire], asking: list[Key]) -> None:
         """Some requests at once; then, alone, one that changes what others may."""

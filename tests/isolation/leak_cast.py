@@ -150,6 +150,7 @@ class Cast:
         asked = await held.ask_model()
         if state == "running":
             await self.speak(held, asked, f"{mark}live")
+            self.world.speaking.append(thing)
             return
         await held.respond({"part_kind": "text", "content": f"{mark}answer"})
         if state in {"approval", "in_doubt"}:

@@ -53,6 +53,8 @@ class World:
         default_factory=lambda: {kind: defaultdict(list) for kind in KINDS}
     )
     owners: dict[str, Thing] = field(default_factory=dict)
+    speaking: list[Thing] = field(default_factory=list)
+    """Runs with live text, the latest last: it is there for a while only."""
     """Things by id, but for ids that both tenants chose."""
     spare: list[str] = field(default_factory=list)
     """Names of tenants that the platform made on the way, for it to suspend and delete."""
