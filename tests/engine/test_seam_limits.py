@@ -73,6 +73,27 @@ async def test_it_stops_before_the_step_that_would_exceed_it_and_goes_on_there(
     assert done == [0, 1, 2, 3]
 
 
+async def test_a_system_that_the_task_does_not_name_may_be_let_in_by_people(make_lab):
+    done: list[int] = []
+    lab = await make_lab(stepping(done, 1), limits=Limits(writes={}))
+    await lab.start()
+    assert await lab.work() == "parked"
+    [escalated] = await lab.of(ev.Escalated)
+    assert (escalated.limit, escalated.most, done) == ("writes:desk", 0, [])
+    await raise_to(lab, writes__desk=1)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+
+
+async def test_the_frameworks_own_limit_does_not_fail_a_run_whose_task_has_limits(make_lab):
+    done: list[int] = []
+    lab = await make_lab(stepping(done, 55, recovery=effect.pure), limits=Limits(steps=500), stream=False)
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert len(done) == 55
+
+
 async def test_calls_side_by_side_do_not_pass_together(make_lab):
     done: list[int] = []
     calls = [("step", {"i": i}, f"c{i}") for i in range(5)]

@@ -8,26 +8,32 @@ from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.usage import RequestUsage
-from tests.engine.lab import Died, die_at
+from tests.engine.lab import WHO, Died, die_at
 from tests.engine.test_seam_costs import BOOK, Model, priced
 from tests.engine.test_seam_limits import raise_to
 
 import holdfast
 from holdfast import EscalationPath, Limits, effect
 from holdfast.domain import events as ev
+from holdfast.domain.errors import InvalidInput
+from holdfast.service.show_run import show_run
 
 EACH = 2000
 """Micro-dollars that a request of `Model` costs."""
 SHORT: Any = {"max_tokens": 20}
 
 
-def stepping(model: Model, *, cost: str | None = None) -> Agent[Any, Any]:
-    made = model.agent(model_settings=SHORT)
-
+def doing() -> Any:
     async def step(i: int) -> str:
         return f"did {i}"
 
-    made.tool_plain(effect.pure(step if cost is None else holdfast.costs(cost)(step)))
+    return step
+
+
+def stepping(model: Model, *, cost: str | None = None) -> Agent[Any, Any]:
+    made = model.agent(model_settings=SHORT)
+
+    made.tool_plain(effect.pure(doing() if cost is None else holdfast.costs(cost)(doing())))
     return made
 
 
@@ -127,6 +133,44 @@ async def test_every_model_of_a_chain_may_be_paid(make_lab, cost):
     await lab.start()
     assert await lab.work() == ("finished" if cost == "1" else "parked")
     assert (first.asked, second.asked) == ((1, 1) if cost == "1" else (0, 0))
+
+
+def _turned_down(response: ModelResponse) -> bool:
+    return response.model_name == "priced-one"
+
+
+async def test_an_answer_that_was_turned_down_was_paid_for(make_lab):
+    first, second = Model("bad"), Model(*steps(1), name="priced-two")
+    chain = FallbackModel(
+        FunctionModel(first.answer, model_name="priced-one"),
+        FunctionModel(second.answer, model_name="priced-two"),
+        fallback_on=[_turned_down],
+    )
+    made = Agent(chain, model_settings=SHORT)
+    made.tool_plain(effect.pure(doing()))
+    lab = await priced(make_lab, made, limits=Limits(cost_usd="0.02", tool_calls=0))
+    await lab.start()
+    assert await lab.work() == "parked"
+    story = await show_run(lab.services, WHO, lab.run)
+    assert {one.name: one.stood for one in story.limits}["cost_usd"] == 2 * EACH
+    [asked] = await lab.of(ev.ModelRequested)
+    assert asked.bound.output_tokens == 2 * 20, "each of them may answer"
+
+
+async def test_a_limit_says_that_it_was_money_that_cut_an_answer(make_lab):
+    def answer(_messages: Any, info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=50, output_tokens=info.model_settings["max_tokens"] // 2)
+        return ModelResponse(parts=[TextPart("x")], usage=usage, model_name="priced-one", finish_reason="length")
+
+    made = Agent(FunctionModel(answer, model_name="priced-one"))
+    lab = await make_lab(made, stream=False, limits=Limits(cost_usd="0.1", output_tokens=2000))
+    lab.prices = BOOK
+    await lab.start()
+    assert await lab.work() == "parked"
+    [escalated] = await lab.of(ev.Escalated)
+    assert escalated.limit == "cost_usd"
+    with pytest.raises(InvalidInput, match="is not enough"):
+        await raise_to(lab, cost_usd="0.1")
 
 
 async def test_ones_own_bound_on_answers_is_not_widened(make_lab):

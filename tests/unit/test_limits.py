@@ -1,5 +1,6 @@
 """Limits as they are written, and as they add up."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
 from holdfast.domain.ids import Ref
+from holdfast.domain.ledger import lines_of
 from holdfast.domain.limits import Limits, lowest, raised, read_ceilings
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.spent import Spent
@@ -49,6 +51,7 @@ def test_limits_are_ceilings_by_name():
         {"calls": {"p y": 2}},
         {"wall_clock": "soon"},
         {"wall_clock": -3},
+        {"wall_clock": float("inf")},
         {"deadline": float("nan")},
         {"amounts": {"refunded": "0.00001"}},
         {"amounts": {"refunded": "much"}},
@@ -77,6 +80,13 @@ def test_people_write_the_same_and_are_told_what_there_is():
 def test_the_lowest_rules_and_raising_lowers_nothing():
     assert lowest({"steps": 5, "tokens": 9}, {"steps": 7, "depth": 1}) == {"steps": 5, "tokens": 9, "depth": 1}
     assert raised({"steps": 5}, [{"steps": 9}, {"steps": 7, "tokens": 3}]) == {"steps": 9}
+
+
+def test_a_request_lets_nothing_be_written_to_that_the_task_does_not():
+    task, request = Limits(writes={"bank": 2}).ceilings(), read_ceilings({"writes:mail": 5, "writes:bank": 1})
+    both = lowest(task, request)
+    assert (both["writes:mail"], both["writes:bank"]) == (0, 1)
+    assert lowest(request, task) == both
 
 
 def called(call: str, *, recovery: Recovery = Recovery.IDEMPOTENT, attempt: int = 1, **more: Any) -> ev.ToolStarted:
@@ -154,7 +164,9 @@ def test_a_system_that_is_not_named_may_not_be_written_to():
     assert Spent().reached(called("a", system="bank"), ceilings, {}) is None
     reached = Spent().reached(called("a", system="mail"), ceilings, {})
     assert reached is not None
-    assert (reached.limit, reached.most) == ("writes:", 0)
+    assert (reached.limit, reached.most) == ("writes:mail", 0)
+    more = raised(ceilings, [{"writes:mail": 1}])
+    assert Spent().reached(called("a", system="mail"), more, {}) is None
     assert Spent().reached(called("a", recovery=Recovery.PURE), ceilings, {}) is None
 
 
@@ -166,6 +178,40 @@ def test_an_amount_that_is_turned_down_is_taken_back():
     spent.add(called("b", amounts={"paid": 70_000}))
     spent.add(ev.ToolFinished(scope="", step=1, call="b", tool="pay", outcome="failed", model_args=Ref("a")))
     assert spent.counts["amount:paid"] == 70_000, "it may have happened"
+
+
+def test_what_is_counted_of_money_is_what_the_ledger_says():
+    paid = ev.Cost(usd_micros=300)
+    events: list[Any] = [
+        asked(1),
+        replace(answered(1, 9), cost=paid, failed=[ev.FailedAttempt(model="other", outcome="rejected", cost=paid)]),
+        ev.OutputProcessed(scope="", step=1, call="o", outcome="value", name="send", cost=paid),
+        asked(2),
+        failed(2, failed=[ev.FailedAttempt(model="other", outcome="error", cost=paid)]),
+    ]
+    spent = Spent.of(events)
+    assert spent.counts["cost_usd"] == sum(line.amounts.cost_usd_micros for one in events for line in lines_of(one))
+    assert spent.counts["cost_usd"] == 1200
+
+
+def test_a_rejected_answer_used_tokens():
+    used = ev.Usage(input_tokens=70, output_tokens=5)
+    spent = Spent.of([replace(answered(1, 9), failed=[ev.FailedAttempt(model="m", outcome="rejected", usage=used)])])
+    assert (spent.counts["input_tokens"], spent.counts["output_tokens"]) == (79, 6)
+
+
+def test_what_a_call_says_it_costs_is_counted_once_and_given_back_only_where_it_was_counted():
+    spent, intent = Spent(), called("a", bound_usd_micros=500, amounts={"paid": 9})
+    ended = ev.ToolFinished(
+        scope="", step=1, call="a", tool="pay", outcome="retry", model_args=Ref("a"), cost=ev.Cost(usd_micros=500)
+    )
+    spent.take_back(intent, spent.begin(intent))
+    spent.add(replace(ended, cost=None))
+    assert not +spent.counts and not -spent.counts  # noqa: PT018 - neither above nor below nothing
+    spent.add(intent)
+    assert spent.counts["cost_usd"] == 500
+    spent.add(ended)
+    assert (spent.counts["cost_usd"], spent.counts["amount:paid"]) == (500, 0)
 
 
 intents = st.one_of(
@@ -180,11 +226,11 @@ intents = st.one_of(
 def test_what_was_not_announced_leaves_no_trace(steps: list[tuple[Any, bool]]):
     tried, only = Spent(), Spent()
     for intent, announced in steps:
-        new = tried.begin(intent)
+        counted = tried.begin(intent)
         if announced:
             only.begin(intent)
         else:
-            tried.take_back(intent, new=new)
+            tried.take_back(intent, counted)
     assert +tried.counts == +only.counts
     for intent, _ in steps:
         ceilings = {"steps": 2, "tokens": 20, "fan_out": 2, "calls:pay": 1, "writes:s": 1}

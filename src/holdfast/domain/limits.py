@@ -14,6 +14,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from holdfast.domain.durations import seconds_in
 from holdfast.domain.errors import UserError
 from holdfast.domain.money import MICROS, usd
 
@@ -25,8 +26,6 @@ Ceilings: TypeAlias = Mapping[str, int]
 AMOUNT_UNITS = 10_000
 """So many units make one of an amount: amounts are counted in ten-thousandths."""
 
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)")
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _PER_NAME = {"calls": "calls", "writes": "writes", "amounts": "amount"}
 _SECONDS = frozenset({"wall_clock", "deadline"})
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -134,22 +133,25 @@ class Reached(NamedTuple):
         return f"{text} may take {display(self.limit, self.adds)}." if self.adds > 1 else f"{text} comes next."
 
 
+def ceiling_of(ceilings: Ceilings, name: str) -> int | None:
+    """The ceiling that rules for a name. Where some systems may be written to, all others are under `writes:`."""
+    found = ceilings.get(name)
+    return ceilings.get("writes:") if found is None and name.startswith("writes:") else found
+
+
 def lowest(*sides: Ceilings) -> dict[str, int]:
     """The ceilings that rule where all of these apply."""
-    found = dict[str, int]()
-    for side in sides:
-        for name, most in side.items():
-            found[name] = min(most, found.get(name, most))
-    return found
+    names = dict.fromkeys(name for side in sides for name in side)
+    return {name: min(most for side in sides if (most := ceiling_of(side, name)) is not None) for name in names}
 
 
 def raised(ceilings: Ceilings, by: Iterable[Ceilings]) -> dict[str, int]:
-    """The ceilings after people raised some; they never lower one."""
+    """The ceilings after people raised some; they never lower one, and make none."""
     found = dict(ceilings)
     for one in by:
         for name, most in one.items():
-            if name in found:
-                found[name] = max(most, found[name])
+            if (before := ceiling_of(found, name)) is not None:
+                found[name] = max(most, before)
     return found
 
 
@@ -226,18 +228,8 @@ def _from_person(name: str, read: Callable[[str, Any], int], value: Any) -> int:
 
 def _counted(name: str, value: Any) -> int:
     if name == "cost_usd":
-        return _money(value)
+        return _exactly(value, MICROS, "cost_usd", "dollars from 0 on, as '0.50', to a millionth at most")
     return _whole(name, _seconds(name, value) if name in _SECONDS else value)
-
-
-def _money(value: Any) -> int:
-    try:
-        micros = Decimal(value if not isinstance(value, float) else str(value)) * MICROS
-        if micros == micros.to_integral_value() and 0 <= micros <= _MOST:
-            return int(micros)
-    except (InvalidOperation, TypeError, ValueError):
-        pass
-    raise UserError(f"Limits: cost_usd is {value!r}; give dollars from 0 on, as '0.50', to a millionth at most.")
 
 
 def _whole(name: str, value: Any) -> int:
@@ -247,23 +239,27 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _seconds(name: str, value: Any) -> int:
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, str):
-        parts = _DURATION.findall(value)
-        if not parts or _DURATION.sub("", value).strip():
-            raise UserError(f"Limits: {name} is {value!r}; give seconds, or as '90s', '10m', '2h', '1d 12h'.")
-        value = sum(int(number) * _UNIT_S[unit] for number, unit in parts)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+    try:
+        found = seconds_in(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise UserError(f"Limits: {name} is {value!r}; give seconds, or {error}.") from None
+    if isinstance(found, timedelta):
+        found = found.total_seconds()
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= _MOST:
         raise UserError(f"Limits: {name} is {value!r}; give seconds from 0 on.")
-    return int(value)
+    return int(found)
 
 
 def _units(name: str, value: Any) -> int:
+    return _exactly(value, AMOUNT_UNITS, f"amount '{name}'", "an amount from 0 on, with four decimals at most")
+
+
+def _exactly(value: Any, units: int, what: str, instead: str) -> int:
+    """A decimal number in whole units."""
     try:
-        units = Decimal(value if not isinstance(value, float) else str(value)) * AMOUNT_UNITS
-        if units == units.to_integral_value() and 0 <= units <= _MOST:
-            return int(units)
+        found = Decimal(value if not isinstance(value, float) else str(value)) * units
+        if found == found.to_integral_value() and 0 <= found <= _MOST:
+            return int(found)
     except (InvalidOperation, TypeError, ValueError):
         pass
-    raise UserError(f"Limits: amount '{name}' is {value!r}; give an amount from 0 on, with four decimals at most.")
+    raise UserError(f"Limits: {what} is {value!r}; give {instead}.")

@@ -35,8 +35,8 @@ class Bounded(NamedTuple):
     settings: ModelSettings | None
     bound: ev.Usage | None = None
     usd_micros: int = 0
-    cut_at: int | None = None
-    """What its answer may have, where that is less than it would have been given without a limit."""
+    cut_by: str | None = None
+    """The limit that leaves its answer less than it would have been given without."""
 
 
 def bounded(
@@ -54,25 +54,29 @@ def bounded(
     """
     if not limiting.bounds_tokens:
         return Bounded(settings)
-    asked = input_bound(messages, parameters)
     said: dict[str, Any] = {**(settings or {})}
-    models = list(_asked(model))
+    models = list(_asked(model))  # each of a chain may be sent all of it, and may answer
+    asked, each = input_bound(messages, parameters) * len(models), len(models)
     thinking = thinking_tokens(said)
     wanted = said.get("max_tokens") or _own_most(models) or recorder.task.max_output_tokens + thinking
     price = _price(recorder, models, parameters) if "cost_usd" in limiting.ceilings else None
-    money = limiting.left("cost_usd")
-    left = [
-        limiting.left("output_tokens"),
-        _less(limiting.left("tokens"), asked),
-        None if price is None or money is None else price.tokens_for(money, asked),
-    ]
-    answer = min([wanted, *(one for one in left if one is not None)])
+    room: dict[str, int] = {}
+    if (left := limiting.left("output_tokens")) is not None:
+        room["output_tokens"] = left // each
+    if (left := limiting.left("tokens")) is not None:
+        room["tokens"] = (left - asked) // each
+    if price is not None and (left := limiting.left("cost_usd")) is not None:
+        room["cost_usd"] = price.tokens_for(left, asked)
+    tightest = min(room, key=room.__getitem__, default=None)
+    answer = wanted if tightest is None else min(wanted, room[tightest])
     if answer < min(LEAST_ANSWER + thinking, wanted):
         answer = wanted  # it is held against the limits with all that it might take, and not begun
-    bound = ev.Usage(input_tokens=asked, output_tokens=answer)
-    cost = 0 if price is None else price.usd_micros(asked, answer)
-    given = cast("ModelSettings", {**said, "max_tokens": answer})
-    return Bounded(given, bound, cost, answer if answer < wanted else None)
+    return Bounded(
+        cast("ModelSettings", {**said, "max_tokens": answer}),
+        ev.Usage(input_tokens=asked, output_tokens=answer * each),
+        0 if price is None else price.usd_micros(asked, answer * each),
+        tightest if answer < wanted else None,
+    )
 
 
 class _Price(NamedTuple):
@@ -82,14 +86,16 @@ class _Price(NamedTuple):
     server_tools: int
 
     def usd_micros(self, input_tokens: int, output_tokens: int) -> int:
-        found = (one.usd_micros(input_tokens, output_tokens, self.server_tools) for one in self.bounds)
+        """What so many tokens cost, shared out evenly over all of them."""
+        each = len(self.bounds)
+        found = (one.usd_micros(input_tokens // each, output_tokens // each, self.server_tools) for one in self.bounds)
         return sum(one for one in found if one is not None)
 
     def tokens_for(self, money: int, asked: int) -> int:
-        """How many tokens of an answer so many micro-dollars pay for."""
-        each = sum(one.output_mtok for one in self.bounds)
-        rest = Decimal(money - self.usd_micros(asked, 0) - len(self.bounds))
-        return int(rest / each) if each else _ALL
+        """How many tokens of an answer of each so many micro-dollars pay for."""
+        rate = sum(one.output_mtok for one in self.bounds)
+        rest = Decimal(money - self.usd_micros(asked, 0) - len(self.bounds))  # each may be rounded up
+        return int(rest / rate) if rate else _ALL
 
 
 _ALL = 2**31
@@ -175,7 +181,3 @@ def input_bound(messages: Sequence[ModelMessage], parameters: ModelRequestParame
     if instructions and (last is None or instructions != instructed):
         known += len(instructions.encode())
     return known + sum(len(dump_message(one)) for one in new)
-
-
-def _less(left: int | None, asked: int) -> int | None:
-    return None if left is None else left - asked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from holdfast.domain import events as ev
 from holdfast.domain.limits import Reached, lowest, raised
-from holdfast.domain.spent import Intent, Spent
+from holdfast.domain.spent import Counted, Intent, Spent
 from holdfast.engine.interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Limiting:
         self.bounds_tokens = not _TOKENS.isdisjoint(ceilings)
         """Whether it has to be known beforehand what a request may use."""
 
-    def begin(self, intent: Intent) -> bool:
-        """Count an intent that is about to be announced; whether it is one that was not counted before.
+    def begin(self, intent: Intent) -> Counted:
+        """Count an intent that is about to be announced.
 
         Raises:
             Limited: it would exceed a limit, and is not counted.
@@ -59,9 +59,9 @@ class Limiting:
             raise Limited(reached)
         return self.spent.begin(intent)
 
-    def take_back(self, intent: Intent, *, new: bool) -> None:
+    def take_back(self, intent: Intent, counted: Counted) -> None:
         """Nothing was announced after all."""
-        self.spent.take_back(intent, new=new)
+        self.spent.take_back(intent, counted)
 
     def saw(self, facts: Iterable[ev.AnyEvent]) -> None:
         """Count facts that are written, and raise what people raise. Intents were counted before."""
@@ -71,10 +71,9 @@ class Limiting:
             if not isinstance(fact, Intent):
                 self.spent.add(fact)
 
-    def left(self, *names: str) -> int | None:
-        """What is left of the tightest of these; None where none is limited."""
-        found = [self.ceilings[name] - self.spent.counts[name] for name in names if name in self.ceilings]
-        return min(found, default=None)
+    def left(self, name: str) -> int | None:
+        """What is left of one of them; None where it is not limited."""
+        return self.ceilings[name] - self.spent.counts[name] if name in self.ceilings else None
 
     def check_output(self, size: int) -> None:
         """Refuse an output that is too large.
@@ -86,17 +85,14 @@ class Limiting:
         if most is not None and size > most:
             raise Limited(Reached("output_bytes", most, 0, size, "the output"))
 
-    def cut_short(self, intent: Intent) -> NoReturn:
+    def cut_short(self, name: str, model: str) -> NoReturn:
         """An answer was cut by what was left of a limit.
 
         Raises:
             Limited: always.
         """
-        names = [name for name in ("output_tokens", "tokens", "cost_usd") if name in self.ceilings]
-        name = min(names, key=lambda one: self.ceilings[one] - self.spent.counts[one])
         most, stood = self.ceilings[name], self.spent.counts[name]
-        model = intent.model if isinstance(intent, ev.ModelRequested) else ""
-        raise Limited(Reached(name, most, stood, max(most - stood, 1), f"the answer of '{model}'"))
+        raise Limited(Reached(name, most, stood, most - stood + 1, f"the answer of '{model}'"))
 
     def _times(self) -> dict[str, int]:
         times = dict[str, int]()
@@ -118,9 +114,7 @@ def limiting(
         lowest(task.ceilings, accepted.limits),
         (event.limits for event in events if isinstance(event, ev.EscalationDecided)),
     )
-    spent = Spent()
-    for event in events:
-        spent.add(event)
+    spent = Spent.of(events)
     worked_s = _worked_s(recorded, events, epoch) if "wall_clock" in ceilings else 0.0
     return Limiting(ceilings, spent, gear, worked_s, since, recorded[0].at)
 

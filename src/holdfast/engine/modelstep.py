@@ -25,6 +25,7 @@ from pydantic_ai.settings import ModelSettings
 
 from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
+from holdfast.domain.limits import describe
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.attempts import attempts_of, explained, failed_attempts
 from holdfast.engine.bill import Bill
@@ -59,7 +60,6 @@ class ModelStep:
         self.watched = False
         """Whether deltas of the request under way go to watching clients."""
         self._began = 0.0
-        self._intent: ev.ModelRequested | None = None
         self._bill = Bill(recorder.gear.prices)
         self._surface = Surface(recorder)
 
@@ -142,7 +142,7 @@ class ModelStep:
         self._recorder.gear.probe("model.answered")
         assert self.raw is not None
         self._bill.pay(self.raw)
-        self._whole(self.raw, bound)
+        self._whole(self.raw, bound, flying.name)
         return self.raw
 
     @asynccontextmanager
@@ -181,7 +181,7 @@ class ModelStep:
             self._bill.stream = None
         self._recorder.gear.probe("model.answered")
         self._bill.pay(self.raw)
-        self._whole(self.raw, bound)
+        self._whole(self.raw, bound, flying.name)
 
     def show(self, event: Any) -> None:
         """Let watching clients see text of the request under way, where there is one."""
@@ -231,7 +231,6 @@ class ModelStep:
             bound_usd_micros=bound.usd_micros,
             unanswered=self._bill.ask(model.model_name),
         )
-        self._intent = intent
         try:
             seq = await recorder.intend(intent)
         except Interrupt:
@@ -272,19 +271,18 @@ class ModelStep:
             return Bounded(settings)
         return bounded(self._recorder, limiting, model, messages, settings, parameters)
 
-    def _whole(self, response: ModelResponse, bound: Bounded) -> None:
+    def _whole(self, response: ModelResponse, bound: Bounded, model: str) -> None:
         """Refuse an answer that a limit of the run's cut short: it is no failure of the model's.
 
         Raises:
             Limited: it is one.
         """
         limiting = self._recorder.limiting
-        if limiting is None or bound.cut_at is None or response.finish_reason != "length":
+        if limiting is None or bound.cut_by is None or response.finish_reason != "length":
             return
-        cut = AnswerCut(f"The answer was cut at {bound.cut_at} tokens, all that the limit left.")
+        cut = AnswerCut(f"The answer was cut by what was left of the limit on {describe(bound.cut_by)}.")
         self._record_failure(cut, self._bill.settle(), response)
-        assert self._intent is not None
-        limiting.cut_short(self._intent)
+        limiting.cut_short(bound.cut_by, model)
 
     def _failed(self, flying: StepInFlight, error: Exception) -> NoReturn:
         """Record that the attempt failed, and raise what says so."""

@@ -26,6 +26,7 @@ from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.late import Known
 from holdfast.engine.recovery import Settled, recovered
 from holdfast.engine.replay import OutputEntry, ToolEntry
+from holdfast.engine.tallying import declared_cost
 from holdfast.engine.toolcost import cost_of_output
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class _Handing:
                 key=call.key,
                 args=call.attempt.args,
                 attempt=call.attempt.number,
+                bound_usd_micros=declared_cost(recorder, call),
             )
         )
         claimed = recorder.claimed

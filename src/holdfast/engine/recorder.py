@@ -27,7 +27,7 @@ from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
-    from holdfast.domain.spent import Intent
+    from holdfast.domain.spent import Counted, Intent
     from holdfast.engine.acting import Acting
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
@@ -197,14 +197,14 @@ class Recorder:
         """
         if self.limiting is None:
             return await self._intend(intent, rows)
-        new = self._counted(intent)
+        counted = self._counted(intent)
         try:
             return await self._intend(intent, rows)
         except BaseException:
-            self.limiting.take_back(intent, new=new)
+            self.limiting.take_back(intent, counted)
             raise
 
-    def _counted(self, intent: Intent) -> bool:
+    def _counted(self, intent: Intent) -> Counted:
         assert self.limiting is not None
         try:
             return self.limiting.begin(intent)

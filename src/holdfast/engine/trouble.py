@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_ai.messages import ModelResponse, TextPart
 
 from holdfast.domain import events as ev
+from holdfast.domain.conversation import lists_of
 from holdfast.domain.spent import Spent
 from holdfast.domain.state import WaitingOn
 from holdfast.effects.declare import UNDECLARED
@@ -166,10 +167,10 @@ def finished(recorder: Recorder, entry: TroubleEntry, events: Sequence[ev.AnyEve
     answer = ModelResponse(parts=[TextPart(_as_text(output))])
     refs = list[str]()
     for event in events:
-        if isinstance(event, ev.ModelRequested | ev.ModelResponded) and not event.scope:
-            delta = recorder.whole(event.messages if isinstance(event, ev.ModelRequested) else event.history)
-            refs[delta.keep :] = delta.add
-    spent = _spent(events)
+        # What its history was before anything was withheld is not what the run was given.
+        for delta in () if isinstance(event, ev.HistoryEntered) else lists_of(event):
+            refs[delta.keep :] = recorder.whole(delta).add
+    spent = Spent.of(events)
     return ev.RunSucceeded(
         output=entry.decided.output,
         history=ev.Messages(keep=len(refs), add=[recorder.seal(dump_message(answer))]),
@@ -188,13 +189,6 @@ def _as_text(output: bytes) -> str:
     return value if isinstance(value, str) else output.decode()
 
 
-def _spent(events: Sequence[ev.AnyEvent]) -> Spent:
-    spent = Spent()
-    for event in events:
-        spent.add(event)
-    return spent
-
-
 def _context(trouble: Trouble, events: Sequence[ev.AnyEvent]) -> dict[str, Any]:
     """What people are shown: what happened, and what the run has done so far."""
     begun = {(event.scope, event.step, event.call): event for event in events if isinstance(event, ev.ToolStarted)}
@@ -204,7 +198,7 @@ def _context(trouble: Trouble, events: Sequence[ev.AnyEvent]) -> dict[str, Any]:
         for key, event in begun.items()
         if event.recovery.is_effect
     ]
-    counts = _spent(events).counts
+    counts = Spent.of(events).counts
     found: dict[str, Any] = {
         "happened": trouble.message,
         "so_far": {name: counts[name] for name in ("model_requests", "tool_calls", "tokens", "side_effects")},

@@ -55,9 +55,8 @@ async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
 
 def _limits(events: list[ev.AnyEvent]) -> list[LimitView]:
     """The limits of a run as its journal has them, and where it stands."""
-    spent, ceilings = Spent(), dict[str, int]()
+    spent, ceilings = Spent.of(events), dict[str, int]()
     for event in events:
-        spent.add(event)
         if isinstance(event, ev.RunAccepted):
             ceilings = event.limits
         elif isinstance(event, ev.EscalationDecided):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,6 +13,7 @@ import typer
 from holdfast.cli.halts.showing import print_report, tell_waiting
 from holdfast.cli.screen import print_json
 from holdfast.cli.services import with_services
+from holdfast.domain.durations import seconds_in
 from holdfast.domain.errors import NotFound
 from holdfast.domain.halts import HaltScope
 from holdfast.domain.ids import PLATFORM_TENANT
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from holdfast.service.services import Services
     from holdfast.settings import Settings
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LOOK_S = 0.25
 
 
 def seconds(text: str) -> float:
     """How long `text` says: a number and a unit."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text.strip())
-    if found is None or not 0 < (length_s := float(found[1]) * _UNITS_S[found[2]]) <= use.HALT_MOST_S:
-        raise typer.BadParameter(
-            "Write a number and a unit, as in 90s, 30m, 2h or 1d; a year at most.", param_hint="--for"
-        )
+    try:
+        length_s = seconds_in(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"It is no length of time: {error}.", param_hint="--for") from None
+    if not 0 < length_s <= use.HALT_MOST_S:
+        raise typer.BadParameter("It lasts for some time, and a year at most.", param_hint="--for")
     return length_s
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -12,6 +11,7 @@ import typer
 from holdfast.cli.identity.principals import principal_id
 from holdfast.cli.screen import clock, err, out, print_json, table
 from holdfast.cli.services import with_services
+from holdfast.domain.durations import seconds_in
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_keys as use
 from holdfast.service.names import names_of
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from holdfast.service.identity_views import KeyPage, KeyView, NewKeyView
     from holdfast.service.services import Services
     from holdfast.settings import Settings
-
-_UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
 
 def list_keys(settings: Settings, *, limit: int, after: str | None, as_json: bool) -> None:
@@ -92,10 +90,10 @@ def revoke_key(settings: Settings, key: UUID, *, as_json: bool) -> None:
 
 def seconds_of(text: str, option: str) -> int:
     """A length of time such as 90d, 12h, 30m, in seconds."""
-    found = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if found is None:
-        raise typer.BadParameter("Write a number with m, h or d, as 12h.", param_hint=option)
-    return int(found[1]) * _UNITS[found[2]]
+    try:
+        return int(seconds_in(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"It is no length of time: {error}.", param_hint=option) from None
 
 
 def _print_new(key: NewKeyView, *, as_json: bool) -> None:

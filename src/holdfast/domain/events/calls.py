@@ -87,6 +87,8 @@ class OutputStarted(Event):
     key: str
     args: Ref
     attempt: int = 1
+    bound_usd_micros: int = 0
+    """What it says that it costs, where the run's money is limited."""
 
 
 @fact
