@@ -11,6 +11,11 @@ from holdfast.domain.errors import UserError
 from holdfast.domain.ids import Ref
 from holdfast.domain.verdict import Ask
 
+TaskKind = Literal["approval", "in_doubt", "escalation"]
+"""What people are asked: whether a tool may be called, what became of an effect, what becomes of a run in trouble."""
+TaskState = Literal[
+    "pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void"
+]
 OnExpiry = Literal["reject", "fail_run"]
 """What an unanswered question comes to: the model is told no, or the run fails."""
 

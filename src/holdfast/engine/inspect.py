@@ -56,26 +56,28 @@ def _functions(toolset: AbstractToolset[Any]) -> Iterator[tuple[str, Callable[..
 
 def output_functions_of(agent: AbstractAgent[Any, Any]) -> dict[str, Callable[..., Any]]:
     """The functions that the agent's answers are handed to, by name."""
-    return {function.__name__: function for function in _output_functions(agent.output_type)}
+    return {one.__name__: one for one in _outputs(agent.output_type) if inspect.isroutine(one)}
 
 
-def _output_functions(spec: Any) -> Iterator[Callable[..., Any]]:
-    if isinstance(spec, ToolOutput):
-        yield from _output_functions(cast("Any", spec).output)
-    elif isinstance(spec, NativeOutput | PromptedOutput):
-        yield from _output_functions(cast("Any", spec).outputs)
-    elif isinstance(spec, TextOutput):
-        yield from _output_functions(cast("Any", spec).output_function)
-    elif isinstance(spec, list | tuple):
-        for one in cast("Sequence[Any]", spec):
-            yield from _output_functions(one)
-    elif inspect.isroutine(spec):
-        yield spec
+def _outputs(spec: Any) -> Iterator[Any]:
+    """The types and functions that an output type is put together from."""
+    match spec:
+        case ToolOutput():
+            yield from _outputs(cast("Any", spec).output)
+        case NativeOutput() | PromptedOutput():
+            yield from _outputs(cast("Any", spec).outputs)
+        case TextOutput():
+            yield from _outputs(cast("Any", spec).output_function)
+        case list() | tuple():
+            for one in cast("Sequence[Any]", spec):
+                yield from _outputs(one)
+        case _:
+            yield spec
 
 
 def output_adapter(spec: Any) -> TypeAdapter[Any] | None:
     """What an agent's output type says of its outputs; None where it says nothing that can be checked."""
-    types = list(_output_types(spec))
+    types = [returns_of(one) if inspect.isroutine(one) else one for one in _outputs(spec)]
     if not types or any(one is Any for one in types):
         return None
     try:
@@ -87,22 +89,6 @@ def output_adapter(spec: Any) -> TypeAdapter[Any] | None:
     except Exception:  # noqa: BLE001 - whatever the types are, the framework takes them
         return None
     return adapter
-
-
-def _output_types(spec: Any) -> Iterator[Any]:
-    if isinstance(spec, ToolOutput):
-        yield from _output_types(cast("Any", spec).output)
-    elif isinstance(spec, NativeOutput | PromptedOutput):
-        yield from _output_types(cast("Any", spec).outputs)
-    elif isinstance(spec, TextOutput):
-        yield from _output_types(cast("Any", spec).output_function)
-    elif isinstance(spec, list | tuple):
-        for one in cast("Sequence[Any]", spec):
-            yield from _output_types(one)
-    elif inspect.isroutine(spec):
-        yield returns_of(spec)
-    else:
-        yield spec
 
 
 def function_at(tool: Any) -> Callable[..., Any] | None:

@@ -33,10 +33,9 @@ from holdfast.engine.bounding import Bounded, bounded
 from holdfast.engine.codec import dump_message
 from holdfast.engine.errors import AnswerCut, ModelTimedOut
 from holdfast.engine.flight import StepInFlight
-from holdfast.engine.inspect import digest_of, schema_digest
 from holdfast.engine.interrupt import Diverged, Interrupt
 from holdfast.engine.recorder import Recorder, as_usage
-from holdfast.engine.surface import Surface
+from holdfast.engine.surface import Surface, output_digest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -393,16 +392,6 @@ class ModelStep:
 def _same(raw: ModelResponse, response: ModelResponse) -> bool:
     # What a stream gives at its end is a copy that the framework has not stamped yet; hooks change parts.
     return raw is response or raw.parts == response.parts
-
-
-def output_digest(parameters: ModelRequestParameters) -> str:
-    """Digest of the shape that the answer must have."""
-    if not parameters.output_tools and parameters.output_object is None:
-        return parameters.output_mode
-    schemas = [schema_digest(tool) for tool in parameters.output_tools]
-    if parameters.output_object is not None:
-        schemas.append(digest_of(parameters.output_object.json_schema))
-    return digest_of(schemas)
 
 
 def _rejected_unsent(step: int) -> str:

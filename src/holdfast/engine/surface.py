@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai.messages import ModelMessage, ModelRequest
 
 from holdfast.engine.codec import Unserialisable, dump_json
+from holdfast.engine.inspect import digest_of, schema_digest
 
 if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestParameters
@@ -62,3 +63,13 @@ class Surface:
             return self._recorder.seal(dump_json(dict(settings)))
         except Unserialisable:
             return None
+
+
+def output_digest(parameters: ModelRequestParameters) -> str:
+    """Digest of the shape that the answer must have."""
+    if not parameters.output_tools and parameters.output_object is None:
+        return parameters.output_mode
+    schemas = [schema_digest(tool) for tool in parameters.output_tools]
+    if parameters.output_object is not None:
+        schemas.append(digest_of(parameters.output_object.json_schema))
+    return digest_of(schemas)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
+from holdfast.domain.approving import TaskKind, TaskState
 from holdfast.service.base_views import ContentView, View
-
-State = Literal["pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void"]
 
 
 class ChangeView(View):
@@ -40,8 +39,8 @@ class ApprovalView(View):
     run: UUID
     task: str
     """What the run is of."""
-    kind: Literal["approval", "in_doubt", "escalation"]
-    state: State
+    kind: TaskKind
+    state: TaskState
     scope: str
     step: int
     call: str

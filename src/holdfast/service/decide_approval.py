@@ -6,6 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from holdfast.domain.errors import InvalidInput
+from holdfast.domain.events import Way
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.approval_errors import AlreadyVoted as AlreadyVoted  # noqa: PLC0414  raised by these use cases
@@ -23,7 +24,6 @@ from holdfast.store import approvals
 
 Verdict = Literal["approved", "rejected"]
 Resolution = Literal["done", "not_done", "fail_run"]
-Way = Literal["go_on", "finish", "fail_run"]
 
 
 async def decide_approval(

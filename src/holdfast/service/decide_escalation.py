@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from holdfast.domain.errors import InvalidInput
+from holdfast.domain.events import Way
 from holdfast.domain.limits import describe, display, read_ceilings
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.approval_shapes import ApprovalDetail
 from holdfast.service.approval_view import approval_view, existing_approval
-from holdfast.service.decide_approval import Resolution, Verdict, Way, decide_approval, resolve_effect, settle
+from holdfast.service.decide_approval import Resolution, Verdict, decide_approval, resolve_effect, settle
 from holdfast.service.services import Services
 from holdfast.store.approvals import ApprovalTask
 

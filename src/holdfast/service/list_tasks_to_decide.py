@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from holdfast.domain.approving import TaskState
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.approval_shapes import ApprovalDetail, ApprovalPage
@@ -18,7 +19,7 @@ async def list_tasks_to_decide(
     who: Who,
     *,
     run: UUID | None = None,
-    state: approvals.ApprovalState | None = "pending",
+    state: TaskState | None = "pending",
     mine: bool = False,
     ask: str | None = None,
     role: Role | None = None,

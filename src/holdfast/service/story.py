@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from holdfast.domain import events as ev
 from holdfast.domain.ledger import known_micros
@@ -14,22 +13,7 @@ from holdfast.domain.money import usd
 from holdfast.domain.state import WaitingOn
 from holdfast.service.contents import Plain, shown_field
 from holdfast.service.event_view import ReadEvent
-from holdfast.service.views import StepView
-
-Kind = Literal[
-    "accepted",
-    "model",
-    "tool",
-    "output",
-    "approval",
-    "denied",
-    "in_doubt",
-    "escalation",
-    "message",
-    "wait",
-    "change",
-    "end",
-]
+from holdfast.service.views import StepKind, StepView
 
 _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",
@@ -62,7 +46,7 @@ def _fell_back(failed: list[ev.FailedAttempt], answered: str = "") -> str:
 @dataclass(slots=True)
 class _Step:
     seq: int
-    kind: Kind
+    kind: StepKind
     title: str
     at: datetime
     scope: str = ""
@@ -191,7 +175,7 @@ class Story:
             case ev.Noted() | None:
                 pass
 
-    def _begin(self, read: ReadEvent, kind: Kind, title: str, key: object = None) -> _Step:
+    def _begin(self, read: ReadEvent, kind: StepKind, title: str, key: object = None) -> _Step:
         data = read.data
         step = _Step(read.seq, kind, title, read.stored.at, data.get("scope", ""), data.get("step"))
         step.refs.update(read.refs)
@@ -200,7 +184,7 @@ class Story:
             self._open[key] = step
         return step
 
-    def _resume(self, read: ReadEvent, kind: Kind, title: str, key: object) -> _Step:
+    def _resume(self, read: ReadEvent, kind: StepKind, title: str, key: object) -> _Step:
         """The step under way that this event belongs to, or a new one where its beginning is not journaled."""
         step = self._open.get(key) or self._begin(read, kind, title, key)
         step.refs.update(read.refs)

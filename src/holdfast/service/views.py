@@ -171,24 +171,27 @@ class LimitView(View):
     """None where that is not counted from the journal: times, and what is bounded for each step by itself."""
 
 
+StepKind = Literal[
+    "accepted",
+    "model",
+    "tool",
+    "output",
+    "approval",
+    "denied",
+    "in_doubt",
+    "escalation",
+    "message",
+    "wait",
+    "change",
+    "end",
+]
+
+
 class StepView(View):
     """One thing that happened in a run, as a person would tell it."""
 
     seq: int
-    kind: Literal[
-        "accepted",
-        "model",
-        "tool",
-        "output",
-        "approval",
-        "denied",
-        "in_doubt",
-        "escalation",
-        "message",
-        "wait",
-        "change",
-        "end",
-    ]
+    kind: StepKind
     scope: str = ""
     step: int | None = None
     title: str

@@ -10,14 +10,11 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from holdfast.domain.approving import OnExpiry
+from holdfast.domain.approving import OnExpiry, TaskKind, TaskState
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
-ApprovalState = Literal[
-    "pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void"
-]
 Verdict = Literal["approved", "rejected", "done", "not_done", "go_on", "finish", "fail_run"]
 Refusal = Literal["no_person", "disabled", "not_behind", "requester", "role", "beholden", "one_hand"]
 """Why somebody may not decide: see `refusal` in `18_approvals.sql`."""
@@ -38,8 +35,8 @@ class ApprovalTask:
     """Whom the run is for."""
     requested_by: str | None
     """Who asked for it on their behalf, if another."""
-    kind: Literal["approval", "in_doubt", "escalation"]
-    state: ApprovalState
+    kind: TaskKind
+    state: TaskState
     scope: str
     step: int
     call: str
@@ -98,7 +95,7 @@ class Decision:
         "invalid",
         "absent",
     ]
-    state: ApprovalState | None
+    state: TaskState | None
     decided_by: str | None
     run: UUID | None
     seq: int | None
@@ -221,7 +218,7 @@ async def list_approvals(
     *,
     by: str = "",
     mine: bool = False,
-    state: ApprovalState | None = None,
+    state: TaskState | None = None,
     run: UUID | None = None,
     ask: str | None = None,
     tool: str | None = None,

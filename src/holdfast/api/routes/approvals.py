@@ -11,6 +11,7 @@ from holdfast.api.bodies import DecisionBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.requests import TheServices, needs, read_id, reply
+from holdfast.domain.approving import TaskState
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.approval_shapes import ApprovalDetail, ApprovalPage
@@ -19,9 +20,7 @@ from holdfast.service.list_tasks_to_decide import get_task_to_decide, list_tasks
 from holdfast.service.pages import PAGE, PAGE_MOST
 
 router = APIRouter(tags=["approvals"])
-State = Literal[
-    "pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void", "all"
-]
+State = Literal[TaskState, "all"]
 
 
 @router.get(

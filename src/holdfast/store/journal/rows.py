@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from holdfast.domain.approving import OnExpiry
+from holdfast.domain.approving import OnExpiry, TaskKind
 from holdfast.domain.ids import Ref
 from holdfast.domain.state import RunState, WaitingOn
 
@@ -35,7 +35,7 @@ class ApprovalRow:
     """A human task that this append opens."""
 
     id: UUID
-    kind: Literal["approval", "in_doubt", "escalation"]
+    kind: TaskKind
     scope: str
     step: int
     call: str
