@@ -12,6 +12,7 @@ from pydantic_ai.usage import RequestUsage
 from tests.engine.agents import agent, sequential
 from tests.engine.lab import WHO, Died, die_at
 from tests.engine.test_seam_policy import pending
+from tests.engine.test_seam_tallies import counting
 
 from holdfast import EscalationPath, Limits, UserError, effect, governed
 from holdfast.domain import events as ev
@@ -105,6 +106,24 @@ async def test_calls_side_by_side_do_not_pass_together(make_lab):
     await raise_to(lab, tool_calls=5)
     assert await lab.work() == "finished"
     assert sorted(done) == [0, 1, 2, 3, 4]
+
+
+async def test_a_call_that_was_denied_at_the_last_moment_is_not_counted(make_lab):
+    done: list[int] = []
+    paying = [("pay", {"amount": 300}, f"p{i}") for i in range(6)]
+    looking = [("step", {"i": i}, f"c{i}") for i in range(3)]
+    made = stepping(done, script=[paying, looking, "done"])
+
+    @made.tool_plain
+    @effect.idempotent
+    async def pay(amount: int) -> str:
+        return f"paid {amount}"
+
+    lab = await counting(make_lab, made, limit=1000, limits=Limits(tool_calls=6))
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert (len(await lab.of(ev.CallDenied)), len(await lab.of(ev.ToolStarted)), len(done)) == (3, 6, 3)
 
 
 async def test_the_calls_of_one_answer_are_limited(make_lab):

@@ -29,8 +29,8 @@ def sums(lab: Any) -> list[tuple[str, int]]:
         return connection.execute("select name, amount from holdfast.tallies order by since, owner").fetchall()
 
 
-async def counting(make_lab: Any, made: Any, limit: int = 500) -> Any:
-    lab = await make_lab(made)
+async def counting(make_lab: Any, made: Any, limit: int = 500, **more: Any) -> Any:
+    lab = await make_lab(made, **more)
     lab.governor.policy = Rules(daily(limit), counted=("paid",))
     return lab
 
