@@ -23,7 +23,7 @@ DEADLINE_S = 60
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 APPEND = """
-select idx, outcome, inbox_seq, cancelling from holdfast.append(
+select idx, outcome, inbox_seq, cancelling, why from holdfast.append(
   %(m_tenant)s::uuid[], %(m_run)s::uuid[], %(m_worker)s::uuid[], %(m_epoch)s::bigint[], %(m_seq)s::bigint[],
   %(m_head)s::bytea[], %(m_new_seq)s::bigint[], %(m_new_head)s::bytea[], %(m_folded)s::bigint[], %(m_flags)s::int[],
   %(m_increments)s::bigint[], %(e_member)s::int[], %(e_seq)s::bigint[], %(e_type)s::text[], %(e_at)s::timestamptz[],
@@ -59,6 +59,8 @@ class Member:
     next: dict[str, Any] | None = None
     approvals: list[dict[str, Any]] = field(default_factory=list)
     tallies: list[dict[str, Any]] = field(default_factory=list)
+    budgets: list[dict[str, Any]] = field(default_factory=list)
+    unbounded: bool = False
     names: list[str] | None = None
     costs: list[tuple[str, str, str, int, Amounts]] = field(default_factory=list)
     """Lines for the ledger: kind, name, feature, the day as days since 1970, what is added."""
@@ -78,6 +80,7 @@ def parameters(members: list[Member]) -> dict[str, Any]:
         "next": [{"m": n, **m.next} for n, m in numbered if m.next],
         "approvals": [{"m": n, **row} for n, m in numbered for row in m.approvals],
         "tallies": [{"m": n, **row} for n, m in numbered for row in m.tallies],
+        "budgets": [{"m": n, **row} for n, m in numbered for row in m.budgets],
     }
     rare["names"] = {str(n): m.names for n, m in numbered if m.names is not None}
     rare = {name: rows for name, rows in rare.items() if rows}
@@ -97,7 +100,7 @@ def parameters(members: list[Member]) -> dict[str, Any]:
         "m_new_seq": [m.held.seq + len(m.bodies) for m in members],
         "m_new_head": [m.hashes[-1] for m in members],
         "m_folded": [m.folded for m in members],
-        "m_flags": [m.intent | m.progress << 1 | m.rewound_handled << 2 for m in members],
+        "m_flags": [m.intent | m.progress << 1 | m.rewound_handled << 2 | m.unbounded << 3 for m in members],
         "m_increments": [n for m in members for n in m.increments],
         "e_member": [e[0] for e in events],
         "e_seq": [e[1] for e in events],

@@ -5,7 +5,11 @@
 and `RunInterrupted` (the engine itself acts: it drops, parks or ends the run).
 """
 
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from holdfast.domain.budgets import Shortage
 
 
 class HoldfastError(Exception):
@@ -266,6 +270,18 @@ class RightsChanged(RunInterrupted):
 
 class TalliesMoved(RunInterrupted):
     """A sum that the intent was decided on is another by now: read it anew, decide anew, then try again."""
+
+
+class BoundWanted(RunInterrupted):
+    """A budget may apply to what the intent announces: say what it may use at most, then try again."""
+
+
+class OverBudget(RunInterrupted):
+    """A budget has no room for what the intent may use, or nobody knows what that costs: nothing is announced."""
+
+    shortage: "Shortage"
+    """Which budget, and how it stands."""
+    is_unpriced: bool = False
 
 
 class SignalsPending(RunInterrupted):

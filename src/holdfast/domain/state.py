@@ -26,6 +26,8 @@ class WaitingOn(StrEnum):
     IN_DOUBT = "in_doubt"
     LIMIT = "limit"
     """Its next step would exceed a limit: until somebody who may raises it."""
+    BUDGET = "budget"
+    """A budget has no room for its next step: until it begins anew, is raised, or others settle what they hold."""
     ESCALATION = "escalation"
     """It would fail, and its task has people say what becomes of it."""
     TIMER = "timer"

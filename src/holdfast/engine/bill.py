@@ -37,10 +37,11 @@ class Bill:
         self.asked, unanswered, self._unanswered = model, self._unanswered, 0
         return unanswered
 
-    def pay(self, raw: ModelResponse) -> None:
-        """This came from the model."""
+    def pay(self, raw: ModelResponse) -> ev.Cost:
+        """This came from the model. Returns what it cost."""
         # A response that is asked for until it is done is one, and tells all of its usage each time.
-        self._paid[raw.provider_response_id or object()] = cost_of(self._book, raw, self.asked)
+        cost = self._paid[raw.provider_response_id or object()] = cost_of(self._book, raw, self.asked)
+        return cost
 
     def lose(self, error: BaseException) -> ev.Cost | None:
         """The request came to nothing, for this reason: what it may have cost."""

@@ -1,7 +1,7 @@
 """What a model request may use at most, and how much its answer may still be.
 
 The history that was sent before is as large as the provider said it was; what is new has at most as many tokens as
-bytes. An answer is told how many tokens are left, where a limit leaves fewer than it might take.
+bytes. An answer is told how many tokens are left, where a limit or a budget leaves fewer than it might take.
 """
 
 from __future__ import annotations
@@ -17,16 +17,26 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from holdfast.domain import events as ev
+from holdfast.domain.budgets import Shortage
 from holdfast.engine.codec import dump_json, dump_message
 from holdfast.engine.errors import ModelUnpriced
 from holdfast.guards.prices.bound import Bound
 
 if TYPE_CHECKING:
-    from holdfast.engine.limiting import Limiting
     from holdfast.engine.recorder import Recorder
 
 LEAST_ANSWER = 256
 """Tokens below which no answer is asked for: cut so short it would be of no use, and be paid for."""
+
+
+class Part(NamedTuple):
+    """What a request may use of one of the models that it may go to."""
+
+    model: str
+    provider: str
+    usd: int | None
+    """In micro-dollars; None: nobody knows."""
+    tokens: int
 
 
 class Bounded(NamedTuple):
@@ -35,91 +45,116 @@ class Bounded(NamedTuple):
     settings: ModelSettings | None
     bound: ev.Usage | None = None
     usd_micros: int = 0
-    cut_by: str | None = None
-    """The limit that leaves its answer less than it would have been given without."""
+    cut_by: str | Shortage | None = None
+    """The limit or budget that leaves its answer less than it would have been given without."""
+    parts: Sequence[Part] = ()
 
 
 def bounded(
     recorder: Recorder,
-    limiting: Limiting,
     model: Model,
     messages: Sequence[ModelMessage],
     settings: ModelSettings | None,
     parameters: ModelRequestParameters,
+    short: Shortage | None = None,
 ) -> Bounded:
-    """A request as it is to be sent under the run's limits.
+    """A request as it is to be sent under the run's limits and budgets.
+
+    `short`, where given, has no room for as much as the request might take.
 
     Raises:
         ModelUnpriced: money is limited, and what it might cost is not known.
     """
-    if not limiting.bounds_tokens:
+    limiting = recorder.limiting
+    if not ((limiting is not None and limiting.bounds_tokens) or recorder.budgeting.is_wanted):
         return Bounded(settings)
     said: dict[str, Any] = {**(settings or {})}
     models = list(_asked(model))  # each of a chain may be sent all of it, and may answer
-    asked, each = input_bound(messages, parameters) * len(models), len(models)
+    once, each = input_bound(messages, parameters), len(models)
+    asked = once * each
     thinking = thinking_tokens(said)
     wanted = said.get("max_tokens") or _own_most(models) or recorder.task.max_output_tokens + thinking
-    price = _price(recorder, models, parameters) if "cost_usd" in limiting.ceilings else None
-    room: dict[str, int] = {}
-    if (left := limiting.left("output_tokens")) is not None:
-        room["output_tokens"] = left // each
-    if (left := limiting.left("tokens")) is not None:
-        room["tokens"] = (left - asked) // each
-    if price is not None and (left := limiting.left("cost_usd")) is not None:
-        room["cost_usd"] = price.tokens_for(left, asked)
+    prices = [_price(recorder, one, parameters) for one in models]
+    if limiting is not None and "cost_usd" in limiting.ceilings:
+        _check_priced(recorder, models, prices, parameters)
+    room: dict[str | Shortage, int] = {}
+    if limiting is not None:
+        if (left := limiting.left("output_tokens")) is not None:
+            room["output_tokens"] = left // each
+        if (left := limiting.left("tokens")) is not None:
+            room["tokens"] = (left - asked) // each
+        if (left := limiting.left("cost_usd")) is not None:
+            room["cost_usd"] = _tokens_for(left, once, prices)
+    if short is not None and short.unit != "requests":
+        paid = short.unit == "usd"
+        room[short] = _tokens_for(short.left, once, prices) if paid else (short.left - asked) // each
     tightest = min(room, key=room.__getitem__, default=None)
     answer = wanted if tightest is None else min(wanted, room[tightest])
     if answer < min(LEAST_ANSWER + thinking, wanted):
-        answer = wanted  # it is held against the limits with all that it might take, and not begun
+        answer = wanted  # it is held against them with all that it might take, and not begun
+    parts = [
+        Part(one.model_name, one.system, price.usd_micros(once, answer), once + answer)
+        for one, price in zip(models, prices, strict=True)
+    ]
     return Bounded(
         cast("ModelSettings", {**said, "max_tokens": answer}),
         ev.Usage(input_tokens=asked, output_tokens=answer * each),
-        0 if price is None else price.usd_micros(asked, answer * each),
+        sum(part.usd or 0 for part in parts),
         tightest if answer < wanted else None,
+        parts,
     )
 
 
 class _Price(NamedTuple):
-    """What a request costs at most, though every model of a chain is asked and paid."""
+    """What one model costs at most."""
 
-    bounds: Sequence[Bound]
-    server_tools: int
+    bound: Bound | None
+    server_tools: int | None
 
-    def usd_micros(self, input_tokens: int, output_tokens: int) -> int:
-        """What so many tokens cost, shared out evenly over all of them."""
-        each = len(self.bounds)
-        found = (one.usd_micros(input_tokens // each, output_tokens // each, self.server_tools) for one in self.bounds)
-        return sum(one for one in found if one is not None)
+    def usd_micros(self, input_tokens: int, output_tokens: int) -> int | None:
+        """So many tokens; None: nobody knows."""
+        if self.bound is None or self.server_tools is None:
+            return None
+        return self.bound.usd_micros(input_tokens, output_tokens, self.server_tools)
 
-    def tokens_for(self, money: int, asked: int) -> int:
-        """How many tokens of an answer of each so many micro-dollars pay for."""
-        rate = sum(one.output_mtok for one in self.bounds)
-        rest = Decimal(money - self.usd_micros(asked, 0) - len(self.bounds))  # each may be rounded up
-        return int(rest / rate) if rate else _ALL
+
+def _tokens_for(money: int, asked: int, prices: Sequence[_Price]) -> int:
+    """How many tokens of an answer of each model so many micro-dollars pay for, where each is asked."""
+    rate = sum(price.bound.output_mtok for price in prices if price.bound is not None)
+    sent = sum(price.usd_micros(asked, 0) or 0 for price in prices)
+    rest = Decimal(money - sent - len(prices))  # each may be rounded up
+    return int(rest / rate) if rate else _ALL
 
 
 _ALL = 2**31
 
 
-def _price(recorder: Recorder, models: Sequence[Model], parameters: ModelRequestParameters) -> _Price:
+def _price(recorder: Recorder, model: Model, parameters: ModelRequestParameters) -> _Price:
     uses = len(parameters.native_tools) and recorder.task.server_tools
-    if uses is None:
+    gear = recorder.gear
+    bound = gear.prices.bound(model.model_name, gear.now(), provider=model.system, url=model.base_url or "")
+    return _Price(bound, uses)
+
+
+def _check_priced(
+    recorder: Recorder, models: Sequence[Model], prices: Sequence[_Price], parameters: ModelRequestParameters
+) -> None:
+    if parameters.native_tools and recorder.task.server_tools is None:
         raise ModelUnpriced(
             "Its money is limited and its model may use tools of the provider's, nobody can say how often. Give "
             "Limits(server_tools=...), the most uses in one request."
         )
-    found = list[Bound]()
-    for model in models:
-        bound = recorder.gear.prices.bound(
-            model.model_name, recorder.gear.now(), provider=model.system, url=model.base_url or ""
-        )
-        if bound is None or bound.usd_micros(0, 0, uses) is None:
-            raise ModelUnpriced(
-                f"Its money is limited, and what '{model.model_name}' costs is not known. Give its price in [[prices]] "
-                "of holdfast.toml; docs/costs.md says how."
-            )
-        found.append(bound)
-    return _Price(found, uses)
+    for model, price in zip(models, prices, strict=True):
+        if price.usd_micros(0, 0) is None:
+            raise unpriced(model.model_name)
+
+
+def unpriced(model: str) -> ModelUnpriced:
+    """The error of a run whose money is limited, and whose model nobody has a price for."""
+    return ModelUnpriced(
+        f"Its money is limited, and what '{model}' costs is not known. Give its price in [[prices]] of holdfast.toml; "
+        "docs/costs.md says how."
+    )
 
 
 def thinking_tokens(settings: Mapping[str, Any]) -> int:

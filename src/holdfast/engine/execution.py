@@ -19,6 +19,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.engine import ending, opening
 from holdfast.engine.acting import Acting
+from holdfast.engine.budgeting import Budgeting
 from holdfast.engine.codec import dump_json
 from holdfast.engine.ended import Ended as Ended  # noqa: PLC0414 - an execution's answer, for whoever carries one
 from holdfast.engine.flight import StepInFlight, Times
@@ -218,8 +219,9 @@ class Execution:
         content: dict[str, bytes] = {**recorded.content}
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
         limits = limiting(self._task, gear, recorded.events, [event for _, event in events], claimed.epoch, self._since)
+        budgeting = Budgeting(claimed.tenant, replay.feature, gear.writer.bounding, (event for _, event in events))
         recorder = Recorder(
-            self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting, limits
+            self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting, budgeting, limits
         )
         recorder.stop = self._stop
         recorder.flight.times = self.times
@@ -350,7 +352,9 @@ class Execution:
             raise _Again
         parked, unsure = ev.RunParked(waiting_on=park.waiting_on, why=park.why), isinstance(park, Halted)
         try:
-            await recorder.end(*facts, parked, park=ParkRow(park.waiting_on, None, unsure, park.names), rows=rows)
+            await recorder.end(
+                *facts, parked, park=ParkRow(park.waiting_on, park.wake_at, unsure, park.names), rows=rows
+            )
         except errors.SignalsPending:
             raise _Again from None
         self._gear.hints.notify(f"r:{self._claimed.run}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,6 +72,8 @@ class Gear:
     now: Callable[[], datetime] = utc_now
     monotonic: Callable[[], float] = time.monotonic
     """Seconds that only go forward, for how old what is known of somebody has become."""
+    random: Callable[[], float] = random.random
+    """For what is to be spread over time."""
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
     probe: Callable[[str], None] = no_probe
     """Called at each named point inside the step pipeline; crash tests end the process there."""

@@ -7,6 +7,7 @@ swallow it. It never crosses the edge of the engine.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import cast
 
 from holdfast.domain.errors import OperatorError
@@ -38,6 +39,8 @@ class Park(Interrupt):
         self.why = why
         self.names: tuple[str, ...] = ()
         """The tool or model that is halted, where the run is not."""
+        self.wake_at: datetime | None = None
+        """When it is taken up again by itself, by the database's clock."""
 
 
 class Halted(Park):

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
@@ -27,6 +28,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.limits import describe
 from holdfast.domain.recovery import Recovery
+from holdfast.engine.affording import announce_request, give_up
 from holdfast.engine.attempts import attempts_of, explained, failed_attempts
 from holdfast.engine.bill import Bill
 from holdfast.engine.bounding import Bounded, bounded
@@ -125,8 +127,7 @@ class ModelStep:
         Raises:
             ModelTimedOut: it took longer than the task allows.
         """
-        bound = self._bounded(model, messages, settings, parameters)
-        flying = await self._announced(model, messages, bound, parameters, streamed=False)
+        bound, flying = await self._announced(model, messages, settings, parameters, streamed=False)
         try:
             # Not by way of a wrapper's `super()`: the framework wraps each class's method in bookkeeping of its own.
             asked = model.request(messages, bound.settings, parameters)
@@ -140,7 +141,7 @@ class ModelStep:
             self._landed(flying)
         self._recorder.gear.probe("model.answered")
         assert self.raw is not None
-        self._bill.pay(self.raw)
+        self._paid(self.raw)
         self._whole(self.raw, bound, flying.name)
         return self.raw
 
@@ -155,8 +156,7 @@ class ModelStep:
     ) -> AsyncGenerator[StreamedResponse]:
         """The same, streamed: the block reads the response."""
         flight = self._recorder.flight
-        bound = self._bounded(model, messages, settings, parameters)
-        flying = await self._announced(model, messages, bound, parameters, streamed=True)
+        bound, flying = await self._announced(model, messages, settings, parameters, streamed=True)
         cancelling = self._limited(flying)
         try:
             async with model.request_stream(messages, bound.settings, parameters, run_context) as stream:
@@ -179,8 +179,12 @@ class ModelStep:
             self._landed(flying)
             self._bill.stream = None
         self._recorder.gear.probe("model.answered")
-        self._bill.pay(self.raw)
+        self._paid(self.raw)
         self._whole(self.raw, bound, flying.name)
+
+    def _paid(self, raw: ModelResponse) -> None:
+        cost = self._bill.pay(raw)
+        self._recorder.budgeting.answered(self._scope, self.step, self.attempt, raw, cost)
 
     def show(self, event: Any) -> None:
         """Let watching clients see text of the request under way, where there is one."""
@@ -207,11 +211,11 @@ class ModelStep:
         self,
         model: Model,
         messages: Sequence[ModelMessage],
-        bound: Bounded,
+        settings: ModelSettings | None,
         parameters: ModelRequestParameters,
         *,
         streamed: bool,
-    ) -> StepInFlight:
+    ) -> tuple[Bounded, StepInFlight]:
         """Commit the intent to send exactly these messages to this model; from now on the request is under way."""
         self.attempt += 1
         recorder = self._recorder
@@ -224,14 +228,23 @@ class ModelStep:
             instructions=self._surface.instructions(messages),
             tools=self._surface.tools(parameters),
             output=output_digest(parameters),
-            settings=self._surface.settings(bound.settings),
             streamed=streamed,
-            bound=bound.bound,
-            bound_usd_micros=bound.usd_micros,
             unanswered=self._bill.ask(model.model_name),
         )
+
+        def made(bound: Bounded) -> ev.ModelRequested:
+            return replace(
+                intent,
+                settings=self._surface.settings(bound.settings),
+                bound=bound.bound,
+                bound_usd_micros=bound.usd_micros,
+                reserved=bool(bound.parts) and recorder.budgeting.is_wanted,
+            )
+
         try:
-            seq = await recorder.intend(intent)
+            bound, _, seq = await announce_request(
+                recorder, made, lambda short: bounded(recorder, model, messages, settings, parameters, short)
+            )
         except Interrupt:
             # A task group would cut off the calls of runs beside this one.
             await recorder.flight.wait_for_family(self._scope)
@@ -256,32 +269,24 @@ class ModelStep:
         except BaseException:
             recorder.flight.end(flying)
             raise
-        return flying
-
-    def _bounded(
-        self,
-        model: Model,
-        messages: Sequence[ModelMessage],
-        settings: ModelSettings | None,
-        parameters: ModelRequestParameters,
-    ) -> Bounded:
-        limiting = self._recorder.limiting
-        if limiting is None:
-            return Bounded(settings)
-        return bounded(self._recorder, limiting, model, messages, settings, parameters)
+        return bound, flying
 
     def _whole(self, response: ModelResponse, bound: Bounded, model: str) -> None:
-        """Refuse an answer that a limit of the run's cut short: it is no failure of the model's.
+        """Refuse an answer that a limit of the run's or a budget cut short: it is no failure of the model's.
 
         Raises:
-            Limited: it is one.
+            Limited, Park, Unaffordable: it is one.
         """
-        limiting = self._recorder.limiting
-        if limiting is None or bound.cut_by is None or response.finish_reason != "length":
+        cut_by, limiting = bound.cut_by, self._recorder.limiting
+        if cut_by is None or response.finish_reason != "length":
             return
-        cut = AnswerCut(f"The answer was cut by what was left of the limit on {describe(bound.cut_by)}.")
+        what = f"the limit on {describe(cut_by)}" if isinstance(cut_by, str) else f"a budget. {cut_by}"
+        cut = AnswerCut(f"The answer was cut by what was left of {what}")
         self._record_failure(cut, self._bill.settle(), response)
-        limiting.cut_short(bound.cut_by, model)
+        if not isinstance(cut_by, str):
+            give_up(self._recorder, cut_by)
+        assert limiting is not None
+        limiting.cut_short(cut_by, model)
 
     def _failed(self, flying: StepInFlight, error: Exception) -> NoReturn:
         """Record that the attempt failed, and raise what says so."""

@@ -16,6 +16,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
 from holdfast.effects.declare import Effect, enter
+from holdfast.engine.affording import announce_call
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_json, dump_result, load_result
 from holdfast.engine.emitted import emit_again, emitted
@@ -26,7 +27,6 @@ from holdfast.engine.interrupt import Interrupt
 from holdfast.engine.late import Known
 from holdfast.engine.recovery import Settled, recovered
 from holdfast.engine.replay import OutputEntry, ToolEntry
-from holdfast.engine.tallying import declared_cost
 from holdfast.engine.toolcost import cost_of_output
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ class _Handing:
             if (settled := await recovered(recorder, call, known)) is not None:
                 return settled
         recorder.entering.announce(call)
-        await recorder.intend(
+        await announce_call(
+            recorder,
             ev.OutputStarted(
                 scope=call.scope,
                 step=call.step,
@@ -133,8 +134,8 @@ class _Handing:
                 key=call.key,
                 args=call.attempt.args,
                 attempt=call.attempt.number,
-                bound_usd_micros=declared_cost(recorder, call),
-            )
+                bound_usd_micros=call.declaration.cost_usd_micros,
+            ),
         )
         claimed = recorder.claimed
         enter(

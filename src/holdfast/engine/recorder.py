@@ -29,6 +29,7 @@ from holdfast.store.halts import is_held_back
 if TYPE_CHECKING:
     from holdfast.domain.spent import Counted, Intent
     from holdfast.engine.acting import Acting
+    from holdfast.engine.budgeting import Budgeting
     from holdfast.engine.gear import Gear, Lease
     from holdfast.engine.late import Known
     from holdfast.engine.limiting import Limiting
@@ -52,10 +53,12 @@ class Recorder:
         opening: Sequence[ev.AnyEvent],
         lease: Lease,
         acting: Acting,
+        budgeting: Budgeting,
         limiting: Limiting | None = None,
     ) -> None:
         self.task = task
         self.acting = acting
+        self.budgeting = budgeting
         self.limiting = limiting
         """None where nothing of the run is limited."""
         self.claimed = claimed
@@ -170,8 +173,7 @@ class Recorder:
         Raises:
             Interrupt: what was held before could not be written.
         """
-        if self.limiting is not None:
-            self.limiting.saw(facts)
+        rows = self._seen(facts, rows)
         try:
             self.journal.hold(*self._opened(facts), rows=rows)
         except errors.HoldfastError as error:
@@ -183,15 +185,20 @@ class Recorder:
 
     async def record(self, *facts: ev.AnyEvent, rows: Sequence[Row] = ()) -> int:
         """Write facts; return the number of the last one when they are committed."""
+        return await self._append(*facts, rows=self._seen(facts, rows))
+
+    def _seen(self, facts: Sequence[ev.AnyEvent], rows: Sequence[Row]) -> Sequence[Row]:
+        """Count facts that are about to be written. Returns the rows that go with them, what they settle included."""
         if self.limiting is not None:
             self.limiting.saw(facts)
-        return await self._append(*facts, rows=rows)
+        return [*rows, *settled] if (settled := self.budgeting.rows_for(facts)) else rows
 
     async def intend(self, intent: Intent, rows: Sequence[Row] = ()) -> int:
         """Announce what is about to be done; return its sequence number when it is committed.
 
         Raises:
             TalliesMoved: a sum among `rows` is another by now: nothing is announced.
+            BoundWanted, OverBudget: a budget is to know what it may use, or has no room for that.
             Limited: it would exceed a limit of the run's.
             Interrupt: the run may not go on here.
         """
@@ -312,9 +319,7 @@ class Recorder:
         self._fold_to = max(self._fold_to, to)
         if not events:
             return self.journal.seq
-        if self.limiting is not None:
-            self.limiting.saw(events)
-        return await self._append(*events, rows=closes)
+        return await self._append(*events, rows=self._seen(events, closes))
 
     async def end(
         self,
@@ -334,7 +339,7 @@ class Recorder:
             *opened,
             park=park,
             finish=finish,
-            rows=rows,
+            rows=[*rows, *self.budgeting.rows_for(facts)],
             fold_to=self._fold_to,
             rewound=self.claimed.rewound,
         )

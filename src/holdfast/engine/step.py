@@ -28,6 +28,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.errors import TooLarge
 from holdfast.domain.ids import Ref
 from holdfast.domain.recovery import Recovery
+from holdfast.engine.affording import announce_call
 from holdfast.engine.call import ToolCall
 from holdfast.engine.codec import (
     Unserialisable,
@@ -48,7 +49,7 @@ from holdfast.engine.late import Known
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.recovery import Settled, in_doubt, recovered
 from holdfast.engine.replay import ToolEntry
-from holdfast.engine.tallying import declared_cost, to_add, to_release, written_by
+from holdfast.engine.tallying import to_add, to_release, written_by
 from holdfast.engine.toolcost import cost_as_told, measure
 from holdfast.engine.usage import usage_now, use_again, used_since
 
@@ -133,7 +134,8 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes, values: Mapp
     system, amounts = written_by(recorder, call, values)
     call.attempt.announced = args
     call.attempt.args = recorder.seal(args)
-    await recorder.intend(
+    await announce_call(
+        recorder,
         ev.ToolStarted(
             scope=call.scope,
             step=call.step,
@@ -148,7 +150,7 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes, values: Mapp
             policy=call.attempt.policy,
             system=system,
             amounts=amounts,
-            bound_usd_micros=declared_cost(recorder, call),
+            bound_usd_micros=call.declaration.cost_usd_micros,
         ),
         to_add(call),
     )

@@ -73,12 +73,6 @@ def written_by(recorder: Recorder, call: ToolCall, values: Mapping[str, Any]) ->
     return written.system, {name: units for name, units in amounts.items() if f"amount:{name}" in limiting.ceilings}
 
 
-def declared_cost(recorder: Recorder, call: ToolCall) -> int:
-    """What a call says that it costs, where the run's money is limited."""
-    limiting = recorder.limiting
-    return call.declaration.cost_usd_micros if limiting is not None and "cost_usd" in limiting.ceilings else 0
-
-
 def to_release(call: ToolCall) -> list[Released]:
     """What is taken back when the call did not do what it was to do."""
     return [Released(key=call.key)] if call.attempt.added else []

@@ -36,7 +36,9 @@ class ToolStarted(Event):
     amounts: dict[str, int] = field(default_factory=dict[str, int])
     """What of it adds up towards the task's limits, in ten-thousandths."""
     bound_usd_micros: int = 0
-    """What it says that it costs, where the run's money is limited."""
+    """What it says that it costs."""
+    reserved: bool = False
+    """Whether budgets hold that until it is settled."""
 
 
 Outcome: TypeAlias = Literal["value", "retry", "failed", "error", "deferred"]
@@ -88,7 +90,8 @@ class OutputStarted(Event):
     args: Ref
     attempt: int = 1
     bound_usd_micros: int = 0
-    """What it says that it costs, where the run's money is limited."""
+    """What it says that it costs."""
+    reserved: bool = False
 
 
 @fact

@@ -28,9 +28,11 @@ class ModelRequested(Event):
     settings: Ref | None = None
     streamed: bool = False
     bound: Usage | None = None
-    """The most that it can use, where the run's tokens or its money are limited."""
+    """The most that it can use, where the run's tokens or money are limited or its tenant has budgets."""
     bound_usd_micros: int = 0
-    """The most that it can cost, where the run's money is limited."""
+    """The most that it can cost, where its bound is known."""
+    reserved: bool = False
+    """Whether budgets hold its bound until it is settled."""
     unanswered: int = 0
     """Earlier attempts at the request of which nothing came back: they may be on the bill."""
 

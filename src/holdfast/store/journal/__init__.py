@@ -9,7 +9,17 @@ batch is one call of `holdfast.append` (`statement.py`, `append.sql`); each memb
 run, which resolves, retries or drops what waited.
 """
 
-from holdfast.store.journal.rows import ApprovalClosed, ApprovalRow, Finish, Park, Released, Row, Tallied, TaskRow
+from holdfast.store.journal.rows import (
+    ApprovalClosed,
+    ApprovalRow,
+    Finish,
+    Park,
+    Released,
+    Row,
+    Spending,
+    Tallied,
+    TaskRow,
+)
 from holdfast.store.journal.run import RunJournal
 from holdfast.store.journal.writer import JournalWriter
 
@@ -22,6 +32,7 @@ __all__ = [
     "Released",
     "Row",
     "RunJournal",
+    "Spending",
     "Tallied",
     "TaskRow",
 ]

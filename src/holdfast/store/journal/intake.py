@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING
 import orjson
 
 from holdfast.domain.errors import AppendRejected
+from holdfast.domain.events import ModelRequested, OutputStarted, ToolStarted
 from holdfast.domain.ledger import Line, lines_of
 from holdfast.store.journal.bodies import encode
 from holdfast.store.journal.member import Entry, Item
-from holdfast.store.journal.rows import Finish, Park, Released, Row, Tallied, encode_next, encode_row, storable
+from holdfast.store.journal.rows import (
+    Finish,
+    Park,
+    Released,
+    Row,
+    Spending,
+    Tallied,
+    encode_next,
+    encode_row,
+    storable,
+)
 from holdfast.store.journal.shapes import SHAPES, counted
 
 if TYPE_CHECKING:
@@ -19,6 +30,8 @@ if TYPE_CHECKING:
 
     from holdfast.domain.events import AnyEvent
     from holdfast.domain.ids import Ref
+
+_CALLS = (ToolStarted, OutputStarted)
 
 
 def make_item(run: UUID, events: tuple[AnyEvent, ...], at_us: int, seal: Callable[[bytes], Ref]) -> Item:
@@ -30,13 +43,16 @@ def make_item(run: UUID, events: tuple[AnyEvent, ...], at_us: int, seal: Callabl
     if not events:
         raise ValueError("An append carries at least one event: no row of a run changes without a fact.")
     entries: list[Entry] = []
-    size = 0
+    size, costs = 0, False
     for event in events:
         shape = SHAPES[type(event)]
         body = encode(run, event, shape, seal)
+        costs = costs or isinstance(event, ModelRequested) or (isinstance(event, _CALLS) and event.bound_usd_micros > 0)
         entries.append(Entry(shape, at_us, body, counted(event, shape), [*map(_storable, lines_of(event))]))
         size += len(body)
-    return Item(entries, size)
+    item = Item(entries, size)
+    item.is_unbounded = costs
+    return item
 
 
 def add_rows(run: UUID, item: Item, rows: Iterable[Row], next_: Park | Finish | None) -> None:
@@ -50,6 +66,12 @@ def add_rows(run: UUID, item: Item, rows: Iterable[Row], next_: Park | Finish | 
         for row in rows:
             if isinstance(row, Tallied | Released):
                 item.tallies += (encode_row(row),)
+            elif isinstance(row, Spending):
+                if row.what == "reserve":
+                    item.reserves += (encode_row(row),)
+                    item.is_unbounded = False
+                else:
+                    item.settles += (encode_row(row),)
             else:
                 item.approvals += (encode_row(row),)
     except orjson.JSONEncodeError as error:

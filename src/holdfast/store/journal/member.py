@@ -14,7 +14,7 @@ import orjson
 from holdfast.domain.halts import names_of
 from holdfast.store.hashing import chained_hash
 from holdfast.store.journal.rows import NOTHING_COUNTED, Counters
-from holdfast.store.journal.shapes import INTENT, REWOUND, Shape
+from holdfast.store.journal.shapes import INTENT, REWOUND, UNBOUNDED, Shape
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,10 +52,13 @@ class Item:
         "fold_to",
         "future",
         "is_plain",
+        "is_unbounded",
         "names",
         "next",
         "refused",
+        "reserves",
         "rewound",
+        "settles",
         "size",
         "tallies",
     )
@@ -68,6 +71,10 @@ class Item:
         """Who waits for it. Nobody waits for what is held."""
         self.approvals: tuple[bytes, ...] = ()
         self.tallies: tuple[bytes, ...] = ()
+        self.reserves: tuple[bytes, ...] = ()
+        """What its intents may use of budgets."""
+        self.settles: tuple[bytes, ...] = ()
+        """What its facts did use."""
         self.next: bytes | None = None
         self.is_plain = True
         """Neither rows beside its events nor a next state."""
@@ -75,6 +82,8 @@ class Item:
         """Tools and models for which a halt may keep the run from going on, where it parks for that."""
         self.fold_to = 0
         self.rewound = False
+        self.is_unbounded = False
+        """It announces what costs money or tokens, and does not say how much at most."""
         self.refused: Exception | None = None
         """Raised to the caller once the item's facts are committed: its intents were refused."""
 
@@ -103,7 +112,8 @@ class Item:
         """Keep the facts only."""
         self.refused = refused
         self.entries = [entry for entry in self.entries if entry.shape.flag != INTENT]
-        self.tallies = ()
+        self.tallies = self.reserves = ()
+        self.is_unbounded = False
 
 
 class Member:
@@ -154,6 +164,8 @@ class Member:
                 self.flags |= REWOUND
             self.folded_seq = max(self.folded_seq, item.fold_to)
             self.is_plain = self.is_plain and item.is_plain
+            if item.is_unbounded:
+                self.flags |= UNBOUNDED
         self.hashes = self._chain()
         self.new_seq: int = self.seq + len(self.hashes)
         self.new_head: bytes = self.hashes[-1]

@@ -93,9 +93,31 @@ class Released:
     released: Literal[True] = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a step may use of one model, or did use, for budgets to count.
+
+    `reserve` comes with its intent, `settle` with its outcome, `spend` with the outcome of what nothing was reserved
+    for; `end`, without a step, with the end of a run that reserved anything.
+    """
+
+    what: Literal["reserve", "settle", "spend", "end"]
+    step: str = ""
+    """Of a model request its scope and number; of a call its idempotency key."""
+    attempt: int = 0
+    model: str = ""
+    """Empty for what is no model's."""
+    provider: str = ""
+    feature: str = ""
+    usd: int | None = 0
+    """In micro-dollars. None, to reserve: nobody knows what it may cost; to settle: nobody knows what it did."""
+    tokens: int | None = 0
+    requests: int | None = 0
+
+
 TaskRow: TypeAlias = ApprovalRow | ApprovalClosed
 TallyRow: TypeAlias = Tallied | Released
-Row: TypeAlias = TaskRow | TallyRow
+Row: TypeAlias = TaskRow | TallyRow | Spending
 """What an append may write beside events."""
 
 

@@ -115,8 +115,8 @@ class RunJournal:
 
         Raises:
             RunLost: fenced. Nothing was committed and nothing will be.
-            RunHalted, RunCancelling, RightsChanged, TalliesMoved: the intents among the events were refused; the facts
-                are committed.
+            RunHalted, RunCancelling, RightsChanged, TalliesMoved, BoundWanted, OverBudget: the intents among the events
+                were refused; the facts are committed.
             SignalsPending: the run may not park or finish yet; nothing of this call was committed.
             AppendRejected: an event cannot be stored, or the database refused this run's rows.
             TooLarge: an event is too long.
@@ -189,7 +189,7 @@ class RunJournal:
             return None
         blobs, self._staged = self._staged, []
         self._flying = Member(self, items, blobs, size)
-        if items[-1].names or self._writer.wants_names(self.tenant):
+        if items[-1].names or self._writer.naming.is_so(self.tenant):
             self._flying.name()
         return self._flying
 
@@ -209,7 +209,7 @@ class RunJournal:
             self._wait_for_row()
             return
         if answer.outcome == "unnamed":
-            self._writer.want_names(self.tenant)
+            self._writer.naming.note(self.tenant)
             member.name()
             self._writer.ready(self)
             return
@@ -217,10 +217,12 @@ class RunJournal:
         match answer.outcome:
             case "appended":
                 self._appended(member)
-            case "halted" if self._by_itself(member):
+            case "halted" | "over_budget" | "unpriced" as refused if self._by_itself(member, refused):
                 pass
             case refused if refused in REFUSED:
-                self._without_intents(member, refusal(refused, self.run))
+                if refused == "unbounded":
+                    self._writer.bounding.note(self.tenant)
+                self._without_intents(member, refusal(answer, self.run))
             case "signalled":
                 self._without_end(member)
             case _:
@@ -287,9 +289,10 @@ class RunJournal:
         self._fail(empty, error)
         self._rest()
 
-    def _by_itself(self, member: Member) -> bool:
-        # A halt may be of one tool: what else was announced in the moment is asked for again, each by itself.
-        if not member.named or sum(item.has_intent() for item in member.items) == 1:
+    def _by_itself(self, member: Member, refused: str) -> bool:
+        # A halt may be of one tool, a budget have room for one: what was announced in the moment is asked for again,
+        # each by itself.
+        if (refused == "halted" and not member.named) or sum(item.has_intent() for item in member.items) == 1:
             return False
         self._requeue(member, member.items)
         self._one_by_one = len(member.items)

@@ -24,7 +24,7 @@ from holdfast.domain.events import (
 )
 from holdfast.store.journal.rows import Counters
 
-INTENT, PROGRESS, REWOUND = 1, 2, 4
+INTENT, PROGRESS, REWOUND, UNBOUNDED = 1, 2, 4, 8
 """The flags of a member, as the SQL function knows them."""
 
 _length = Struct(">H").pack

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from holdfast.store.journal.member import Member
 
-_COLUMNS = 4
+_COLUMNS = 5
 
 
 class Answer(NamedTuple):
@@ -27,6 +27,8 @@ class Answer(NamedTuple):
     outcome: str
     inbox_seq: int | None
     cancelling: bool | None
+    why: str | None = None
+    """Of intents that a budget has no room for: which, and how it stands, as JSON."""
 
 
 def parameters(members: Sequence[Member]) -> list[bytes | None]:
@@ -57,7 +59,9 @@ def answers(rows: PGresult) -> list[Answer]:
     return [_answer(*(value(number, column) for column in range(_COLUMNS))) for number in range(rows.ntuples)]
 
 
-def _answer(idx: bytes | None, outcome: bytes | None, inbox_seq: bytes | None, cancelling: bytes | None) -> Answer:
+def _answer(
+    idx: bytes | None, outcome: bytes | None, inbox_seq: bytes | None, cancelling: bytes | None, why: bytes | None
+) -> Answer:
     assert idx is not None
     assert outcome is not None
     return Answer(
@@ -65,6 +69,7 @@ def _answer(idx: bytes | None, outcome: bytes | None, inbox_seq: bytes | None, c
         outcome.decode(),
         None if inbox_seq is None else int.from_bytes(inbox_seq, "big"),
         None if cancelling is None else cancelling != b"\0",
+        None if why is None else why.decode(),
     )
 
 
@@ -102,7 +107,8 @@ def _blobs(members: Sequence[Member]) -> tuple[bytes, ...]:
 
 def _rare(members: Sequence[Member]) -> bytes | None:
     # Each row was encoded when it was queued; only the member's number is put in front here.
-    next_, approvals, tallies, names = list[bytes](), list[bytes](), list[bytes](), dict[str, list[str]]()
+    next_, approvals, tallies, budgets = list[bytes](), list[bytes](), list[bytes](), list[bytes]()
+    names = dict[str, list[str]]()
     for number, member in enumerate(members, 1):
         if member.is_plain:
             continue
@@ -112,9 +118,10 @@ def _rare(members: Sequence[Member]) -> bytes | None:
             front = b'{"m":%d,' % number
             approvals += [front + row[1:] for row in item.approvals]
             tallies += [front + row[1:] for row in item.tallies]
+            budgets += [front + row[1:] for row in (*item.settles, *item.reserves)]
             if item.next is not None:
                 next_.append(front + item.next[1:])
-    sections = ((b"next", next_), (b"approvals", approvals), (b"tallies", tallies))
+    sections = ((b"next", next_), (b"approvals", approvals), (b"tallies", tallies), (b"budgets", budgets))
     parts = [b'"%s":[%s]' % (name, b",".join(rows)) for name, rows in sections if rows]
     if names:
         parts.append(b'"names":' + orjson.dumps(names))

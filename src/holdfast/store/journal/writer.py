@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from holdfast.domain.errors import DatabaseUnavailable, RunLost
 from holdfast.store.errors import unavailable
+from holdfast.store.journal.asked import Asked
 from holdfast.store.journal.lane import Lane
 from holdfast.store.journal.run import RunJournal
 
@@ -35,8 +36,6 @@ _FEW_RUNS = 4
 """With no more than these open, nobody waits for company."""
 _EMPTY_ROUNDS = 3
 """So many rounds of the loop without company say that it is not busy, or with something else."""
-_NAMED_S = 60.0
-"""How long intents say which tool or model they are about, once a halt of one made that matter."""
 _WORTH_A_BATCH = 24
 """So many members go together, though another lane could take some: below it, starting a statement costs more than
 working side by side spares."""
@@ -88,8 +87,8 @@ class JournalWriter:
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._drained: asyncio.Future[None] | None = None
         self._closed = False
-        self._naming: dict[UUID, float] = {}
-        """Tenants some of whose tools or models are halted, and until when that is taken to be so."""
+        self.naming, self.bounding = Asked(), Asked()
+        """Tenants some of whose tools or models are halted; tenants that have budgets."""
         self._lanes = [Lane(self, db) for _ in range(connections)]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -194,19 +193,6 @@ class JournalWriter:
         if self._held:
             left_s = next(iter(self._held.values())) - over
             self._sweeping = loop.call_later(max(left_s, 0.001), self._sweep)
-
-    def want_names(self, tenant: UUID) -> None:
-        """The database asks which tools and models intents of this tenant are about: tell it unasked for a while."""
-        self._naming[tenant] = asyncio.get_running_loop().time() + _NAMED_S
-
-    def wants_names(self, tenant: UUID) -> bool:
-        """Whether that was asked lately."""
-        if not self._naming:
-            return False
-        if self._naming.get(tenant, 0.0) > asyncio.get_running_loop().time():
-            return True
-        self._naming.pop(tenant, None)
-        return False
 
     def rested(self) -> None:
         """A run went from having something due to idle."""

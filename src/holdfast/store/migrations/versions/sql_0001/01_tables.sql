@@ -24,6 +24,8 @@
 --   halts             stops: in force while `lifted_at` is null; kept afterwards
 --   halt_acks         what each worker said of a stop: since when it knows, what it still had under way
 --   tallies           amounts that add up over calls; tally_entries: what each effect added (20_tallies.sql)
+--   budgets           what may be spent; budget_windows: what is; reservations, overruns, budget_alerts (23_budgets.sql)
+--   ledger            what runs cost (22_costs.sql)
 --   live              token deltas on their way to readers; unlogged, empty after a crash
 --   tenants           the tenants
 --   principals        the people and services of a tenant
@@ -38,10 +40,11 @@
 --   schema_version    the migration in force (Alembic's table)
 --
 -- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
--- rows that belong to a run (approvals, what belongs to those, signals), then `tallies`, then `sessions`. `append`,
--- `claim_runs` and `tick` never wait for a row: they skip what is locked. What changes identities locks its tenant's row,
--- and so does, in the weakest way, what rests on them (`decide_approval`), before rows of `runs`; `renew_rights` locks a
--- principal before its run.
+-- rows that belong to a run (approvals, what belongs to those, signals), then `tallies`, then `budget_windows`, then
+-- `sessions`. `append`, `claim_runs` and `tick` never wait for a row: they skip what is locked. What people do to budgets
+-- is one at a time in each tenant (advisory), and may lock a budget and its windows before rows of `runs`. What changes
+-- identities locks its tenant's row, and so does, in the weakest way, what rests on them (`decide_approval`), before rows
+-- of `runs`; `renew_rights` locks a principal before its run.
 -- `delete_session` alone locks its session before runs of it: who holds a run and waits for a session is `accept_run`,
 -- whose run nobody else can see yet.
 
@@ -175,7 +178,9 @@ create index runs_queued on runs (task, task_version, tenant, priority desc, que
 create index runs_held on runs (worker, tenant, id) where state = 'running';
 create index runs_running on runs (tenant) where state = 'running';
 create index runs_waking on runs (wake_at) where state = 'parked' and wake_at is not null;
-create index runs_freed on runs (tenant, id) where state = 'parked' and stale and waiting_on in ('halt', 'rights', 'login');
+create index runs_freed on runs (tenant, id)
+  where state = 'parked' and stale and waiting_on in ('halt', 'rights', 'login', 'budget');
+create index runs_short on runs (tenant, id) where state = 'parked' and waiting_on = 'budget';
 create index runs_halted on runs (tenant, id) where state = 'parked' and waiting_on = 'halt';
 create index runs_unserved on runs (task, task_version) where unserved;
 

@@ -110,7 +110,7 @@ create function append(
   b_member int[], b_digest bytea[], b_body bytea[],
   rare text,
   c_texts text[] default '{}', c_numbers bigint[] default '{}'
-) returns table (idx int, outcome text, inbox_seq bigint, cancelling boolean)
+) returns table (idx int, outcome text, inbox_seq bigint, cancelling boolean, why text)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
   set plan_cache_mode = force_generic_plan set jit = off
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -127,6 +127,7 @@ declare
   verdict text[];
   inboxes bigint[];
   cancels boolean[];
+  reasons jsonb := '{}';
   blocked int;
   turn record;
 begin
@@ -155,6 +156,8 @@ begin
           case
             when m_flags[m] & 1 = 1 and r.cancelling then 'cancelled'
             when m_flags[m] & 1 = 1 and r.stale then 'stale'
+            when m_flags[m] & 8 = 8 and exists (select from budgets b where b.tenant = r.tenant and b.ended_at is null)
+              then 'unbounded'
             when next_state[m] is not null and r.inbox_seq <> m_folded[m] then 'signalled'
             when next_unsure[m] and not is_halted(r.tenant, r.id, r.task, r.session, r.principal, more -> 'names' -> m::text)
               then 'signalled'
@@ -193,6 +196,10 @@ begin
       foreach blocked in array coalesce(tallies_moved(m_tenant, verdict, more -> 'tallies'), '{}') loop
         verdict[blocked] := 'moved';
       end loop;
+    end if;
+    if more ? 'budgets' then
+      select s.verdicts, s.details into verdict, reasons
+      from spend_budgets(m_tenant, m_run, verdict, more -> 'budgets', holdfast.now()) s;
     end if;
   end if;
 
@@ -236,7 +243,7 @@ begin
     end if;
   end if;
 
-  return query select v.nth::int, v.verdict, v.inbox_seq, v.cancelling
+  return query select v.nth::int, v.verdict, v.inbox_seq, v.cancelling, reasons ->> v.nth::text
     from unnest(verdict, inboxes, cancels) with ordinality as v (verdict, inbox_seq, cancelling, nth);
 end $$;
 

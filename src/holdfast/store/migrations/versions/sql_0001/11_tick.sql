@@ -68,7 +68,7 @@ declare
   freed int;
 begin
   with free as (
-    select r.tenant, r.id from runs r where r.state = 'parked' and r.stale and r.waiting_on in ('halt', 'rights', 'login')
+    select r.tenant, r.id from runs r where r.state = 'parked' and r.stale and r.waiting_on in ('halt', 'rights', 'login', 'budget')
     order by r.tenant, r.id limit p_limit for no key update skip locked
   )
   update runs r set state = 'queued', waiting_on = null, wake_at = null, queued_at = moment, updated_at = moment

@@ -1,0 +1,303 @@
+-- Budgets: what may be spent over many runs, and what of it is spent or reserved.
+--
+-- What a step may use is reserved in the commit of its intent, and settled in the commit of its outcome with what it did
+-- use: `24_reservations.sql`, part of `append`. No reservation is granted beyond a limit. Here is what people do: set a
+-- budget, raise it for the window that is now, end it, and settle what was estimated by better knowledge.
+
+alter table tenants add column time_zone text not null default 'UTC';  -- in which its days begin
+
+create table budgets (
+  tenant uuid not null,
+  id uuid not null,
+  scope text not null check (scope in ('tenant', 'user', 'session', 'task', 'feature', 'model')),
+  key text not null check ((key = '') = (scope = 'tenant')),  -- '*': each by itself
+  unit text not null check (unit in ('usd', 'tokens', 'requests')),
+  per text not null check (per in ('run', 'hour', 'day', 'week', 'month', 'ever')),
+  amount bigint not null check (amount >= 0),  -- of 'usd' in millionths of a dollar
+  created_at timestamptz not null,
+  created_by text not null,
+  changed_at timestamptz not null,
+  changed_by text not null,
+  ended_at timestamptz,
+  primary key (tenant, id)
+);
+
+create unique index budgets_in_force on budgets (tenant, scope, key, unit, per) where ended_at is null;
+
+create table budget_windows (
+  tenant uuid not null,
+  budget uuid not null,
+  owner text not null,  -- whose, where a budget is for each by itself; of a run: its id
+  since timestamptz not null,  -- when the window began
+  spent bigint not null default 0,
+  held bigint not null default 0,  -- reserved and not settled
+  extra bigint not null default 0,  -- by which people raised this window
+  overran bigint not null default 0,  -- of what was spent: more than had been reserved for it
+  overruns int not null default 0,
+  told int not null default 0,  -- alerts raised: 1 half, 2 four fifths, 4 all, 8 forecast
+  primary key (tenant, budget, owner, since)
+) with (fillfactor = 50);
+
+create table reservations (
+  tenant uuid not null,
+  run uuid not null,
+  step text not null,  -- of a model request: its scope and number; of a call: its idempotency key
+  attempt int not null,
+  budgets uuid[] not null,
+  owners text[] not null,
+  since timestamptz[] not null,  -- it belongs to the windows in which it was made
+  amounts bigint[] not null,  -- what is held; once it is estimated, what was taken for spent
+  estimated boolean not null default false,  -- it was settled, and nobody knows what was used
+  at timestamptz not null,
+  primary key (tenant, run, step, attempt)
+) with (fillfactor = 50);
+
+create table overruns (
+  tenant uuid not null,
+  run uuid not null,
+  step text not null,
+  attempt int not null,
+  budget uuid not null,
+  owner text not null,
+  since timestamptz not null,
+  reserved bigint not null,
+  used bigint not null,
+  at timestamptz not null,
+  primary key (tenant, run, step, attempt, budget, owner, since)
+);
+
+create table budget_alerts (
+  tenant uuid not null,
+  budget uuid not null,
+  owner text not null,
+  since timestamptz not null,
+  what text not null check (what in ('half', 'most', 'all', 'forecast')),
+  at timestamptz not null,
+  spent bigint not null,
+  amount bigint not null,
+  primary key (tenant, budget, owner, since, what)
+);
+
+create index overruns_of on overruns (tenant, budget, at);
+create index budget_alerts_at on budget_alerts (tenant, at);
+
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['budgets', 'budget_windows', 'reservations', 'overruns', 'budget_alerts'] loop
+    execute format('create policy tenant on %I using (tenant = nullif(current_setting(''holdfast.tenant'', true), '''')::uuid)', name);
+    execute format('alter table %I enable row level security', name);
+    execute format('alter table %I force row level security', name);
+    execute format('create policy engine on %I to holdfast_engine using (true) with check (true)', name);
+  end loop;
+end $$;
+
+grant select, insert, update on budgets, budget_windows to holdfast_engine;
+grant select, insert, update, delete on reservations to holdfast_engine;
+grant insert on overruns, budget_alerts to holdfast_engine;
+grant select on overruns, budget_alerts to holdfast_engine;
+grant select on budgets, budget_windows, reservations, overruns, budget_alerts to holdfast_worker, holdfast_api;
+
+-- When the window began that this moment lies in. Hours are counted from the full hour that clocks in the zone showed last,
+-- so that each of the two that go by one name has a window of its own.
+create function window_start(p_per text, p_zone text, moment timestamptz) returns timestamptz
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select case
+    when p_per in ('run', 'ever') then to_timestamp(0)
+    when p_per = 'hour' then moment - (date_part('minute', moment at time zone p_zone) * interval '1 minute'
+                                       + date_part('second', moment at time zone p_zone) * interval '1 second')
+    else date_trunc(p_per, moment at time zone p_zone) at time zone p_zone end
+$$;
+
+-- When it ends; null: never.
+create function window_end(p_per text, p_zone text, moment timestamptz) returns timestamptz
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select case
+    when p_per in ('run', 'ever') then null
+    when p_per = 'hour' then window_start(p_per, p_zone, moment) + interval '1 hour'
+    else (date_trunc(p_per, moment at time zone p_zone) + ('1 ' || p_per)::interval) at time zone p_zone end
+$$;
+
+grant execute on function window_start(text, text, timestamptz), window_end(text, text, timestamptz)
+  to holdfast_engine, holdfast_worker, holdfast_api;
+
+set local role holdfast_engine;
+
+-- What people do to budgets locks them, their windows and then runs: one at a time in a tenant.
+create function begin_budgeting(p_tenant uuid) returns void
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_durable();
+  perform must_be_tenant(p_tenant);
+  perform pg_advisory_xact_lock(4860, hashtext(p_tenant::text));
+end $$;
+
+-- Lets runs that wait for a budget try again. One that is about to park for it is marked, and `tick` takes it up.
+create function free_budgeted(p_tenant uuid) returns int
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  moment timestamptz := holdfast.now();
+  freed int;
+begin
+  with held as (
+    select r.tenant, r.id from runs r where r.tenant = p_tenant and r.state = 'running'
+    order by r.tenant, r.id for no key update
+  )
+  update runs r set stale = true, updated_at = moment from held where r.tenant = held.tenant and r.id = held.id;
+  with waiting as (
+    select r.tenant, r.id from runs r where r.tenant = p_tenant and r.state = 'parked' and r.waiting_on = 'budget'
+    order by r.tenant, r.id for no key update
+  )
+  update runs r set state = 'queued', stale = true, waiting_on = null, wake_at = null, queued_at = moment, updated_at = moment
+  from waiting where r.tenant = waiting.tenant and r.id = waiting.id;
+  get diagnostics freed = row_count;
+  return freed;
+end $$;
+
+create function note_budget(b budgets, p_by text, p_action text, p_details json) returns void
+language sql volatile set search_path = holdfast, pg_temp
+as $$
+  insert into audit_log (tenant, at, id, actor, action, target, details)
+  values (b.tenant, clock_timestamp(), gen_random_uuid(), p_by, p_action, b.id::text, (jsonb_build_object('scope', b.scope,
+    'key', b.key, 'unit', b.unit, 'per', b.per, 'amount', b.amount) || coalesce(p_details::jsonb, '{}'))::text)
+$$;
+
+-- Sets what may be spent from now on. A budget of the same scope, unit and window is changed; what it has spent stays spent.
+create function set_budget(p_tenant uuid, p_id uuid, p_scope text, p_key text, p_unit text, p_per text, p_amount bigint,
+  p_by text, out budget uuid, out before bigint)
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  moment timestamptz := holdfast.now();
+  put budgets;
+begin
+  perform begin_budgeting(p_tenant);
+  loop
+    select * into put from budgets b where b.tenant = p_tenant and b.scope = p_scope and b.key = p_key
+      and b.unit = p_unit and b.per = p_per and b.ended_at is null for no key update;
+    if found then
+      before := put.amount;
+      update budgets b set amount = p_amount, changed_at = moment, changed_by = p_by
+      where b.tenant = p_tenant and b.id = put.id returning * into put;
+      exit;
+    end if;
+    insert into budgets (tenant, id, scope, key, unit, per, amount, created_at, created_by, changed_at, changed_by)
+    values (p_tenant, p_id, p_scope, p_key, p_unit, p_per, p_amount, moment, p_by, moment, p_by)
+    on conflict (tenant, scope, key, unit, per) where ended_at is null do nothing returning * into put;
+    exit when found;
+  end loop;
+  budget := put.id;
+  perform note_budget(put, p_by, 'budget.set', json_build_object('before', before));
+  if before < p_amount then
+    perform free_budgeted(p_tenant);
+  end if;
+end $$;
+
+-- Ends a budget: it binds nothing from now on. False: there is none of this id in force.
+create function end_budget(p_tenant uuid, p_id uuid, p_by text) returns boolean
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  ended budgets;
+begin
+  perform begin_budgeting(p_tenant);
+  update budgets b set ended_at = holdfast.now(), changed_at = holdfast.now(), changed_by = p_by
+  where b.tenant = p_tenant and b.id = p_id and b.ended_at is null returning * into ended;
+  if not found then
+    return false;
+  end if;
+  perform note_budget(ended, p_by, 'budget.ended', null);
+  perform free_budgeted(p_tenant);
+  return true;
+end $$;
+
+-- Raises a budget for the window that is now, and for it alone. Outcomes: 'raised', with what it comes to; 'absent'.
+create function raise_budget(p_tenant uuid, p_id uuid, p_owner text, p_more bigint, p_reason text, p_by text,
+  out outcome text, out since timestamptz, out amount bigint)
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  found_one budgets;
+  began timestamptz;
+begin
+  perform begin_budgeting(p_tenant);
+  select * into found_one from budgets b where b.tenant = p_tenant and b.id = p_id and b.ended_at is null for share;
+  if not found then
+    outcome := 'absent';
+    return;
+  end if;
+  began := (select window_start(found_one.per, t.time_zone, holdfast.now()) from tenants t where t.id = p_tenant);
+  insert into budget_windows as w (tenant, budget, owner, since, extra) values (p_tenant, p_id, p_owner, began, p_more)
+  on conflict (tenant, budget, owner, since) do update set extra = w.extra + p_more, told = w.told & 8
+  returning w.since, found_one.amount + w.extra into since, amount;
+  perform note_budget(found_one, p_by, 'budget.raised', json_build_object('owner', p_owner, 'since', began, 'more', p_more,
+    'reason', p_reason));
+  perform free_budgeted(p_tenant);
+  outcome := 'raised';
+end $$;
+
+-- Settles by better knowledge what was settled, or is held, at its bound. Null where nothing better is known of a unit.
+-- Outcomes: 'settled'; 'under_way': its run is at work, which settles it; 'absent'.
+create function correct_reservation(p_tenant uuid, p_run uuid, p_step text, p_attempt int, p_usd bigint, p_tokens bigint,
+  p_requests bigint, p_reason text, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  kept reservations;
+  busy boolean;
+begin
+  perform begin_budgeting(p_tenant);
+  select r.state = 'running' into busy from runs r where r.tenant = p_tenant and r.id = p_run for no key update;
+  select * into kept from reservations r where r.tenant = p_tenant and r.run = p_run and r.step = p_step
+    and r.attempt = p_attempt for update;
+  if not found then
+    return 'absent';
+  elsif busy and not kept.estimated then
+    return 'under_way';
+  end if;
+  perform from budget_windows w join unnest(kept.budgets, kept.owners, kept.since) as x (budget, owner, since)
+    on w.tenant = p_tenant and w.budget = x.budget and w.owner = x.owner and w.since = x.since
+    order by w.tenant, w.budget, w.owner, w.since for no key update of w;
+  update budget_windows w set
+    held = w.held - case when kept.estimated then 0 else x.amount end,
+    spent = w.spent - case when kept.estimated then x.amount else 0 end
+      + coalesce(case b.unit when 'usd' then p_usd when 'tokens' then p_tokens else p_requests end, x.amount)
+  from unnest(kept.budgets, kept.owners, kept.since, kept.amounts) as x (budget, owner, since, amount)
+  join budgets b on b.tenant = p_tenant and b.id = x.budget
+  where w.tenant = p_tenant and w.budget = x.budget and w.owner = x.owner and w.since = x.since;
+  delete from reservations r where r.tenant = p_tenant and r.run = p_run and r.step = p_step and r.attempt = p_attempt;
+  insert into audit_log (tenant, at, id, actor, action, target, details)
+  values (p_tenant, clock_timestamp(), gen_random_uuid(), p_by, 'budget.corrected', p_run::text, json_build_object(
+    'step', p_step, 'attempt', p_attempt, 'usd', p_usd, 'tokens', p_tokens, 'requests', p_requests, 'reason', p_reason)::text);
+  perform free_budgeted(p_tenant);
+  return 'settled';
+end $$;
+
+-- In which time zone a tenant's days begin. False: there is no such zone.
+create function set_time_zone(p_tenant uuid, p_zone text, p_by text) returns boolean
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_durable();
+  perform must_be_tenant(p_tenant);
+  if not exists (select from pg_timezone_names z where z.name = p_zone) then
+    return false;
+  end if;
+  update tenants t set time_zone = p_zone where t.id = p_tenant;
+  insert into audit_log (tenant, at, id, actor, action, target, details)
+  values (p_tenant, clock_timestamp(), gen_random_uuid(), p_by, 'tenant.time_zone', p_tenant::text,
+          json_build_object('time_zone', p_zone)::text);
+  return true;
+end $$;
+
+grant execute on function set_budget(uuid, uuid, text, text, text, text, bigint, text), end_budget(uuid, uuid, text),
+  raise_budget(uuid, uuid, text, bigint, text, text),
+  correct_reservation(uuid, uuid, text, int, bigint, bigint, bigint, text, text), set_time_zone(uuid, text, text)
+  to holdfast_api;
+set local role holdfast_owner;

@@ -1,0 +1,247 @@
+"""Budgets around a run: nothing is sent that one has no room for, and what was used is settled, whatever dies."""
+
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from pydantic_ai import Agent
+from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.function import FunctionModel
+from pydantic_ai.usage import RequestUsage
+from tests.engine.lab import Died, die_at
+from tests.engine.test_seam_costs import BOOK, Model, priced
+from tests.engine.test_seam_money import EACH, SHORT, stepping, steps
+
+import holdfast
+from holdfast import effect
+from holdfast.domain import events as ev
+from holdfast.domain.budgets import Allowance, read_scope
+from holdfast.domain.ids import DEFAULT_TENANT
+
+
+
+def sql(lab: Any, statement: str, *values: Any) -> list[Any]:
+    with psycopg.connect(lab.admin_url, autocommit=True) as connection:
+        found = connection.execute(statement, values)
+        return found.fetchall() if found.description else []
+
+
+def allow(lab: Any, allowance: str, scope: str = "tenant") -> Any:
+    """Set a budget, as the API does."""
+    given, (kind, key) = Allowance.parse(allowance), read_scope(scope)
+    with psycopg.connect(lab.api_db.url, autocommit=True) as api, api.transaction():
+        api.execute("select set_config('holdfast.tenant', %s, true)", [str(DEFAULT_TENANT)])
+        row = api.execute(
+            "select budget from holdfast.set_budget(%s, %s, %s, %s, %s, %s, %s, 'me')",
+            [DEFAULT_TENANT, uuid4(), kind, key, given.unit, given.per, given.amount],
+        ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def standing(lab: Any, budget: Any) -> tuple[int, int]:
+    """What is spent and what is held."""
+    rows = sql(lab, "select spent, held from holdfast.budget_windows where budget = %s", budget)
+    return rows[0] if rows else (0, 0)
+
+
+async def ledger(lab: Any) -> int:
+    return sql(lab, "select coalesce(sum(cost_usd_micros), 0)::bigint from holdfast.ledger")[0][0]
+
+
+async def test_what_a_run_used_is_what_its_budget_has_spent(make_lab):
+    model = Model(*steps(3))
+    lab = await priced(make_lab, stepping(model))
+    budget, tokens, requests = allow(lab, "1usd/day"), allow(lab, "100000tokens/day"), allow(lab, "9requests/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert standing(lab, budget) == (4 * EACH, 0)
+    assert standing(lab, budget)[0] == await ledger(lab)
+    used = [event.usage for event in await lab.of(ev.ModelResponded)]
+    assert standing(lab, tokens) == (sum(one.input_tokens + one.output_tokens for one in used), 0)
+    assert standing(lab, requests) == (4, 0)
+    assert all(event.reserved for event in await lab.of(ev.ModelRequested))
+    assert sql(lab, "select count(*) from holdfast.reservations") == [(0,)]
+    assert sql(lab, "select count(*) from holdfast.overruns") == [(0,)]
+
+
+async def test_a_run_without_budgets_reserves_nothing(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model))
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert not any(event.reserved or event.bound for event in await lab.of(ev.ModelRequested))
+
+
+async def test_it_parks_before_the_request_that_a_budget_has_no_room_for_and_goes_on_when_raised(make_lab):
+    model = Model(*steps(4))
+    lab = await priced(make_lab, stepping(model))
+    budget = allow(lab, "0.009usd/day")
+    await lab.start()
+    assert await lab.work() == "parked"
+    before = model.asked
+    assert 1 <= before < 5
+    assert standing(lab, budget) == (before * EACH, 0)
+    [parked] = await lab.of(ev.RunParked)
+    assert parked.waiting_on == "budget"
+    assert "The budget of the tenant a day has no room" in parked.why
+    [(wake_at,)] = sql(lab, "select wake_at > now() from holdfast.runs")
+    assert wake_at is True
+    allow(lab, "1usd/day")
+    assert sql(lab, "select state from holdfast.runs") == [("queued",)]
+    assert await lab.work() == "finished"
+    assert model.asked == 5
+    assert standing(lab, budget) == (5 * EACH, 0)
+
+
+async def test_a_task_may_have_its_runs_fail_where_a_budget_is_spent(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model), on_limit="fail")
+    allow(lab, "0.0001usd/ever")
+    await lab.start()
+    assert await lab.work() == "finished"
+    [failed] = await lab.of(ev.RunFailed)
+    assert failed.error == "BudgetSpent"
+    assert model.asked == 0
+
+
+async def test_an_attempt_that_a_crash_cut_off_is_held_then_settled_at_its_bound(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model))
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("model.answered")), Died)
+    [asked] = await lab.of(ev.ModelRequested)
+    assert standing(lab, budget) == (0, asked.bound_usd_micros)
+    assert await lab.work() == "finished"
+    assert standing(lab, budget) == (asked.bound_usd_micros + EACH, 0)
+    assert sql(lab, "select estimated, attempt from holdfast.reservations") == [(True, 1)]
+
+
+async def test_a_run_that_ends_after_a_crash_leaves_nothing_held(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model))
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    await lab.work(probe=die_at("model.answered"))
+    await lab.cancel()
+    assert await lab.work() == "finished"
+    [asked] = await lab.of(ev.ModelRequested)
+    assert standing(lab, budget) == (asked.bound_usd_micros, 0)
+
+
+async def test_a_request_that_its_provider_refused_costs_nothing(make_lab):
+    model = Model(ModelHTTPError(429, "priced-one"), "done")
+    lab = await priced(make_lab, stepping(model))
+    budget, requests = allow(lab, "1usd/day"), allow(lab, "9requests/day")
+    await lab.start()
+    await lab.work()
+    assert standing(lab, budget) == (0, 0)
+    assert standing(lab, requests) == (1, 0)
+
+
+async def test_a_request_of_which_nobody_knows_what_it_used_is_settled_at_its_bound(make_lab):
+    model = Model(RuntimeError("cut"))
+    lab = await priced(make_lab, stepping(model))
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    await lab.work()
+    [asked] = await lab.of(ev.ModelRequested)
+    assert standing(lab, budget) == (asked.bound_usd_micros, 0)
+
+
+async def test_a_provider_that_used_more_than_its_bound_overran(make_lab):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=1_000_000, output_tokens=5)
+        return ModelResponse(parts=[TextPart("x")], usage=usage, model_name="priced-one")
+
+    lab = await make_lab(Agent(FunctionModel(answer, model_name="priced-one"), model_settings=SHORT), stream=False)
+    lab.prices = BOOK
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert standing(lab, budget) == (1_000_000 * 10 + 5 * 100, 0)
+    assert sql(lab, "select count(*) from holdfast.overruns") == [(1,)]
+    await lab.start()
+    assert await lab.work() == "parked"
+
+
+async def test_an_answer_is_as_long_as_the_budget_lasts(make_lab):
+    most: list[int] = []
+
+    def answer(_messages: Any, info: Any) -> ModelResponse:
+        most.append(info.model_settings["max_tokens"])
+        usage = RequestUsage(input_tokens=50, output_tokens=most[-1])
+        return ModelResponse(parts=[TextPart("x")], usage=usage, model_name="priced-one", finish_reason="length")
+
+    lab = await make_lab(Agent(FunctionModel(answer, model_name="priced-one")), stream=False)
+    lab.prices = BOOK
+    allow(lab, "0.1usd/day")
+    await lab.start()
+    assert await lab.work() == "parked"
+    assert 256 < most[0] < 1000
+    [failed] = await lab.of(ev.ModelFailed)
+    assert failed.error == "AnswerCut"
+    [parked] = await lab.of(ev.RunParked)
+    assert parked.waiting_on == "budget"
+
+
+@pytest.mark.parametrize("scope", ["model:priced-two", "model:*", "tenant"])
+async def test_each_model_of_a_chain_is_settled_by_itself(make_lab, scope):
+    first, second = Model(ModelHTTPError(500, "no"), name="priced-one"), Model("done", name="priced-two")
+    chain = FallbackModel(
+        FunctionModel(first.answer, model_name="priced-one"), FunctionModel(second.answer, model_name="priced-two")
+    )
+    lab = await priced(make_lab, Agent(chain, model_settings=SHORT))
+    budget = allow(lab, "1usd/day", scope)
+    await lab.start()
+    assert await lab.work() == "finished"
+    rows = sql(lab, "select owner, spent, held from holdfast.budget_windows where budget = %s and spent > 0", budget)
+    paid = await ledger(lab)
+    assert [(row[1], row[2]) for row in rows] == [(paid, 0)]
+    assert paid > 0
+
+
+async def test_a_call_reserves_what_it_says_that_it_costs(make_lab):
+    model = Model(*steps(2))
+    lab = await priced(make_lab, stepping(model, cost="0.02"))
+    budget = allow(lab, "0.031usd/day")
+    await lab.start()
+    assert await lab.work() == "parked"
+    assert len(await lab.of(ev.ToolFinished)) == 1
+    assert standing(lab, budget) == (await ledger(lab), 0)
+
+
+async def test_what_a_call_charges_unannounced_counts_too(make_lab):
+    model = Model(("step", {}, "c"), "done")
+    agent = model.agent(model_settings=SHORT)
+
+    @agent.tool_plain
+    @effect.pure
+    async def step() -> str:
+        holdfast.charge("0.05")
+        return "done"
+
+    lab = await priced(make_lab, agent)
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert standing(lab, budget) == (await ledger(lab), 0)
+    assert standing(lab, budget)[0] == 50_000 + 2 * EACH
+
+
+async def test_a_model_without_a_price_is_not_asked_where_money_is_limited(make_lab):
+    model = Model("done", name="secret")
+    lab = await priced(make_lab, stepping(model))
+    allow(lab, "1000000tokens/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    allow(lab, "1usd/day")
+    await lab.start()
+    await lab.work()
+    [failed] = await lab.of(ev.RunFailed)
+    assert failed.error == "ModelUnpriced"
+    assert model.asked == 1
