@@ -117,11 +117,11 @@ class Lane:
             if answer is not None and answer.outcome == "fenced" and member.lost_at is not None:
                 doubtful.append(member)
                 continue
-            member.is_open = False
             if answer is None:
                 member.journal.appended(member)
             else:
                 member.journal.answered(member, answer)
+            member.is_open = False
         if doubtful:
             await self._recover(doubtful, None)
 
@@ -175,7 +175,6 @@ class Lane:
         if lost_s > self._writer.deadline_s:
             self._give_up([member], ConnectionError(f"the connection was lost again and again in {lost_s:.0f} s"))
         else:
-            member.is_open = True
             member.journal.send_again()
 
     def _give_up(self, batch: list[Member], cause: Exception) -> None:

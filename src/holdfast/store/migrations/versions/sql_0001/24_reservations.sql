@@ -215,7 +215,7 @@ begin
   perform raise_alerts(m_tenant, lines, crossed, most, spent, moment);
 
   select details || coalesce(jsonb_object_agg(d.key, d.value || jsonb_build_object('scope', b.scope, 'key', b.key,
-    'unit', b.unit, 'per', b.per, 'until', window_end(b.per, t.time_zone, moment))), '{}') into details
+    'unit', b.unit, 'per', b.per, 'at', moment, 'until', window_end(b.per, t.time_zone, moment))), '{}') into details
   from jsonb_each(details) d join budgets b on b.tenant = m_tenant[d.key::int] and b.id = (d.value ->> 'budget')::uuid
   join tenants t on t.id = b.tenant;
 end $$;
