@@ -72,6 +72,8 @@ class Lane:
                 for member in batch:
                     if member.is_open:
                         member.journal.reject(member, error)
+            finally:
+                self._writer.delivered(batch)
 
     async def _deliver(self, batch: list[Member]) -> None:
         retries = 0
@@ -96,7 +98,14 @@ class Lane:
         if wire is None:
             async with asyncio.timeout(self._writer.deadline_s):
                 wire = await self.connect()
-        arguments = parameters(batch)
+        patient = self._writer.begin_waiting(batch)
+        try:
+            return await self._execute(wire, parameters(batch, patient=patient))
+        finally:
+            if patient:
+                self._writer.end_waiting()
+
+    async def _execute(self, wire: Wire, arguments: list[bytes | None]) -> list[Answer]:
         probe = self._writer.probe
         if probe is not None:
             probe("append.before_send")

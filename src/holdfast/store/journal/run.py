@@ -207,6 +207,7 @@ class RunJournal:
             self.inbox_seq = max(self.inbox_seq, answer.inbox_seq)
             self.cancelling = bool(answer.cancelling)
         if answer.outcome == "busy":
+            member.tries += 1
             self._wait_for_row()
             return
         if answer.outcome == "unnamed":

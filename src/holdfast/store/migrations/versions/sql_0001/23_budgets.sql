@@ -44,6 +44,8 @@ create table reservations (
   step text not null,  -- of a model request: its scope and number; of a call: its idempotency key
   attempt int not null,
   budgets uuid[] not null,
+  units text[] not null,
+  models text[] not null,  -- of a model's budget: which; else ''
   owners text[] not null,
   since timestamptz[] not null,  -- it belongs to the windows in which it was made
   amounts bigint[] not null,  -- what is held; once it is estimated, what was taken for spent
@@ -102,7 +104,7 @@ grant select on budgets, budget_windows, reservations, overruns, budget_alerts t
 -- When the window began that this moment lies in. Hours are counted from the full hour that clocks in the zone showed last,
 -- so that each of the two that go by one name has a window of its own.
 create function window_start(p_per text, p_zone text, moment timestamptz) returns timestamptz
-language sql stable set search_path = holdfast, pg_temp
+language sql stable
 as $$
   select case
     when p_per in ('run', 'ever') then to_timestamp(0)
@@ -113,11 +115,11 @@ $$;
 
 -- When it ends; null: never.
 create function window_end(p_per text, p_zone text, moment timestamptz) returns timestamptz
-language sql stable set search_path = holdfast, pg_temp
+language sql stable
 as $$
   select case
     when p_per in ('run', 'ever') then null
-    when p_per = 'hour' then window_start(p_per, p_zone, moment) + interval '1 hour'
+    when p_per = 'hour' then holdfast.window_start(p_per, p_zone, moment) + interval '1 hour'
     else (date_trunc(p_per, moment at time zone p_zone) + ('1 ' || p_per)::interval) at time zone p_zone end
 $$;
 
