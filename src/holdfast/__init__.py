@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast.app import App
     from holdfast.domain.approving import Approving, Escalation, EscalationPath
+    from holdfast.domain.economy import Cheaper
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
     from holdfast.domain.limits import Limits
     from holdfast.domain.recovery import Recovery
@@ -22,6 +23,7 @@ __all__ = [
     "App",
     "Approving",
     "Ask",
+    "Cheaper",
     "Declaration",
     "Effect",
     "Escalation",
@@ -60,6 +62,7 @@ _HOME = {
     "Tally": "holdfast.guards.tally",
     "Approving": "holdfast.domain.approving",
     "Escalation": "holdfast.domain.approving",
+    "Cheaper": "holdfast.domain.economy",
     "EscalationPath": "holdfast.domain.approving",
     "Limits": "holdfast.domain.limits",
     "Ask": "holdfast.domain.verdict",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import TypeAdapter
 
 from holdfast.domain.approving import Approving, EscalationPath
+from holdfast.domain.economy import Cheaper
 from holdfast.domain.errors import UnknownTask, UserError
 from holdfast.domain.limits import Limits, OnLimit
 from holdfast.domain.recovery import Recovery
@@ -138,6 +139,7 @@ class App:
         success: Success | None = None,
         terminal: type[Exception] | Iterable[type[Exception]] = (),
         escalation: EscalationPath | None = None,
+        economy: Iterable[Cheaper] = (),
     ) -> Task:
         """Register a task.
 
@@ -179,6 +181,8 @@ class App:
             terminal: errors after which nothing more is to be tried: the run fails, whatever `escalation` says.
             escalation: to whom a run goes that would fail, reaches a limit or has an effect in doubt. Default: it
                 fails; an administrator may raise the limit; whoever may decide says what became of the effect.
+            economy: models that may answer instead of the agents' own as the fullest budget of a run fills up. The one
+                that takes over last is the floor: nothing below it is asked.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described, a tool's result not be stored, or,
@@ -230,6 +234,7 @@ class App:
             success=success,
             terminal=(terminal,) if isinstance(terminal, type) else tuple(terminal),
             escalation=escalation,
+            economy=tuple(economy),
             ceilings={} if limits is None else limits.ceilings(),
             input_adapter=adapter,
         )

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from holdfast.domain.approving import Approving, EscalationPath
+from holdfast.domain.economy import Cheaper
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.limits import Ceilings, Limits, OnLimit
 from holdfast.domain.principal import Principal
@@ -104,6 +105,7 @@ class Task:
     success: Success | None = None
     terminal: tuple[type[Exception], ...] = ()
     escalation: EscalationPath | None = None
+    economy: Sequence[Cheaper] = ()
     ceilings: Ceilings = field(default_factory=dict[str, int])
     """Its limits, by the names of what is counted."""
     written: Mapping[str, Written] = field(default_factory=dict[str, Written])

@@ -19,6 +19,7 @@ _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",
     WaitingOn.IN_DOUBT: "waited for a person to say what became of an effect",
     WaitingOn.LIMIT: "waited for a limit to be raised",
+    WaitingOn.BUDGET: "waited for a budget to have room",
     WaitingOn.ESCALATION: "waited for a person to say what becomes of it",
     WaitingOn.TIMER: "waited for its time",
     WaitingOn.SIGNAL: "waited for a signal",
@@ -215,7 +216,8 @@ class Story:
         if isinstance(event, ev.ModelRequested):
             step = self._open.get(key)
             if step is None:
-                self._begin(read, "model", f"asked {event.model}", key)
+                other = f" instead of {event.instead_of}" if event.instead_of else ""
+                self._begin(read, "model", f"asked {event.model}{other}", key).why = event.switched
             else:
                 step.attempts += 1
             return
@@ -223,7 +225,7 @@ class Story:
         step.costs += [one.cost for one in (*event.failed, event) if one.cost is not None]
         if isinstance(event, ev.ModelResponded):
             step.end(at, "rejected" if event.retry else "answered", event.latency_ms)
-            step.why = _fell_back(event.failed, event.model)
+            step.why = _fell_back(event.failed, event.model) or step.why
             step.input_tokens, step.output_tokens = event.usage.input_tokens, event.usage.output_tokens
             del self._open[key]
         else:
