@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from holdfast.domain.approving import Approving, Escalation, EscalationPath
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
     from holdfast.domain.limits import Limits
+    from holdfast.domain.loops import Loops
     from holdfast.domain.recovery import Recovery
     from holdfast.domain.verdict import Ask
     from holdfast.effects.charging import charge, costs
@@ -29,6 +30,7 @@ __all__ = [
     "Governed",
     "HoldfastError",
     "Limits",
+    "Loops",
     "OperatorError",
     "PolicyError",
     "Recovery",
@@ -62,6 +64,7 @@ _HOME = {
     "Escalation": "holdfast.domain.approving",
     "EscalationPath": "holdfast.domain.approving",
     "Limits": "holdfast.domain.limits",
+    "Loops": "holdfast.domain.loops",
     "Ask": "holdfast.domain.verdict",
     "Recovery": "holdfast.domain.recovery",
     "HoldfastError": "holdfast.domain.errors",

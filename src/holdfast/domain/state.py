@@ -27,7 +27,7 @@ class WaitingOn(StrEnum):
     LIMIT = "limit"
     """Its next step would exceed a limit: until somebody who may raises it."""
     ESCALATION = "escalation"
-    """It would fail, and its task has people say what becomes of it."""
+    """It would fail, or is in a loop, and its task has people say what becomes of it."""
     TIMER = "timer"
     SIGNAL = "signal"
     CODE = "code"

@@ -27,6 +27,7 @@ from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
+    from holdfast.domain.repeats import Repeats
     from holdfast.domain.spent import Counted, Intent
     from holdfast.engine.acting import Acting
     from holdfast.engine.gear import Gear, Lease
@@ -52,12 +53,14 @@ class Recorder:
         opening: Sequence[ev.AnyEvent],
         lease: Lease,
         acting: Acting,
+        repeats: Repeats,
         limiting: Limiting | None = None,
     ) -> None:
         self.task = task
         self.acting = acting
         self.limiting = limiting
         """None where nothing of the run is limited."""
+        self.repeats = repeats
         self.claimed = claimed
         self.gear = gear
         self.journal = journal
@@ -172,6 +175,7 @@ class Recorder:
         """
         if self.limiting is not None:
             self.limiting.saw(facts)
+        self.repeats.saw(facts)
         try:
             self.journal.hold(*self._opened(facts), rows=rows)
         except errors.HoldfastError as error:
@@ -185,6 +189,7 @@ class Recorder:
         """Write facts; return the number of the last one when they are committed."""
         if self.limiting is not None:
             self.limiting.saw(facts)
+        self.repeats.saw(facts)
         return await self._append(*facts, rows=rows)
 
     async def intend(self, intent: Intent, rows: Sequence[Row] = ()) -> int:
@@ -314,6 +319,7 @@ class Recorder:
             return self.journal.seq
         if self.limiting is not None:
             self.limiting.saw(events)
+        self.repeats.saw(events)
         return await self._append(*events, rows=closes)
 
     async def end(
