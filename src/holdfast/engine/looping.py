@@ -36,6 +36,8 @@ def check_loop(recorder: Recorder, call: ToolCall) -> None:
     """
     if call.approved or call.attempt.number > 1:
         return
+    if (told := _recorded(recorder, call)) is not None:
+        raise CallRefused(told)
     if (found := _looked_at(recorder, call)) is not None:
         # It rides with the call's outcome, which is next.
         recorder.hold(_detected(recorder, call, found))
@@ -48,15 +50,22 @@ async def loop_told(recorder: Recorder, call: ToolCall) -> str | None:
     Raises:
         Looped: it was told before.
     """
-    recorded = recorder.replay.looped.get((call.scope, call.step, call.call, False))
-    if recorded is not None:
-        return recorder.text(recorded.why)
+    if (told := _recorded(recorder, call)) is not None:
+        return told
     if (found := _looked_at(recorder, call)) is None:
         return None
     fact = _detected(recorder, call, found)
     await recorder.record(fact)
     recorder.replay.add(recorder.journal.seq, fact)
     return found.to_model
+
+
+def _recorded(recorder: Recorder, call: ToolCall) -> str | None:
+    """What the model was told in place of this very call, though its worker may have died on it."""
+    if not recorder.replay.looped:
+        return None
+    recorded = recorder.replay.looped.get((call.scope, call.step, call.call, False))
+    return None if recorded is None else recorder.text(recorded.why)
 
 
 def _looked_at(recorder: Recorder, call: ToolCall) -> Loop | None:
