@@ -173,6 +173,18 @@ async def test_the_same_error_whatever_the_arguments(make_lab, options, error):
     assert (detected.kind, detected.times) == ("same_error", 3)
 
 
+async def test_calls_that_do_not_fit_in_between_hide_no_loop(make_lab):
+    """The framework refuses these, and bounds them by itself: nothing of them is journaled."""
+    done: list[int] = []
+    script = [AGAIN, [("look", {"i": "no number"}, "x")]] * 9
+    lab = await make_lab(looking(done, *script, retries=5), loops=THRICE)
+    await lab.start()
+    assert await lab.work() == "parked"
+    assert done == [1] * 3
+    [detected] = await lab.of(ev.LoopDetected)
+    assert detected.kind == "same_call"
+
+
 async def test_a_cycle_of_calls(make_lab):
     done: list[int] = []
     round_ = [[("look", {"i": 1}, "a")], [("look", {"i": 2}, "b")]]

@@ -198,23 +198,28 @@ class Repeats:
                 answer[one.call] = answer.get(one.call, _NOBODY) | {one.result}
         is_new = is_open or any(agent.last.get(call) != results for call, results in answer.items())
         agent.last.update(answer)
-        agent.in_a_row = {call: 1 if is_new else agent.in_a_row.get(call, 0) + 1 for call in answer}
-        agent.stale = 0 if is_new else agent.stale + 1
-        self._count_rounds(agent, {} if is_open else answer, is_new)
         self._count_errors(agent, answer)
-        loops = self._loops
-        agent.is_suspect = (
-            _reached(max(agent.in_a_row.values(), default=0), loops.same_call)
-            or _reached(agent.stale, loops.no_progress)
-            or self._period(agent) is not None
-        )
+        if is_new:
+            agent.in_a_row, agent.stale, agent.is_suspect = dict.fromkeys(answer, 1), 0, False
+            agent.like_before = [0] * (LONGEST_CYCLE + 1)
+            agent.answers.append({} if is_open else answer)
+        else:
+            self._count_repeated(agent, answer)
 
-    def _count_rounds(self, agent: _Agent, answer: dict[Call, Results], is_new: bool) -> None:
+    def _count_repeated(self, agent: _Agent, answer: dict[Call, Results]) -> None:
+        """Count an answer that brought nothing new."""
+        agent.in_a_row = {call: agent.in_a_row.get(call, 0) + 1 for call in answer}
+        agent.stale += 1
         answers = agent.answers
         for period in range(2, LONGEST_CYCLE + 1):
-            is_like = not is_new and len(answers) >= period and answers[-period] == answer
+            is_like = len(answers) >= period and answers[-period] == answer
             agent.like_before[period] = agent.like_before[period] + 1 if is_like else 0
         answers.append(answer)
+        agent.is_suspect = (
+            _reached(max(agent.in_a_row.values()), self._loops.same_call)
+            or _reached(agent.stale, self._loops.no_progress)
+            or self._period(agent) is not None
+        )
 
     def _count_errors(self, agent: _Agent, answer: dict[Call, Results]) -> None:
         by_tool = dict[str, Results]()
