@@ -224,6 +224,10 @@ def test_a_cycle_in_which_a_result_changes_is_none():
         assert run.say("check:1=red", f"fix:{n}=ok") == ["made"] * 2, "nor one in which a call is another"
 
 
+def test_one_call_in_a_row_is_no_cycle():
+    assert Run(Loops(same_call=None, cycle=3, no_progress=None)).say(*["a:1=x"] * 40) == ["made"] * 40
+
+
 # --- no progress ---------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +289,22 @@ def test_each_agent_is_counted_by_itself():
         run.scope, run.step = f"{n}:c>inner#1/", 0
         assert run.say(*["a:1=x"] * 3) == ["made"] * 3
     assert run.say("a:1=x") == ["told same_call"]
+
+
+def test_it_stops_for_the_loop_that_it_was_told_of():
+    run = Run(Loops(same_call=3, no_progress=3))
+    assert run.say("a:1=x", "b:1=y", *["a:1=x"] * 3, "b:1=y")[-1] == "told no_progress"
+    assert run.say("a:1=x") == ["stops no_progress"], "though it is the same call in a row as well"
+
+
+def test_what_comes_late_of_an_answer_that_is_over_changes_nothing():
+    run = Run()
+    run.say(*["a:1=x"] * 3, "b:1=y", *["a:1=x"] * 2)
+    now, run.step = run.step, 1
+    run.end("late", "a", "1", "another")
+    run.step = now
+    assert run.say("a:1=x", "a:1=x") == ["made", "told same_call"]
+    assert run.repeats.look("", 2, "a", "1") is None, "what became of it is decided"
 
 
 def test_sensible_by_default():
