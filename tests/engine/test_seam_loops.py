@@ -22,9 +22,9 @@ from holdfast.service.show_run import show_run
 
 THRICE = Loops(same_call=3, same_error=3, cycle=3, no_progress=6)
 SAID = (
-    "This call was not made: 'look' was called with the same arguments 3 times in a row, with one result. You have all "
-    "that they gave: use it, do something else, or say that you cannot go on. If you go on like this, the run is "
-    "stopped."
+    "This call was not made: 'look' was called with the same arguments 3 times in a row and gave the same result each "
+    "time. You have all that they gave: use it, do something else, or say that you cannot go on. If you go on like "
+    "this, the run is stopped."
 )
 AGAIN = [("look", {"i": 1}, "l")]
 
@@ -379,3 +379,44 @@ async def test_the_story_and_the_events_tell_it(make_lab):
 async def test_a_tool_that_there_is_not_cannot_be_exempt(make_lab):
     with pytest.raises(UserError, match=r"loops exempt 'loook', which it has no tool for\. There is: look"):
         await make_lab(looking([]), loops=Loops(exempt={"loook"}))
+
+
+# --- thresholds that were tightened meanwhile ----------------------------------------------------------------------
+
+LOOSE = Loops(same_call=50, same_error=50, cycle=50, no_progress=50)
+
+
+async def test_a_call_that_people_agreed_to_is_made(make_lab):
+    done: list[int] = []
+    made = looking(done, *[AGAIN] * 4, "done")
+    tight = (await make_lab(made, loops=THRICE)).app
+    lab, _ = await governed(make_lab, made, always, loops=LOOSE)
+    for _ in range(4):
+        assert await lab.work() == "parked"
+        await agree(lab)
+    assert await lab.work(app=tight) == "finished"
+    await lab.expect("succeeded")
+    assert (len(done), await lab.of(ev.LoopDetected)) == (4, [])
+
+
+async def test_a_call_that_had_begun_is_made_again(make_lab):
+    done: list[int] = []
+    made = looking(done, *[AGAIN] * 4, "done")
+    tight = (await make_lab(made, loops=THRICE)).app
+    lab = await make_lab(made, loops=LOOSE)
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.before", 4)), Died)
+    assert await lab.work(app=tight) == "finished"
+    await lab.expect("succeeded")
+    assert (len(done), await lab.of(ev.LoopDetected)) == (5, [])
+
+
+async def test_from_the_next_call_on_the_new_ones_count(make_lab):
+    done: list[int] = []
+    made = looking(done)
+    tight = (await make_lab(made, loops=THRICE)).app
+    lab = await make_lab(made, loops=LOOSE)
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.after", 8)), Died)
+    assert await lab.work(app=tight) == "parked"
+    assert (len(done), [one.times for one in await lab.of(ev.LoopDetected)]) == (8, [8])

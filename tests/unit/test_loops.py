@@ -104,7 +104,7 @@ def test_the_same_call_with_the_same_result_is_told_once_then_stops():
     [loop] = run.answer("look:1=a")
     assert loop is not None
     assert (loop.times, loop.tool) == (3, "look")
-    assert loop.seen == "'look' was called with the same arguments 3 times in a row, with one result"
+    assert loop.seen == "'look' was called with the same arguments 3 times in a row and gave the same result each time"
 
 
 def test_a_result_that_changes_is_no_loop():

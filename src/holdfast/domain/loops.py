@@ -85,7 +85,8 @@ class Loop(NamedTuple):
         """What was seen, in words without content."""
         match self.kind:
             case "same_call":
-                return f"'{self.tool}' was called with the same arguments {self.times} times in a row, with one result"
+                made = f"'{self.tool}' was called with the same arguments {self.times} times in a row"
+                return f"{made} and gave the same result each time"
             case "same_error":
                 return f"'{self.tool}' ended in the same error {self.times} times in a row"
             case "cycle":
