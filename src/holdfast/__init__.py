@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from holdfast.domain.economy import Cheaper
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
     from holdfast.domain.limits import Limits
+    from holdfast.domain.loops import Loops
     from holdfast.domain.recovery import Recovery
     from holdfast.domain.verdict import Ask
     from holdfast.effects.charging import charge, costs
@@ -31,6 +32,7 @@ __all__ = [
     "Governed",
     "HoldfastError",
     "Limits",
+    "Loops",
     "OperatorError",
     "PolicyError",
     "Recovery",
@@ -65,6 +67,7 @@ _HOME = {
     "Cheaper": "holdfast.domain.economy",
     "EscalationPath": "holdfast.domain.approving",
     "Limits": "holdfast.domain.limits",
+    "Loops": "holdfast.domain.loops",
     "Ask": "holdfast.domain.verdict",
     "Recovery": "holdfast.domain.recovery",
     "HoldfastError": "holdfast.domain.errors",

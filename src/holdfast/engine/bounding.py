@@ -87,7 +87,7 @@ def bounded(
             room["cost_usd"] = _tokens_for(left, once, prices)
     if short is not None and short.unit != "requests":
         paid = short.unit == "usd"
-        room[short] = _tokens_for(short.left, once, prices) if paid else (short.left - asked) // each
+        room[short] = _tokens_for(short.left, once, prices) if paid else (short.left - sent) // each
     tightest = min(room, key=room.__getitem__, default=None)
     answer = wanted if tightest is None else min(wanted, room[tightest])
     if answer < min(LEAST_ANSWER + thinking, wanted):
