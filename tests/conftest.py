@@ -49,19 +49,15 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, and the template that holds the migrated schema."""
+    """A running server, the template that holds the migrated schema, and a superuser's connection to make databases by."""
 
     version: str
     embedded: EmbeddedServer
     template: str
+    admin: psycopg.Connection[Any]
 
     def url(self, user: str, database: str) -> str:
         return self.embedded.url(user=user, database=database)
-
-    @contextmanager
-    def admin(self) -> Iterator[psycopg.Connection[Any]]:
-        with psycopg.connect(self.url("admin", "postgres"), autocommit=True) as connection:
-            yield connection
 
 
 @dataclass(frozen=True)
@@ -171,20 +167,18 @@ def pg_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     ):
         admin.execute("select pg_advisory_lock_shared(hashtext(%s))", [template])  # in use, until we disconnect
         _make_template(embedded, admin, template)
-        yield Server(version, embedded, template)
+        yield Server(version, embedded, template, admin)
 
 
 @contextmanager
 def _made(server: Server, template: str) -> Iterator[Database]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    with server.admin() as admin:
-        admin.execute(f"drop database if exists {name} with (force)")
-        admin.execute(f"create database {name} template {template} strategy file_copy")  # half the CPU of the default
+    server.admin.execute(f"drop database if exists {name} with (force)")
+    server.admin.execute(f"create database {name} template {template} strategy file_copy")  # half the default's CPU
     try:
         yield Database(server, name)
     finally:
-        with server.admin() as admin:
-            admin.execute(f"drop database {name} with (force)")
+        server.admin.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture
