@@ -20,7 +20,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, the template that holds the migrated schema, and a superuser's connection to make databases by."""
+    """A running server, the template with the migrated schema, and a superuser's connection to make databases by."""
 
     version: str
     embedded: EmbeddedServer
@@ -102,6 +102,18 @@ def _folder() -> Path:
     checkout = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
     roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).total >= ROOM_BYTES
     return (MEMORY if roomy else Path(tempfile.gettempdir())) / f"holdfast-tests-{os.getuid()}-{checkout}"
+
+
+def _made_folder() -> Path:
+    """Our folder, after those of checkouts that are gone were removed: nobody else would give their memory back."""
+    folder = _folder()
+    folder.mkdir(mode=0o755, exist_ok=True)
+    (folder / "checkout").write_text(str(CHECKOUT))
+    for named in folder.parent.glob(f"holdfast-tests-{os.getuid()}-*/checkout"):
+        with suppress(FileNotFoundError):  # another test process removes it too
+            if not Path(named.read_text()).exists():
+                shutil.rmtree(named.parent, ignore_errors=True)
+    return folder
 
 
 def _template_name() -> str:
@@ -159,10 +171,9 @@ def pg_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     bin_dir = BIN_DIRS[version]
     if bin_dir and not (bin_dir / "initdb").exists():
         pytest.fail(f"PostgreSQL {version} is needed in {bin_dir}: run `bash .ci/install-postgres15`.")
-    _folder().mkdir(mode=0o755, exist_ok=True)
     template = _template_name()
     with (
-        acquire(_folder() / version, settings=SETTINGS, bin_dir=bin_dir) as embedded,
+        acquire(_made_folder() / version, settings=SETTINGS, bin_dir=bin_dir) as embedded,
         psycopg.connect(embedded.url(user="admin", database="postgres"), autocommit=True) as admin,
     ):
         admin.execute("select pg_advisory_lock_shared(hashtext(%s))", [template])  # in use, until we disconnect
