@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore2
 import hypothesis  # noqa: F401 - imported late, under pytest's rewriting of asserts, it can crash Python 3.11
 import psycopg
 import pytest
@@ -33,6 +34,7 @@ import structlog
 
 from holdfast.embedded import EmbeddedServer, acquire
 from holdfast.store import migrate
+from support import trust
 
 CHECKOUT = Path(__file__).parents[1]
 BIN_DIRS = {"18": None, "15": Path("/usr/lib/postgresql/15/bin")}
@@ -163,6 +165,13 @@ def logs_as_they_were() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_are_read_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", trust.default_ssl_context)
+        yield
 
 
 @pytest.fixture(scope="session")
