@@ -7,7 +7,7 @@
              memory where there is room for it (see `_folder`); the embedded 18 unless parametrised:
              `@pytest.mark.parametrize("pg_server", ["18", "15"], indirect=True)`. Everything below follows it.
              Tests in `contract/` run on both without saying so.
-`database`   (function) a database made from a migrated template (about 50 ms) and dropped afterwards. It has
+`database`   (function) a database made from a migrated template (20 ms of CPU) and dropped afterwards. It has
              `.admin_url` (superuser), `.worker_url` and `.api_url` (the real login roles), `.url` (no user in it),
              `.url_of(role)`, and `.as_owner()`: a connection that acts as the owner of the schema.
 `empty_database`  the same without the schema.
