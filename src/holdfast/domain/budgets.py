@@ -23,7 +23,8 @@ EACH = "*"
 """The key of a budget that each of its scope has by itself."""
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)/([a-z]+)")
-_MOST = 2**62
+AMOUNT_MOST = 10**17
+"""The largest amount: ten times a limit and its raises has to fit 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,13 @@ def read_amount(unit: Unit, value: Any) -> int:
     """
     try:
         found = Decimal(str(value)) * (MICROS if unit == "usd" else 1)
-        if found == found.to_integral_value() and 0 <= found <= _MOST and not isinstance(value, bool):
+        if found == found.to_integral_value() and 0 <= found <= AMOUNT_MOST and not isinstance(value, bool):
             return int(found)
     except (InvalidOperation, ValueError, OverflowError):
         pass
-    what = "dollars from 0 on, as 0.50, to a millionth at most" if unit == "usd" else "a whole number from 0 on"
-    raise ValueError(f"'{value}' is no amount of {unit}: give {what}.")
+    what = "dollars from 0 on, as 0.50, to a millionth" if unit == "usd" else "a whole number from 0 on"
+    most = display(unit, AMOUNT_MOST)
+    raise ValueError(f"'{str(value)[:40]}' is no amount of {unit}: give {what}, {most} at most.")
 
 
 def written(unit: Unit, amount: int) -> str:
