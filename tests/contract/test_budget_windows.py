@@ -1,4 +1,4 @@
-"""When windows of budgets begin and end: against Python's time zones, clock changes and the oddest of zones included."""
+"""When windows of budgets begin and end: against Python's zones, clock changes and the oddest included."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-# Changes by an hour and by half an hour, at midnight and at one, zones of half and quarter hours, a day that was skipped.
+# Changes by an hour and half an hour, at midnight and at one; zones of half and quarter hours; a day that was skipped.
 ZONES = (
-    "UTC", "Europe/Berlin", "America/New_York", "America/Havana", "America/Santiago", "America/Sao_Paulo", "Asia/Kolkata",
-    "Asia/Kathmandu", "Atlantic/Azores", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia",
+    "UTC", "Europe/Berlin", "America/New_York", "America/Havana", "America/Santiago", "America/Sao_Paulo",
+    "Asia/Kolkata", "Asia/Kathmandu", "Atlantic/Azores", "Africa/Cairo", "Australia/Lord_Howe", 
+    "Pacific/Chatham", "Pacific/Apia",
 )  # fmt: skip
 LATE_2025 = datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC)
 moments = st.datetimes(datetime(2008, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - given by `timezones`

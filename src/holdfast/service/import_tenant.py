@@ -54,8 +54,8 @@ async def import_tenant(services: Services, who: Who, lines: Iterable[bytes], ke
         )
     if made == "no_zone":
         raise InvalidInput(
-            f"The tenant's days begin in the time zone '{head.time_zone}', which PostgreSQL does not know here. Update its "
-            "time zones, or export the tenant again with another zone."
+            f"The tenant's days begin in the time zone '{head.time_zone}', which PostgreSQL does not know here. Update "
+            "its time zones, or export the tenant again with another zone."
         )
     batch, rows = _Batch(services, head.id), Counter[str]()
     end: dict[str, Any] | None = None

@@ -19,6 +19,7 @@ _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",
     WaitingOn.IN_DOUBT: "waited for a person to say what became of an effect",
     WaitingOn.LIMIT: "waited for a limit to be raised",
+    WaitingOn.BUDGET: "waited for a budget to have room",
     WaitingOn.ESCALATION: "waited for a person to say what becomes of it",
     WaitingOn.TIMER: "waited for its time",
     WaitingOn.SIGNAL: "waited for a signal",
