@@ -11,8 +11,8 @@ from holdfast.store.journal import Spending
 from support.parties import gathered
 
 DAY = {"scope": "tenant", "amount": "1.00", "unit": "usd", "per": "day"}
-ROLES = {"user": (403, 403), "service": (403, 403), "approver": (200, 403), "operator": (200, 403), "auditor": (200, 403),
-         "admin": (200, 201)}  # fmt: skip
+ROLES = {"user": (403, 403), "service": (403, 403), "approver": (200, 403), "operator": (200, 403),
+         "auditor": (200, 403), "admin": (200, 201)}  # fmt: skip
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def held(client, holder, usd, step="#1"):
     found = await holder.claim()
     await found.claimed()
     asked = ev.ModelRequested(scope="", step=1, attempt=1, model="gpt", messages=ev.Messages(), streamed=False)
-    await found.append(asked, rows=[row("reserve", step, usd=usd)])
+    await found.append(asked, rows=[row("reserve", step, usd=usd, tokens=500)])
     return run, found
 
 

@@ -27,7 +27,17 @@ WORKER_ONLY = {
     "expire_halts",
     "tell_alerts",
 }
-BOTH = {"window_start", "window_end", "accept_run", "accepted_before", "deliver_signal", "decide_approval", "approval_standing", "now", "look_into"}
+BOTH = {
+    "window_start",
+    "window_end",
+    "accept_run",
+    "accepted_before",
+    "deliver_signal",
+    "decide_approval",
+    "approval_standing",
+    "now",
+    "look_into",
+}
 IDENTITY = {
     "note",
     "create_principal",

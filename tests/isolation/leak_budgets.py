@@ -69,7 +69,13 @@ def post_raise(w: World, r: Random, who: Key) -> Plan:
 def post_settle(w: World, r: Random, who: Key) -> Plan:
     """Of a run of either tenant: nothing of these runs is reserved, and the other's must not be told from that."""
     run = w.draw(r, "run", who)
-    given = {"run": run.id if run else w.absent(r), "step": "#1", "attempt": 1, "usd": 1, "reason": tainted(who, "bill")}
+    given = {
+        "run": run.id if run else w.absent(r),
+        "step": "#1",
+        "attempt": 1,
+        "usd": 1,
+        "reason": tainted(who, "bill"),
+    }
     name, expected = "POST /v1/budgets/reservations/settle", verdict(who, "budgets:write")
     expected = 404 if expected == 200 else expected
     path = name.split()[1]

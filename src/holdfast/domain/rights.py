@@ -51,7 +51,7 @@ class Scope(StrEnum):
     COSTS_READ = "costs:read"
     BUDGETS_READ = "budgets:read"
     BUDGETS_WRITE = "budgets:write"
-    """To set, raise and end budgets, and to settle what was estimated: what may be spent is an administrator's to say."""
+    """To set, raise and end budgets, and settle what was estimated: what may be spent is an administrator's to say."""
     HALTS_READ = "halts:read"
     HALTS_WRITE = "halts:write"
     TENANT_READ = "tenant:read"

@@ -56,7 +56,7 @@ class BudgetView(View):
     changed_by: str
     ended_at: datetime | None
     windows: list[WindowView]
-    """Those that are now, the fullest first. Of each run's, the newest runs'. One that nobody spent of yet is not there,
+    """Those that are now, the fullest first; of each run's, the newest runs'. One that nobody spent of is not there,
     where the budget is for each by itself."""
     more_windows: bool
     """There are more: `GET /v1/budgets/{id}` has them."""

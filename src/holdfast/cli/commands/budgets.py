@@ -119,7 +119,7 @@ def reconcile(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """List what was settled at its bound or is held by no run at work, and check what is held. Or settle one of these."""
+    """List what was settled at its bound or is held by no run at work, and check what is held. Or settle one."""
     from holdfast.cli.budgets import reconciling as act
     from holdfast.cli.settings import load_settings
 
