@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract.test_budgets import Budgets, asks, reserve, settle, tells
 from uuid_utils.compat import uuid7
 
+from contract.test_budgets import Budgets, asks, reserve, settle, tells
 from support.store_scene import TENANT, outcomes
 
 
@@ -103,9 +103,11 @@ def test_after_a_raise_and_after_a_change_alerts_are_told_anew(scene, budgets):
     budgets.spend(held, 60, "#1")
     assert budgets.told() == [("half", 60, 100)]
     assert budgets.raise_(budget, 100, "one").amount == 200
+    [held] = scene.hold()
     budgets.spend(held, 50, "#2")
     assert budgets.told() == [("half", 110, 200)]
     budgets.set(20, per="ever")
+    [held] = scene.hold()
     budgets.spend(held, 1, "#3")
     assert budgets.told() == [("all", 111, 120), ("half", 111, 120), ("most", 111, 120)]
 

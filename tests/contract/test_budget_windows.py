@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 # Changes by an hour and half an hour, at midnight and at one; zones of half and quarter hours; a day that was skipped.
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "America/Havana", "America/Santiago", "America/Sao_Paulo",
-    "Asia/Kolkata", "Asia/Kathmandu", "Atlantic/Azores", "Africa/Cairo", "Australia/Lord_Howe", 
+    "Asia/Kolkata", "Asia/Kathmandu", "Atlantic/Azores", "Africa/Cairo", "Australia/Lord_Howe",
     "Pacific/Chatham", "Pacific/Apia",
 )  # fmt: skip
 LATE_2025 = datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC)

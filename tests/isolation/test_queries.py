@@ -92,8 +92,8 @@ SPECIAL = {
 }
 """Where a name means something else, or a value is needed."""
 BY_BUDGET = {
-    "list_budgets", "list_current_windows", "list_budget_windows", "list_holdings", "list_overruns", "list_budget_alerts",
-    "end_budget", "raise_budget",
+    "list_budgets", "list_current_windows", "list_budget_windows", "list_holdings", "list_overruns",
+    "list_budget_alerts", "end_budget", "raise_budget",
 }  # fmt: skip
 
 
