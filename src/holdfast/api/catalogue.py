@@ -134,7 +134,7 @@ CATALOGUE: dict[str, Problem] = {
             "under-way",
             409,
             "The run is at work",
-            "A run that is at work settles what its steps have reserved itself. Nothing was changed. Cancel the run, or "
+            "A run that is at work settles what its steps have reserved itself. Nothing was changed. Cancel it, or "
             "wait until it is done with the step: `GET /v1/runs/{run}` says how it stands.",
         ),
         Problem(
