@@ -109,7 +109,7 @@ async def _measure(way, count, each, one, seconds):
     return Rate(way, count, tally[0] / lasted, used / tally[0] * 1e6)
 
 
-async def claimed_runs(db, count):
+async def claimed_runs(db, count, principal="bench"):
     worker, at, body = uuid4(), datetime.now(UTC), '{"v":1,"e":{}}'
     await register_worker(db, worker, "bench", os.getpid(), {TASK: ["1"]}, 600.0)
     for _ in range(count):
@@ -121,7 +121,7 @@ async def claimed_runs(db, count):
             run,
             task=TASK,
             task_version="1",
-            principal="bench",
+            principal=principal,
             subject="bench",
             at=at,
             body=body,

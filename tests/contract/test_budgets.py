@@ -9,16 +9,21 @@ from uuid_utils.compat import uuid7
 
 from support.store_scene import SUCCEED, TENANT, Aside, Member, append, outcomes
 
-MODEL = {"model": "gpt", "provider": "openai"}
+
+def reserve(usd=0, step="#1", attempt=1, *, tokens=0, requests=1, feature="", parts=None, what="reserve"):
+    """A row of `append`. `parts` is money by model, where it is not all of one; None is what nobody knows."""
+    parts = parts or {"gpt": usd}
+    models = [
+        {"model": name, "provider": "openai", "usd": amount or 0, "tokens": tokens, "requests": requests,
+         "no_usd": amount is None} for name, amount in parts.items()
+    ]  # fmt: skip
+    return {"what": what, "step": step, "attempt": attempt, "feature": feature, "tokens": tokens, "requests": requests,
+            "usd": sum(amount or 0 for amount in parts.values()), "no_usd": None in parts.values(), "no_tokens": False,
+            "models": models}  # fmt: skip
 
 
-def reserve(usd=0, step="#1", attempt=1, *, tokens=0, requests=1, **more):
-    return {"what": "reserve", "step": step, "attempt": attempt, "usd": usd, "tokens": tokens, "requests": requests,
-            **MODEL, **more}  # fmt: skip
-
-
-def settle(usd=0, step="#1", attempt=1, *, tokens=0, requests=1, what="settle", **more):
-    return {**reserve(usd, step, attempt, tokens=tokens, requests=requests, **more), "what": what}
+def settle(usd=0, step="#1", attempt=1, *, what="settle", **more):
+    return reserve(usd, step, attempt, what=what, **more)
 
 
 def asks(held, *rows):
@@ -137,11 +142,10 @@ def test_a_models_budget_counts_only_what_is_asked_of_it(scene, budgets):
     )
     other = budgets.set(99, "model", "small", per="run")
     [held] = scene.hold()
-    rows = [reserve(30), reserve(5, model="small")]
-    assert outcomes(scene.worker, asks(held, *rows)) == ["appended"]
+    assert outcomes(scene.worker, asks(held, reserve(parts={"gpt": 30, "small": 5}))) == ["appended"]
     assert (budgets.window(named), budgets.window(full)) == ((0, 30), (0, 30))
     assert budgets.windows(each) == [("gpt", 0, 30), ("small", 0, 5)]
-    assert outcomes(scene.worker, tells(held, settle(12), settle(3, model="small"))) == ["appended"]
+    assert outcomes(scene.worker, tells(held, settle(parts={"gpt": 12, "small": 3}))) == ["appended"]
     assert (budgets.window(named), budgets.window(full)) == ((12, 0), (12, 0))
     assert budgets.windows(each) == [("gpt", 12, 0), ("small", 3, 0)]
     assert budgets.windows(other) == [(f"{held.run} small", 3, 0)]

@@ -1,5 +1,7 @@
 """Budgets around a run: nothing is sent that one has no room for, and what was used is settled, whatever dies."""
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +13,7 @@ from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.usage import RequestUsage
-from tests.engine.lab import Died, die_at
+from tests.engine.lab import WHO, Died, die_at
 from tests.engine.test_seam_costs import BOOK, Model, priced
 from tests.engine.test_seam_money import EACH, SHORT, stepping, steps
 
@@ -20,7 +22,8 @@ from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.domain.budgets import Allowance, read_scope
 from holdfast.domain.ids import DEFAULT_TENANT
-
+from holdfast.engine import affording
+from holdfast.service.cancel_run import cancel_run
 
 
 def sql(lab: Any, statement: str, *values: Any) -> list[Any]:
@@ -127,7 +130,7 @@ async def test_a_run_that_ends_after_a_crash_leaves_nothing_held(make_lab):
     budget = allow(lab, "1usd/day")
     await lab.start()
     await lab.work(probe=die_at("model.answered"))
-    await lab.cancel()
+    await cancel_run(lab.services, WHO, lab.run)
     assert await lab.work() == "finished"
     [asked] = await lab.of(ev.ModelRequested)
     assert standing(lab, budget) == (asked.bound_usd_micros, 0)
@@ -216,7 +219,7 @@ async def test_a_call_reserves_what_it_says_that_it_costs(make_lab):
 
 
 async def test_what_a_call_charges_unannounced_counts_too(make_lab):
-    model = Model(("step", {}, "c"), "done")
+    model = Model([("step", {}, "c")], "done")
     agent = model.agent(model_settings=SHORT)
 
     @agent.tool_plain
@@ -245,3 +248,34 @@ async def test_a_model_without_a_price_is_not_asked_where_money_is_limited(make_
     [failed] = await lab.of(ev.RunFailed)
     assert failed.error == "ModelUnpriced"
     assert model.asked == 1
+
+
+async def test_what_others_hold_is_waited_for(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model))
+    budget = allow(lab, "0.02usd/day")
+    hold = "insert into holdfast.budget_windows (tenant, budget, owner, since, held) select %s, %s, '', %s, 19000"
+    [(since,)] = sql(lab, "select holdfast.window_start('day', 'UTC', now())")
+    sql(lab, hold, DEFAULT_TENANT, budget, since)
+    await lab.start()
+    refused = asyncio.Event()
+    working = asyncio.create_task(lab.work(probe=lambda point: point == "append.after_commit" and refused.set()))
+    await refused.wait()
+    assert model.asked == 0
+    sql(lab, "update holdfast.budget_windows set held = 0")
+    assert await working == "finished"
+    assert model.asked == 1
+
+
+async def test_what_others_hold_for_long_is_waited_for_as_rows(make_lab, monkeypatch):
+    monkeypatch.setattr(affording, "_FIRST_S", 0.0)
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model))
+    budget = allow(lab, "0.02usd/ever")
+    hold = "insert into holdfast.budget_windows (tenant, budget, owner, since, held) select %s, %s, '', %s, 19000"
+    sql(lab, hold, DEFAULT_TENANT, budget, datetime.fromtimestamp(0, UTC))
+    await lab.start()
+    assert await lab.work() == "parked"
+    assert sql(lab, "select waiting_on, wake_at between now() and now() + interval '1 minute' from holdfast.runs") == [
+        ("budget", True)
+    ]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.domain import events as ev
 from holdfast.domain.recovery import Recovery
 from holdfast.engine.used import Answers, Used, of_call, of_failure, of_failures, of_models_inside
-from holdfast.store.journal import Spending
+from holdfast.store.journal import Of, Spending
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -75,14 +75,14 @@ class Budgeting:
         if not isinstance(intent, ev.ModelRequested):
             if not intent.reserved:
                 return []
-            return [self._row("reserve", intent.key, intent.attempt, Used(usd=intent.bound_usd_micros))]
+            return [self._row("reserve", intent.key, intent.attempt, [Used(usd=intent.bound_usd_micros)])]
         rows, name = list[Spending](), _name(intent)
         step = self._steps.get((intent.scope, intent.step))
         for attempt, earlier in step.requests.items() if step is not None else ():
             if earlier.used is not None:  # it was answered, and asked again
-                rows += self._settle(name, attempt, earlier.used)
-        for model, provider, usd, tokens in parts:
-            rows.append(self._row("reserve", name, intent.attempt, Used(model, provider, usd, tokens, 1)))
+                rows.append(self._row("settle", name, attempt, earlier.used))
+        if parts:
+            rows.append(self._row("reserve", name, intent.attempt, [Used(*part, 1) for part in parts]))
         return rows
 
     def begun(self, intent: Intent, parts: Sequence[Part] = ()) -> None:
@@ -120,7 +120,7 @@ class Budgeting:
                     rows += self._of_call((fact.scope, fact.step, fact.call, "output"), fact)
                 case ev.EffectResolved() if fact.resolution == "not_done":
                     for begun in self._never_happened(fact.key):
-                        rows += self._settle(begun.key, begun.attempt, [Used()])
+                        rows.append(self._row("settle", begun.key, begun.attempt, [Used()]))
                 case _ if self._has_reserved and isinstance(fact, _ENDS):
                     rows.append(Spending(what="end"))
                 case _:
@@ -134,7 +134,7 @@ class Budgeting:
             used = list(request.used or [Used()])
             if attempt == fact.attempt:
                 used += of_failures(request.parts, fact.failed)
-            rows += self._settle(_name(fact), attempt, used)
+            rows.append(self._row("settle", _name(fact), attempt, used))
         return rows
 
     def _of_failure(self, fact: ev.ModelFailed) -> list[Spending]:
@@ -142,21 +142,22 @@ class Budgeting:
         request = None if step is None else step.requests.pop(fact.attempt, None)
         if request is None:
             return []
-        return self._settle(_name(fact), fact.attempt, request.used or of_failure(request.parts, fact))
+        return [self._row("settle", _name(fact), fact.attempt, request.used or of_failure(request.parts, fact))]
 
     def _of_call(self, place: tuple[Any, ...], fact: ev.ToolFinished | ev.OutputProcessed) -> list[Spending]:
         begun = self._calls.pop(place, None)
         rows, unreserved = list[Spending](), list[Used]()
         if begun is not None and begun.reserved:
-            rows = self._settle(begun.key, begun.attempt, of_call(fact))
+            rows.append(self._row("settle", begun.key, begun.attempt, of_call(fact)))
         elif self.is_wanted:
             unreserved += [used for used in of_call(fact) if used.usd]
         # The runs inside a delegate are counted by their own steps.
         is_delegate = begun is not None and begun.recovery is Recovery.DELEGATE
         if self.is_wanted and isinstance(fact, ev.ToolFinished) and not is_delegate:
             unreserved += of_models_inside(fact)
-        name = "/".join(map(str, place))
-        return rows + [self._row("spend", name, 0, used) for used in unreserved]
+        if unreserved:
+            rows.append(self._row("spend", "/".join(map(str, place)), 0, unreserved))
+        return rows
 
     def _never_happened(self, key: str) -> list[ev.ToolStarted | ev.OutputStarted]:
         places = [place for place, begun in self._calls.items() if begun.key == key and begun.reserved]
@@ -181,20 +182,30 @@ class Budgeting:
             case _:
                 pass
 
-    def _settle(self, name: str, attempt: int, used: Iterable[Used]) -> list[Spending]:
-        return [self._row("settle", name, attempt, one) for one in used]
-
-    def _row(self, what: Any, name: str, attempt: int, used: Used) -> Spending:
+    def _row(self, what: Literal["reserve", "settle", "spend"], name: str, attempt: int, used: list[Used]) -> Spending:
         return Spending(
             what=what,
             step=name,
             attempt=attempt,
-            model=used.model,
-            provider=used.provider,
             feature=self._feature,
-            usd=used.usd,
-            tokens=used.tokens,
-            requests=used.requests,
+            usd=sum(one.usd or 0 for one in used),
+            tokens=sum(one.tokens or 0 for one in used),
+            requests=sum(one.requests for one in used),
+            no_usd=any(one.usd is None for one in used),
+            no_tokens=any(one.tokens is None for one in used),
+            models=[
+                Of(
+                    one.model,
+                    one.provider,
+                    one.usd or 0,
+                    one.tokens or 0,
+                    one.requests,
+                    one.usd is None,
+                    one.tokens is None,
+                )
+                for one in used
+                if one.model
+            ],
         )
 
 

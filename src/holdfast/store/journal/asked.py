@@ -18,6 +18,10 @@ class Asked:
         """It asked."""
         self._until[tenant] = asyncio.get_running_loop().time() + _KEPT_S
 
+    def forget(self) -> None:
+        """Tell nothing unasked."""
+        self._until.clear()
+
     def is_so(self, tenant: UUID) -> bool:
         """Whether it asked lately."""
         if not self._until:

@@ -72,6 +72,8 @@ class Lane:
                 for member in batch:
                     if member.is_open:
                         member.journal.reject(member, error)
+            finally:
+                self._writer.delivered(batch)
 
     async def _deliver(self, batch: list[Member]) -> None:
         retries = 0
@@ -96,7 +98,14 @@ class Lane:
         if wire is None:
             async with asyncio.timeout(self._writer.deadline_s):
                 wire = await self.connect()
-        arguments = parameters(batch)
+        patient = self._writer.begin_waiting(batch)
+        try:
+            return await self._execute(wire, parameters(batch, patient=patient))
+        finally:
+            if patient:
+                self._writer.end_waiting()
+
+    async def _execute(self, wire: Wire, arguments: list[bytes | None]) -> list[Answer]:
         probe = self._writer.probe
         if probe is not None:
             probe("append.before_send")
@@ -117,11 +126,11 @@ class Lane:
             if answer is not None and answer.outcome == "fenced" and member.lost_at is not None:
                 doubtful.append(member)
                 continue
-            member.is_open = False
             if answer is None:
                 member.journal.appended(member)
             else:
                 member.journal.answered(member, answer)
+            member.is_open = False
         if doubtful:
             await self._recover(doubtful, None)
 
@@ -175,7 +184,6 @@ class Lane:
         if lost_s > self._writer.deadline_s:
             self._give_up([member], ConnectionError(f"the connection was lost again and again in {lost_s:.0f} s"))
         else:
-            member.is_open = True
             member.journal.send_again()
 
     def _give_up(self, batch: list[Member], cause: Exception) -> None:

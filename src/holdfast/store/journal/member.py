@@ -127,6 +127,7 @@ class Member:
         "folded_seq",
         "hashes",
         "head",
+        "in_line",
         "is_open",
         "is_plain",
         "items",
@@ -137,6 +138,7 @@ class Member:
         "new_seq",
         "seq",
         "size",
+        "tries",
     )
 
     def __init__(self, journal: RunJournal, items: list[Item], blobs: list[tuple[bytes, bytes]], size: int) -> None:
@@ -147,6 +149,10 @@ class Member:
         """Bytes that it holds of the queue."""
         self.is_open = True
         """Not answered yet."""
+        self.in_line = False
+        """It goes with others of its tenant only, one batch at a time."""
+        self.tries = 0
+        """How often it found a row locked."""
         self.lost_at: float | None = None
         """When its reply was first lost, by the loop's clock: it may have been committed since, or may yet be."""
         self.seq: int = journal.seq

@@ -93,9 +93,22 @@ class Released:
     released: Literal[True] = True
 
 
+@dataclass(frozen=True, slots=True)
+class Of:
+    """The part of what a step uses that is one model's."""
+
+    model: str
+    provider: str
+    usd: int = 0
+    tokens: int = 0
+    requests: int = 0
+    no_usd: bool = False
+    no_tokens: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What a step may use of one model, or did use, for budgets to count.
+    """What a step may use, or did use, for budgets to count.
 
     `reserve` comes with its intent, `settle` with its outcome, `spend` with the outcome of what nothing was reserved
     for; `end`, without a step, with the end of a run that reserved anything.
@@ -105,14 +118,16 @@ class Spending:
     step: str = ""
     """Of a model request its scope and number; of a call its idempotency key."""
     attempt: int = 0
-    model: str = ""
-    """Empty for what is no model's."""
-    provider: str = ""
     feature: str = ""
-    usd: int | None = 0
-    """In micro-dollars. None, to reserve: nobody knows what it may cost; to settle: nobody knows what it did."""
-    tokens: int | None = 0
-    requests: int | None = 0
+    usd: int = 0
+    """In micro-dollars."""
+    tokens: int = 0
+    requests: int = 0
+    no_usd: bool = False
+    """Nobody knows what it may cost, or did cost beyond `usd`."""
+    no_tokens: bool = False
+    models: Sequence[Of] = ()
+    """What of it is which model's."""
 
 
 TaskRow: TypeAlias = ApprovalRow | ApprovalClosed

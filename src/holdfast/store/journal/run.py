@@ -168,6 +168,7 @@ class RunJournal:
     def take(self, max_bytes: int) -> Member | None:
         """The next member, or None when there is nothing to send after all."""
         if self._flying is not None:
+            self._flying.is_open = True
             return self._flying
         self._writer.holds_no_more(self)
         pending, items, size, has_entries = self._pending, list[Item](), 0, False
@@ -206,6 +207,7 @@ class RunJournal:
             self.inbox_seq = max(self.inbox_seq, answer.inbox_seq)
             self.cancelling = bool(answer.cancelling)
         if answer.outcome == "busy":
+            member.tries += 1
             self._wait_for_row()
             return
         if answer.outcome == "unnamed":

@@ -31,8 +31,11 @@ class Answer(NamedTuple):
     """Of intents that a budget has no room for: which, and how it stands, as JSON."""
 
 
-def parameters(members: Sequence[Member]) -> list[bytes | None]:
-    """The arguments of `holdfast.append` for this batch, in its order and in binary form."""
+def parameters(members: Sequence[Member], *, patient: bool = False) -> list[bytes | None]:
+    """The arguments of `holdfast.append` for this batch, in its order and in binary form.
+
+    `patient` has it wait for others at the windows of budgets, for a moment.
+    """
     journals = [member.journal for member in members]
     return [
         arrays.uuids([journal.tenant_bytes for journal in journals]),
@@ -48,7 +51,7 @@ def parameters(members: Sequence[Member]) -> list[bytes | None]:
         arrays.bigints(list(chain.from_iterable([member.counters for member in members]))),
         *_events(members),
         *_blobs(members),
-        _rare(members),
+        _rare(members, patient=patient),
         *ledger.parameters(members),
     ]
 
@@ -105,7 +108,7 @@ def _blobs(members: Sequence[Member]) -> tuple[bytes, ...]:
     return arrays.ints(owners), arrays.hashes(digests), arrays.bytea(bodies)
 
 
-def _rare(members: Sequence[Member]) -> bytes | None:
+def _rare(members: Sequence[Member], *, patient: bool) -> bytes | None:
     # Each row was encoded when it was queued; only the member's number is put in front here.
     next_, approvals, tallies, budgets = list[bytes](), list[bytes](), list[bytes](), list[bytes]()
     names = dict[str, list[str]]()
@@ -125,4 +128,6 @@ def _rare(members: Sequence[Member]) -> bytes | None:
     parts = [b'"%s":[%s]' % (name, b",".join(rows)) for name, rows in sections if rows]
     if names:
         parts.append(b'"names":' + orjson.dumps(names))
+    if patient and budgets:
+        parts.append(b'"patient":true')
     return b"{" + b",".join(parts) + b"}" if parts else None

@@ -20,6 +20,7 @@ from holdfast.domain.errors import DatabaseUnavailable, RunLost
 from holdfast.store.errors import unavailable
 from holdfast.store.journal.asked import Asked
 from holdfast.store.journal.lane import Lane
+from holdfast.store.journal.line import Line
 from holdfast.store.journal.run import RunJournal
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _FEW_RUNS = 4
 """With no more than these open, nobody waits for company."""
 _EMPTY_ROUNDS = 3
 """So many rounds of the loop without company say that it is not busy, or with something else."""
+_PATIENT_EACH = 4
+"""One try in so many waits at a locked row; the others leave it for later."""
 _WORTH_A_BATCH = 24
 """So many members go together, though another lane could take some: below it, starting a statement costs more than
 working side by side spares."""
@@ -78,7 +81,9 @@ class JournalWriter:
         self._queued_bytes = 0
         self._journals: set[RunJournal] = set()
         self._busy_journals = 0
-        self._ready: deque[RunJournal] = deque()
+        self._ready: deque[RunJournal | Line] = deque()
+        self._lines: dict[UUID, Line] = {}
+        self._is_waiting = False
         self._sleeping: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self._held: dict[RunJournal, float] = {}
@@ -165,8 +170,39 @@ class JournalWriter:
 
     def ready(self, journal: RunJournal) -> None:
         """This run has something due and nothing flying."""
+        if self.bounding.is_so(journal.tenant):
+            line = self._lines.get(journal.tenant)
+            if line is None:
+                line = self._lines[journal.tenant] = Line()
+            line.waiting.append(journal)
+            self._call(line)
+            return
         self._ready.append(journal)
         self._wake()
+
+    def _call(self, line: Line) -> None:
+        if line.waiting and not line.is_called:
+            line.is_called = True
+            self._ready.append(line)
+            self._wake()
+
+    def begin_waiting(self, batch: list[Member]) -> bool:
+        """Whether a batch may wait for other processes at rows: of one tenant only, now and then, one at a time."""
+        if self._is_waiting or not all(member.in_line and member.tries % _PATIENT_EACH == 0 for member in batch):
+            return False
+        self._is_waiting = True
+        return True
+
+    def end_waiting(self) -> None:
+        """It has waited."""
+        self._is_waiting = False
+
+    def delivered(self, batch: list[Member]) -> None:
+        """A batch has been answered: of a tenant whose runs go in turn, the next may go."""
+        line = self._lines.get(batch[0].journal.tenant) if self._lines else None
+        if line is not None and batch[0].in_line:
+            line.is_called = False
+            self._call(line)
 
     def holds(self, journal: RunJournal) -> None:
         """This run holds facts that are to be committed with its next append, or soon."""
@@ -260,11 +296,15 @@ class JournalWriter:
         clock = asyncio.get_running_loop().time
         until, empty = clock() + self._linger_s, 0
         while empty < _EMPTY_ROUNDS and clock() < until:
-            due = len(self._ready)
+            due = self._due()
             if due >= self._max_batch or 2 * due >= len(self._journals):
                 return
             await asyncio.sleep(0)
-            empty = empty + 1 if len(self._ready) == due else 0
+            empty = empty + 1 if self._due() == due else 0
+
+    def _due(self) -> int:
+        waiting = sum(len(line.waiting) for line in self._lines.values()) if self._lines else 0
+        return len(self._ready) + waiting
 
     def _gather(self) -> list[Member]:
         batch: list[Member] = []
@@ -272,10 +312,24 @@ class JournalWriter:
         share = -(-len(self._journals) // len(self._lanes))
         most = min(self._max_batch, max(share, _WORTH_A_BATCH))
         while self._ready and len(batch) < most and size < self._max_bytes:
-            member = self._ready.popleft().take(self._max_bytes - size)
+            first = self._ready[0]
+            if isinstance(first, Line):
+                return batch or self._from_line(first)
+            self._ready.popleft()
+            member = first.take(self._max_bytes - size)
             if member is not None:
+                member.in_line = False
                 batch.append(member)
                 size += member.size
+        return batch
+
+    def _from_line(self, line: Line) -> list[Member]:
+        self._ready.popleft()
+        batch = line.gather(self._max_batch, self._max_bytes)
+        for member in batch:
+            member.in_line = True
+        if not batch:
+            line.is_called = False
         return batch
 
     def _wake(self) -> None:

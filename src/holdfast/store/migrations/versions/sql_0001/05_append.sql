@@ -199,7 +199,7 @@ begin
     end if;
     if more ? 'budgets' then
       select s.verdicts, s.details into verdict, reasons
-      from spend_budgets(m_tenant, m_run, verdict, more -> 'budgets', holdfast.now()) s;
+      from spend_budgets(m_tenant, m_run, verdict, more -> 'budgets', more ? 'patient', holdfast.now()) s;
     end if;
   end if;
 

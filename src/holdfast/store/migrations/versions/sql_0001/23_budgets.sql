@@ -45,6 +45,8 @@ create table reservations (
   step text not null,  -- of a model request: its scope and number; of a call: its idempotency key
   attempt int not null,
   budgets uuid[] not null,
+  units text[] not null,
+  models text[] not null,  -- of a model's budget: which; else ''
   owners text[] not null,
   since timestamptz[] not null,  -- it belongs to the windows in which it was made
   amounts bigint[] not null,  -- what is held; once it is estimated, what was taken for spent
@@ -107,31 +109,33 @@ grant execute on function asked_before(uuid, text, text), keep_request(uuid, tex
 
 -- When the window began that this moment lies in. A day begins with the first moment of its date, also where clocks that are
 -- set back show midnight twice. Hours are counted from the full hour that clocks in the zone showed last, so that each of the
--- two that go by one name has a window of its own; where clocks change by half an hour, one is longer.
+-- two that go by one name has a window of its own; where clocks change by half an hour, one is longer. Without a subquery, so
+-- that it is written out where it is asked.
 create function window_start(p_per text, p_zone text, moment timestamptz) returns timestamptz
-language sql stable set search_path = holdfast, pg_temp
+language sql stable
 as $$
   select case
     when p_per in ('run', 'ever') then to_timestamp(0)
-    when p_per = 'hour' then (
-      select full_hour - date_part('minute', full_hour at time zone p_zone) * interval '1 minute'
-      from (select moment - (date_part('minute', moment at time zone p_zone) * interval '1 minute'
-                             + date_part('second', moment at time zone p_zone) * interval '1 second') as full_hour) h)
-    else (
-      select case when (begins - interval '1 hour') at time zone p_zone >= date_trunc(p_per, moment at time zone p_zone)
-        then begins - interval '1 hour' else begins end
-      from (select date_trunc(p_per, moment at time zone p_zone) at time zone p_zone as begins) d) end
+    when p_per = 'hour' then moment - (date_part('minute', moment at time zone p_zone) * interval '1 minute'
+                                       + date_part('second', moment at time zone p_zone) * interval '1 second')
+      - date_part('minute', (moment - (date_part('minute', moment at time zone p_zone) * interval '1 minute'
+                                       + date_part('second', moment at time zone p_zone) * interval '1 second'))
+                            at time zone p_zone) * interval '1 minute'
+    when (date_trunc(p_per, moment at time zone p_zone) at time zone p_zone - interval '1 hour') at time zone p_zone
+      >= date_trunc(p_per, moment at time zone p_zone)
+      then date_trunc(p_per, moment at time zone p_zone) at time zone p_zone - interval '1 hour'
+    else date_trunc(p_per, moment at time zone p_zone) at time zone p_zone end
 $$;
 
 -- When it ends, which is when the next begins; null: never.
 create function window_end(p_per text, p_zone text, moment timestamptz) returns timestamptz
-language sql stable set search_path = holdfast, pg_temp
+language sql stable
 as $$
   select case
     when p_per in ('run', 'ever') then null
     when p_per = 'hour' then (
       select later + mod(60 - date_part('minute', later at time zone p_zone)::int, 60) * interval '1 minute'
-      from (select window_start(p_per, p_zone, moment) + interval '1 hour' as later) h)
+      from (select holdfast.window_start(p_per, p_zone, moment) + interval '1 hour' as later) h)
     else (
       select case when (ends - interval '1 hour') at time zone p_zone >= next_date then ends - interval '1 hour' else ends end
       from (select next_date, next_date at time zone p_zone as ends
