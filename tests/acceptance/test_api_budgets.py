@@ -25,11 +25,8 @@ def problem(answer):
     return answer.status_code, answer.json()["type"].removeprefix("/problems/")
 
 
-def row(what, step="#1", attempt=1, *, usd=0, tokens=0, requests=1, model="gpt"):
-    return Spending(
-        what=what, step=step, attempt=attempt, model=model, provider="openai", feature="", usd=usd, tokens=tokens,
-        requests=requests,
-    )  # fmt: skip
+def row(what, step="#1", attempt=1, *, usd=0, tokens=0):
+    return Spending(what=what, step=step, attempt=attempt, usd=usd, tokens=tokens, requests=1)
 
 
 async def held(client, holder, usd, step="#1"):

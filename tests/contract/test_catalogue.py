@@ -233,8 +233,8 @@ def test_every_function_fixes_its_search_path_and_is_owned_by_one_who_never_logs
         " and (proowner::regrole::text not in ('holdfast_owner', 'holdfast_engine')"
         "  or not coalesce(proconfig, '{}') @> array['search_path=holdfast, pg_temp'])"
     )
-    # These are written out where they are asked, which a setting would prevent. They run as whoever asks, and what they call
-    # is the system's, or named with its schema.
+    # These are written out where they are asked, which a setting would prevent. They run as whoever asks, and what they
+    # call is the system's, or named with its schema.
     assert {name for name, *_ in wrong} == {"window_start", "window_end"}
 
 

@@ -148,10 +148,10 @@ def _spend(scene: Scene, tenant: UUID, held: Held, mark: str) -> UUID:
         scene.api, tenant, "select holdfast.set_budget(%s, %s, 'feature', %s, 'usd', 'ever', 100, 'me')",
         tenant, budget, mark,
     )  # fmt: skip
-    given = {"attempt": 1, "model": "m", "provider": "p", "feature": mark, "tokens": 0, "requests": 0}
 
     def tell(what: str, step: str, usd: int | None) -> dict[str, Any]:
-        return {"what": what, "step": f"{mark}{step}", "usd": usd, **given}
+        known = {"usd": usd or 0, "no_usd": usd is None, "tokens": 0, "no_tokens": False, "requests": 0, "models": []}
+        return {"what": what, "step": f"{mark}{step}", "attempt": 1, "feature": mark, **known}
 
     asked = [tell("reserve", "#1", 10), tell("reserve", "#2", 5), tell("reserve", "#3", 5)]
     assert outcomes(scene.worker, Member(held, intent=True, budgets=asked)) == ["appended"]
