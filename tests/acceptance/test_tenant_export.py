@@ -16,6 +16,7 @@ from holdfast.service.get_run import get_run
 from holdfast.service.import_tenant import import_tenant
 from holdfast.service.manage_tenants import resume_tenant
 from holdfast.service.services import Services
+from holdfast.store.budgets import get_time_zone
 from holdfast.store.hints import Hints
 from holdfast.store.pool import Database
 from holdfast.store.reader import RunReader
@@ -36,6 +37,10 @@ async def exported(api, database, holder):
         for given in ("one", "two", "three"):
             body = {"input": f"secret {given} \u2028 \U0001f600", "labels": {"k": "v"}}
             await ann.post("/v1/tasks/support/runs", json=body, headers={"Idempotency-Key": given})
+        day = {"scope": "tenant", "amount": "5.00", "unit": "usd", "per": "day"}
+        budget = (await acme.put("/v1/budgets", json=day)).json()["id"]
+        await acme.post(f"/v1/budgets/{budget}/raise", json={"more": 1, "reason": "x"})
+        await acme.put("/v1/tenant/time-zone", json={"time_zone": "Asia/Kathmandu"})
         await (await holder.claim()).succeed({"answer": 42})
         waiting = await holder.claim()
         await waiting.claimed()
@@ -63,6 +68,8 @@ async def test_it_is_complete_and_can_be_read_there(exported, elsewhere, databas
     tenant = str(view.id)
     here, there = rows_of(database.admin_url, tenant), rows_of(other_database.admin_url, tenant)
     assert here.keys() | {"halts"} == there.keys(), "it is suspended there"
+    assert {"budgets", "budget_windows"} <= there.keys()
+    assert await get_time_zone(elsewhere.db, view.id) == "Asia/Kathmandu"
     for table in here.keys() - {"subject_keys", "audit_log"}:
         changed = ("state", "waiting_on", "updated_at", "worker")
         assert without(here[table], *changed) == without(there[table], *changed), table
@@ -79,6 +86,14 @@ async def test_it_is_complete_and_can_be_read_there(exported, elsewhere, databas
     assert output is not None
     assert output.value == {"answer": 42}
     assert (await resume_tenant(elsewhere, PLATFORM, "acme")).state == "active"
+
+
+async def test_days_that_begin_where_nobody_knows_are_refused(exported, elsewhere):
+    lines, _ = exported
+    head = orjson.loads(lines[0])
+    head["tenant"]["time_zone"] = "Mars/Olympus"
+    with pytest.raises(InvalidInput, match="Mars/Olympus"):
+        await import_tenant(elsewhere, PLATFORM, [orjson.dumps(head) + b"\n", *lines[1:]], key())
 
 
 async def test_without_its_key_it_tells_nothing_and_damaged_it_is_refused(exported, elsewhere):

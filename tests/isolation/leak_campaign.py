@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import leak_approvals  # noqa: F401 - these add their routes to the generators
+import leak_budgets  # noqa: F401
 import leak_halts  # noqa: F401
 import leak_sessions  # noqa: F401
 import psycopg

@@ -20,6 +20,7 @@ _IDS = {
     "principal": "select id::text, id::text from holdfast.principals where tenant = %s",
     "key": "select id::text, principal::text from holdfast.api_keys where tenant = %s",
     "halt": "select id::text, by from holdfast.halts where tenant = %s",
+    "budget": "select id::text, created_by from holdfast.budgets where tenant = %s",
     "entry": "select id::text, '' from holdfast.audit_log where tenant = %s",
 }
 

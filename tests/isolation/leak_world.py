@@ -12,7 +12,7 @@ from uuid import UUID
 from leak_model import Key, Person, Thing, mark_of, sees, verdict
 from leak_wire import Answer, Sent
 
-KINDS = ("run", "approval", "key", "principal", "session", "talk", "halt")
+KINDS = ("run", "approval", "key", "principal", "session", "talk", "halt", "budget")
 """Sessions whose id both tenants chose are `session`; those of one tenant only are `talk`."""
 NONSENSE = ("not-an-id", "0", "%00", "null", "00000000-0000-0000-0000-000000000000")
 

@@ -31,6 +31,9 @@ BY_ID = {
     "sessions lift": "session",
     "halt show": "halt",
     "halt lift": "halt",
+    "budget show": "budget",
+    "budget raise": "budget",
+    "budget rm": "budget",
     "keys rotate": "key",
     "keys revoke": "key",
 }
@@ -38,6 +41,7 @@ ANY = str(uuid4())
 MORE = {
     "sessions invalidate": ["--run", ANY, "--from", "1", "--reason", "x"],
     "sessions lift": [ANY, "--reason", "x"],
+    "budget raise": ["5"],
     "runs message": ["hello"],
     "approvals decide": ["--approve"],
     "approvals link": ["--for", "Ann"],
@@ -49,12 +53,14 @@ BY_NAME = {
     "principals enable": [],
     "keys create": [],
 }
-LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls", "halt ls", "cost"}
+LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls", "halt ls", "cost"} | {
+    "budget ls", "budget alerts", "budget reconcile",
+}  # fmt: skip
 PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "tasks", "doctor", "migrate", "version", "config show"} | {
     f"policy {one}" for one in ["init", "check", "explain", "test", "diff"]
 }
-OTHER = {"run", "principals invite"}
+OTHER = {"run", "principals invite", "budget set", "budget zone"}
 
 
 def commands(app: Typer, before: str = "") -> set[str]:

@@ -42,6 +42,11 @@ _ARGUMENTS = {
     "delete_session": f"{T}, %(own_session)s, null, 'me'",
     "invalidate": f"{T}, %(own_session)s, null, %(invalidation)s, %(run)s, 1, 1, '{{}}', 'd', 'r', 'me'",
     "lift_invalidation": f"{T}, %(own_session)s, null, %(invalidation)s, 'd', 'r', 'me'",
+    "set_budget": f"{T}, gen_random_uuid(), 'tenant', '', 'requests', 'day', 9, 'me'",
+    "end_budget": f"{T}, %(budget)s, 'me'",
+    "raise_budget": f"{T}, %(budget)s, '', 9, 'why', 'me', 'scope', 'raise', 'x'",
+    "correct_reservation": f"{T}, %(run)s, '#1', 1, 1, 1, 1, 'why', 'me'",
+    "set_time_zone": f"{T}, 'Europe/Berlin', 'me'",
     "delete_rows": f"{T}, 100",
     "import_rows": f"{T}, 'sessions', '[]'",
 }
@@ -52,6 +57,7 @@ AS_ABSENT = {
     "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
     "touch_key", "renew_rights",
     "delete_session", "invalidate", "lift_invalidation", "lift_halt", "halt_workers", "is_held_back",
+    "end_budget", "raise_budget", "correct_reservation",
 }  # fmt: skip
 """Of those, the ones that look something up: another tenant's is not there."""
 PLATFORM_ONLY = {
@@ -63,7 +69,7 @@ PLATFORM_ONLY = {
     "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, 'me')",
     "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
     "bury_tenant": "select holdfast.bury_tenant(%(b)s, 'me', '{}')",
-    "begin_import": "select holdfast.begin_import(gen_random_uuid(), 'another', now(), 'me')",
+    "begin_import": "select holdfast.begin_import(gen_random_uuid(), 'another', now(), 'UTC', 'me')",
     "halt_tenant": "select * from holdfast.halt_tenant(%(b)s, gen_random_uuid(), 'why', 'me', null)",
     "platform_halts": "select * from holdfast.platform_halts(null, 10)",
     "end_import": "select holdfast.end_import(%(b)s, 'me')",
@@ -85,6 +91,9 @@ ENGINE = {
     "tick": "counts only",
     "watch_halts": "a worker carries runs of all tenants, and is told what it has to stop: ids, scopes and keys",
     "expire_halts": "a count only",
+    "tell_alerts": "a worker logs alerts of all tenants: ids, names of budgets and amounts",
+    "window_start": "no tenant's: arithmetic of times",
+    "window_end": "no tenant's: arithmetic of times",
     "ensure_partitions": "no tenant's",
     "now": "no tenant's",
     "principal_id": "no tenant's: a text for an id",
@@ -99,7 +108,7 @@ def values(two: Two, tenant, of) -> dict:
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
         "worker": of.held.worker, "name": of.name, "epoch": of.held.epoch, "own_session": of.session,
-        "invalidation": of.invalidation, "halt": of.halt,
+        "invalidation": of.invalidation, "halt": of.halt, "budget": of.budget,
     }  # fmt: skip
 
 
@@ -162,6 +171,7 @@ def test_another_tenants_ids_are_as_those_of_nobody(two):
         "own_session": uuid4(),
         "invalidation": uuid4(),
         "halt": uuid4(),
+        "budget": uuid4(),
     }
     # Those that create come last: they make the other's id one's own.
     for login, name in sorted(each(scene), key=lambda one: one[1] not in AS_ABSENT):
@@ -214,7 +224,7 @@ def test_what_looks_into_a_tenant_by_itself_leaves_the_scope_as_it_was(two):
 def test_no_row_of_another_tenant_is_imported(two):
     """The tenant that is brought in is set; a row of its export that says it is another's is refused."""
     scene, new = two.scene, uuid4()
-    scene.call(scene.api, PLATFORM, "select holdfast.begin_import(%s, 'new', now(), 'me')", new)
+    scene.call(scene.api, PLATFORM, "select holdfast.begin_import(%s, 'new', now(), 'UTC', 'me')", new)
     before = rows_of(scene.admin, two.b.id)
     sql = "select holdfast.import_rows(%s, %s, %s) as many"
     row = {

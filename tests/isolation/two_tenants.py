@@ -38,6 +38,7 @@ class Tenant:
     """A session that only this one has; SESSION is one of both."""
     invalidation: UUID
     halt: UUID
+    budget: UUID
 
     @property
     def run(self) -> UUID:
@@ -57,6 +58,7 @@ class Tenant:
             self.session,
             self.invalidation,
             self.halt,
+            self.budget,
         )
         return {str(one) for one in found}
 
@@ -133,7 +135,29 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
         " values (%s, %s, 1, 1, 0, 0, 'text', %s, 1) returning 1", id_, held.run, mark.encode(),
         connection=scene.worker,
     )  # fmt: skip
-    return Tenant(id_, name, mark, principal, key, key_digest, held, queued, task, voted, session, invalidation, halt)
+    budget = _spend(scene, id_, held, mark)
+    return Tenant(
+        id_, name, mark, principal, key, key_digest, held, queued, task, voted, session, invalidation, halt, budget
+    )
+
+
+def _spend(scene: Scene, tenant: UUID, held: Held, mark: str) -> UUID:
+    """A budget that has all there is: something spent, an overrun, an alert, something held, something estimated."""
+    budget = uuid7()
+    scene.call(
+        scene.api, tenant, "select holdfast.set_budget(%s, %s, 'feature', %s, 'usd', 'ever', 100, 'me')",
+        tenant, budget, mark,
+    )  # fmt: skip
+
+    def tell(what: str, step: str, usd: int | None) -> dict[str, Any]:
+        known = {"usd": usd or 0, "no_usd": usd is None, "tokens": 0, "no_tokens": False, "requests": 0, "models": []}
+        return {"what": what, "step": f"{mark}{step}", "attempt": 1, "feature": mark, **known}
+
+    asked = [tell("reserve", "#1", 10), tell("reserve", "#2", 5), tell("reserve", "#3", 5)]
+    assert outcomes(scene.worker, Member(held, intent=True, budgets=asked)) == ["appended"]
+    used = [tell("settle", "#1", 60), tell("settle", "#2", None)]
+    assert outcomes(scene.worker, Member(held, budgets=used)) == ["appended"]
+    return budget
 
 
 def _vote(scene: Scene, tenant: UUID, held: Held, mark: str) -> UUID:

@@ -19,7 +19,7 @@ from holdfast.service.services import Services
 from holdfast.store.claims import Claimed, claim_runs
 from holdfast.store.hints import Hints
 from holdfast.store.inbox import Signal, read_inbox
-from holdfast.store.journal import ApprovalRow, Finish, JournalWriter, Park, RunJournal
+from holdfast.store.journal import ApprovalRow, Finish, JournalWriter, Park, RunJournal, Spending
 from holdfast.store.leases import register_worker
 from holdfast.store.live import LivePublisher, LiveRun
 from holdfast.store.pool import Database
@@ -68,7 +68,9 @@ class HeldRun:
         return await self.append(
             ev.ModelRequested(
                 scope=scope, step=step, attempt=attempt, model="scripted", messages=ev.Messages(), streamed=True
-            )
+            ),
+            # It uses nothing of budgets, and says so: where a tenant has any, it would not be let in otherwise.
+            rows=[Spending(what="reserve", step=f"{scope}#{step}", attempt=attempt)],
         )
 
     async def respond(self, *parts: dict[str, Any], step: int = 1, scope: str = "", attempt: int = 1) -> int:

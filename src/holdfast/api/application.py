@@ -11,6 +11,7 @@ from holdfast import __version__
 from holdfast.api import problems
 from holdfast.api.routes import (
     approvals,
+    budgets,
     costs,
     events,
     halts,
@@ -82,6 +83,7 @@ def create_api(
         sessions,
         approvals,
         halts,
+        budgets,
         costs,
         links,
         principals,

@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, model_validator
 
+from holdfast.domain.budgets import Per, Unit
+from holdfast.domain.budgets import Scope as BudgetScope
 from holdfast.domain.halts import HaltScope
 from holdfast.domain.principal import PrincipalKind
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.approval_links import ENDS_IN_S, ENDS_MOST_S
+from holdfast.service.find_budget import KEY_MOST as BUDGET_KEY_MOST
 from holdfast.service.halts import HALT_KEY_MOST, HALT_MOST_S
 from holdfast.service.identity_views import Quotas
 from holdfast.service.invalidate_messages import Span
@@ -235,6 +238,87 @@ class HaltBody(Body):
     for_s: float | None = Field(
         None, gt=0, le=HALT_MOST_S, description="After how many seconds it ends by itself; left out: when it is lifted."
     )
+
+
+Amount = StrictStr | StrictInt | StrictFloat
+
+
+class BudgetBody(Body):
+    """What may be spent."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"scope": "tenant", "amount": "20.00", "unit": "usd", "per": "day"},
+                {"scope": "user", "key": "*", "amount": 5_000_000, "unit": "tokens", "per": "month"},
+            ]
+        }
+    )
+
+    scope: BudgetScope
+    key: str = Field(
+        "",
+        max_length=BUDGET_KEY_MOST,
+        description="Which: the id of a user or session, or the name of a task, feature or model; `*`: each by itself. "
+        "Left out of the tenant.",
+    )
+    amount: Amount = Field(description="How much in each window; of `usd` in dollars.")
+    unit: Unit
+    per: Per = Field(description="The window; days, weeks and months are those of the tenant's time zone.")
+
+
+class RaiseBody(Body):
+    """By how much a budget is raised, for the window that is now."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"more": "5.00", "reason": "quarter's end"},
+                {"more": "1.00", "owner": "<id of a user>", "reason": "a large order"},
+            ]
+        }
+    )
+
+    more: Amount = Field(description="In the budget's unit; of `usd` in dollars.")
+    owner: str = Field(
+        "", max_length=BUDGET_KEY_MOST, description="Whose window, where the budget is for each by itself."
+    )
+    reason: str = Field(description="Why: the audit log keeps it. Not encrypted: no personal content.")
+
+
+class SettleBody(Body):
+    """What a step used, as somebody found out. What is left out stays at its bound."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "run": "01980000-0000-7000-8000-000000000000",
+                    "step": "#3",
+                    "attempt": 1,
+                    "usd": "0.02",
+                    "tokens": 812,
+                    "reason": "the provider's bill",
+                }
+            ]
+        }
+    )
+
+    run: UUID
+    step: str = Field(max_length=1024, description="As `GET /v1/budgets/reservations` names it.")
+    attempt: Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+    usd: Amount | None = None
+    tokens: Amount | None = None
+    requests: Amount | None = None
+    reason: str = Field(description="How you know: the audit log keeps it. Not encrypted: no personal content.")
+
+
+class TimeZoneBody(Body):
+    """Where days begin."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"time_zone": "Europe/Berlin"}]})
+
+    time_zone: str = Field(description="As the IANA database names it.")
 
 
 class ExportBody(Body):

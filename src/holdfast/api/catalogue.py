@@ -131,6 +131,13 @@ CATALOGUE: dict[str, Problem] = {
             "platform for more.",
         ),
         Problem(
+            "under-way",
+            409,
+            "The run is at work",
+            "A run that is at work settles what its steps have reserved itself. Nothing was changed. Cancel it, or "
+            "wait until it is done with the step: `GET /v1/runs/{run}` says how it stands.",
+        ),
+        Problem(
             "halt-outranked",
             403,
             "The halt takes more authority to lift",

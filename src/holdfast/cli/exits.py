@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
     """Done; of a run: it succeeded."""
     FAILED = 1
     """The run failed or was cancelled; the demo did not show what it promises; a policy's case is not as expected; the
-    ledger is not what journals say."""
+    ledger is not what journals say; what a budget holds is not what is reserved of it."""
     USAGE = 2
     """The command line, or the input given on it, is wrong. Nothing was stored."""
     USER_ERROR = 3

@@ -8,6 +8,7 @@ import typer
 
 from holdfast.cli.commands import (
     approvals,
+    budgets,
     costs,
     halts,
     identity,
@@ -21,7 +22,7 @@ from holdfast.cli.commands import (
 )
 from holdfast.cli.settings import before_command, invoked
 
-_ORDER = (project, serving, running, runs, sessions, approvals, policy, halts, costs, identity, installation)
+_ORDER = (project, serving, running, runs, sessions, approvals, policy, halts, budgets, costs, identity, installation)
 
 program = typer.Typer(
     help="Pydantic AI agents that survive: durable runs on PostgreSQL.",

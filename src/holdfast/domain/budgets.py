@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias, get_args
 
 from holdfast.domain.limits import display as display_limit
@@ -23,7 +23,8 @@ EACH = "*"
 """The key of a budget that each of its scope has by itself."""
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)/([a-z]+)")
-_MOST = 2**62
+AMOUNT_MOST = 10**17
+"""The largest amount: ten times a limit and its raises has to fit 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,13 @@ def read_amount(unit: Unit, value: Any) -> int:
     """
     try:
         found = Decimal(str(value)) * (MICROS if unit == "usd" else 1)
-        if found == found.to_integral_value() and 0 <= found <= _MOST and not isinstance(value, bool):
+        if found == found.to_integral_value() and 0 <= found <= AMOUNT_MOST and not isinstance(value, bool):
             return int(found)
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         pass
-    what = "dollars from 0 on, as 0.50, to a millionth at most" if unit == "usd" else "a whole number from 0 on"
-    raise ValueError(f"'{value}' is no amount of {unit}: give {what}.")
+    what = "dollars from 0 on, as 0.50, to a millionth" if unit == "usd" else "a whole number from 0 on"
+    most = display(unit, AMOUNT_MOST)
+    raise ValueError(f"'{str(value)[:40]}' is no amount of {unit}: give {what}, {most} at most.")
 
 
 def written(unit: Unit, amount: int) -> str:
@@ -108,6 +110,41 @@ def whose(scope: str, key: str, owner: str = "") -> str:
     if key == EACH and not owner:
         return f"each {scope}"
     return f"{scope} '{owner if key == EACH else key}'"
+
+
+def called(scope: str, key: str, unit: str, per: str) -> str:
+    """What a budget is called: `tenant/day/usd`, `user:*/month/tokens`."""
+    return f"{scope}:{key}/{per}/{unit}" if key else f"{scope}/{per}/{unit}"
+
+
+def read_called(text: str) -> tuple[Scope, str, Unit, Per]:
+    """The scope, key, unit and window that `called` made a text of.
+
+    Raises:
+        ValueError: it is none; the message says what can be written.
+    """
+    whole, _, unit = text.rpartition("/")
+    of, _, per = whole.rpartition("/")
+    if unit not in UNITS or per not in PERIODS:
+        raise ValueError(f"'{text[:80]}' is no budget. Write its id, or what it is called: tenant/day/usd.")
+    return *read_scope(of), unit, per
+
+
+def forecast(spent: int, began: datetime, until: datetime | None, at: datetime, length: timedelta) -> int | None:
+    """What will be spent at a window's end, if it goes on as it did.
+
+    Args:
+        spent: so far.
+        began: since when it could be spent: since the window or the budget began, whichever is later.
+        until: when the window ends.
+        at: now.
+        length: of the whole window.
+
+    Returns: None where that cannot be said: it does not end, or less than a tenth of it is past.
+    """
+    if until is None or at - began < length / 10 or at >= until:
+        return None
+    return int(spent * ((until - began) / (at - began)))
 
 
 def how_long(per: str) -> str:
@@ -156,4 +193,14 @@ class Shortage:
         )
         if self.until is not None and self.is_spent:
             text += f" It begins anew at {self.until:%Y-%m-%d %H:%M %Z}."
-        return f"{text} Who may can raise it: holdfast budget raise {self.budget}."
+        return f"{text}{_WHO_MAY} {self.budget}."
+
+
+_WHO_MAY = " Who may can raise it: holdfast budget raise"
+_NAMED = re.compile(re.escape(_WHO_MAY) + r" ([0-9a-f-]{36})\.")
+
+
+def named_in(why: str) -> str | None:
+    """The id of the budget that a `Shortage` said has no room, out of its words as a journal kept them."""
+    found = _NAMED.search(why)
+    return None if found is None else found[1]

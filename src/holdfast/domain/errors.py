@@ -203,6 +203,13 @@ class SessionDeleted(RequestError):
         return cls(f"Session {session} was deleted. Start a new one: send a new id, or none.")
 
 
+class UnderWay(RequestError):
+    """A run that is at work settles this itself."""
+
+    slug = "under-way"
+    status = 409
+
+
 class Outranked(RequestError):
     """Who declared the halt had more authority than who wants to lift it."""
 

@@ -49,6 +49,9 @@ class Scope(StrEnum):
     KEYS_WRITE = "keys:write"
     AUDIT_READ = "audit:read"
     COSTS_READ = "costs:read"
+    BUDGETS_READ = "budgets:read"
+    BUDGETS_WRITE = "budgets:write"
+    """To set, raise and end budgets, and settle what was estimated: what may be spent is an administrator's to say."""
     HALTS_READ = "halts:read"
     HALTS_WRITE = "halts:write"
     TENANT_READ = "tenant:read"
@@ -76,6 +79,7 @@ _READS = frozenset(
         Scope.SESSIONS_READ,
         Scope.HALTS_READ,
         Scope.COSTS_READ,
+        Scope.BUDGETS_READ,
     }
 )
 _OWN_HALTS = {Scope.HALTS_READ: Reach.OWN, Scope.HALTS_WRITE: Reach.OWN}

@@ -29,6 +29,7 @@ class LogEvent(StrEnum):
     HALT_HEARD = "halt.heard"
     HALTS_UNKNOWN = "halt.unknown"
     TICKED = "tick.moved"
+    BUDGET_ALERT = "budget.alert"
 
     POLICY_CHANGED = "policy.changed"
     POLICY_REFUSED = "policy.refused"

@@ -17,4 +17,4 @@ async def get_run(services: Services, who: Who, run: UUID) -> RunView:
     Raises:
         NotFound: there is no such run.
     """
-    return await full_view(services, await existing_run(services, who, run))
+    return await full_view(services, who, await existing_run(services, who, run))

@@ -44,11 +44,18 @@ async def import_tenant(services: Services, who: Who, lines: Iterable[bytes], ke
     head = _head(next(reading, b""), key)
     digest.update(head.line)
     by = platform_actor(who)
-    made = await export.begin_import(services.db, head.id, name=head.name, created_at=head.created_at, by=by)
+    made = await export.begin_import(
+        services.db, head.id, name=head.name, created_at=head.created_at, time_zone=head.time_zone, by=by
+    )
     if made == "taken":
         raise NameTaken(
             f"There is a tenant '{head.name}' or of id {head.id} here. If an import of it broke off, delete it and "
             "import again."
+        )
+    if made == "no_zone":
+        raise InvalidInput(
+            f"The tenant's days begin in the time zone '{head.time_zone}', which PostgreSQL does not know here. Update "
+            "its time zones, or export the tenant again with another zone."
         )
     batch, rows = _Batch(services, head.id), Counter[str]()
     end: dict[str, Any] | None = None
@@ -80,6 +87,7 @@ class _Head:
         self.line = line
         self.id, self.name = UUID(tenant["id"]), str(tenant["name"])
         self.created_at = datetime.fromisoformat(tenant["created_at"])
+        self.time_zone = str(tenant.get("time_zone", "UTC"))
 
 
 class _Batch:

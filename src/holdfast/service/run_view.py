@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.domain import events as ev
+from holdfast.domain.principal import Who
 from holdfast.domain.state import RunState
+from holdfast.service.budget_wait import budget_waited_for
 from holdfast.service.contents import Contents
 from holdfast.service.cost_views import CostView
 from holdfast.service.event_view import ReadEvent
@@ -46,7 +48,7 @@ def row_view(row: RunRow, **more: Any) -> RunView:
     )
 
 
-async def full_view(services: Services, row: RunRow) -> RunView:
+async def full_view(services: Services, who: Who, row: RunRow) -> RunView:
     """The run with its labels, its cost, why it waits, and, once it has ended, its output or error."""
     first = await services.journal(row.tenant, row.id, after=0, limit=1)
     accepted = ReadEvent.of(first[0]).event if first else None
@@ -59,7 +61,8 @@ async def full_view(services: Services, row: RunRow) -> RunView:
     contents = Contents(services, row)
     match ReadEvent.of(last[0]).event if last else None:
         case ev.RunParked() as parked if parked.waiting_on is row.waiting_on:
-            return row_view(row, labels=labels, cost=cost, why=parked.why)
+            budget = await budget_waited_for(services, who, row, parked.why, labels or {})
+            return row_view(row, labels=labels, cost=cost, why=parked.why, budget=budget)
         case ev.RunSucceeded() as end:
             return row_view(row, labels=labels, cost=cost, output=await contents.shown(end.output, whole=True))
         case ev.RunFailed() as end:

@@ -45,7 +45,7 @@ async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
         limit=_WAITING_MOST,
     )
     return StoryView(
-        run=await full_view(services, row),
+        run=await full_view(services, who, row),
         asked_by=names[row.principal],
         steps=story.views(plain),
         waiting=[await approval_view(services, who, one, Scope.RUNS_READ) for one in pending],

@@ -12,6 +12,7 @@ from pydantic import Field
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.service.approval_shapes import ApprovalView
 from holdfast.service.base_views import ContentView, View
+from holdfast.service.budget_views import BudgetWaitView
 from holdfast.service.cost_views import CostView
 
 
@@ -46,6 +47,8 @@ class RunView(View):
     """What a parked run waits for."""
     why: str | None = None
     """The same in words, where the run said so itself. None in lists."""
+    budget: BudgetWaitView | None = None
+    """Where it waits for a budget: which, and how that stands now. None in lists."""
     wake_at: datetime | None = None
     session: UUID | None = None
     principal: str

@@ -38,5 +38,5 @@ async def wait_for_run(
             row = await existing_run(services, standing.who, run, scope)
             left_s = POLL_S if until is None else min(POLL_S, until - loop.time())
             if row.state.is_final or left_s <= 0:
-                return await full_view(services, row)
+                return await full_view(services, standing.who, row)
             await hearing.wait(left_s)

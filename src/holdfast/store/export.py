@@ -54,10 +54,13 @@ async def export_rows(db: Database, tenant: UUID) -> AsyncGenerator[tuple[str, s
 
 
 async def begin_import(
-    db: Database, tenant: UUID, *, name: str, created_at: datetime, by: str
-) -> Literal["importing", "taken"]:
-    """Make a tenant that nobody gets into yet; `taken` when one has this id or name. All of these raise as `repeat`."""
-    parameters = {"tenant": tenant, "name": name, "created_at": created_at, "by": by}
+    db: Database, tenant: UUID, *, name: str, created_at: datetime, time_zone: str, by: str
+) -> Literal["importing", "taken", "no_zone"]:
+    """Make a tenant that nobody gets into yet. All of these raise as `repeat`.
+
+    `taken`: one has this id or name. `no_zone`: this server does not know the time zone.
+    """
+    parameters = {"tenant": tenant, "name": name, "created_at": created_at, "time_zone": time_zone, "by": by}
     return await db.value("begin_import", parameters, tenant=PLATFORM_TENANT)
 
 

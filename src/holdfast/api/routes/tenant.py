@@ -7,18 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from holdfast.api.bodies import ExportBody
+from holdfast.api.bodies import ExportBody, TimeZoneBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.requests import TheServices, needs, reply
 from holdfast.domain.errors import InvalidInput, KeyUnavailable
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
+from holdfast.service.budget_views import TimeZoneView
 from holdfast.service.export_tenant import export_tenant
 from holdfast.service.identity_views import AuditPage, TenantView
 from holdfast.service.manage_tenants import get_own_tenant
 from holdfast.service.pages import PAGE, PAGE_MOST
 from holdfast.service.read_audit_log import read_audit_log
+from holdfast.service.set_time_zone import get_time_zone, set_time_zone
 from holdfast.store.vault import WrappingKey
 
 router = APIRouter(tags=["tenant"])
@@ -32,6 +34,27 @@ router = APIRouter(tags=["tenant"])
 async def get_tenant(services: TheServices, who: Annotated[Who, needs(Scope.TENANT_READ)]) -> Response:
     """Its name, state and quotas."""
     return reply(await get_own_tenant(services, who))
+
+
+@router.get(
+    "/v1/tenant/time-zone",
+    summary="Get your tenant's time zone",
+    responses={**answer(200, TimeZoneView, "Where its days begin."), **problems()},
+)
+async def get_zone(services: TheServices, who: Annotated[Who, needs(Scope.BUDGETS_READ)]) -> Response:
+    """In which zone the days, weeks and months of budgets begin."""
+    return reply(await get_time_zone(services, who))
+
+
+@router.put(
+    "/v1/tenant/time-zone",
+    summary="Set your tenant's time zone",
+    openapi_extra=body(TimeZoneBody),
+    responses={**answer(200, TimeZoneView, "Where its days begin now."), **problems("invalid-input", *BODY)},
+)
+async def put_zone(request: Request, services: TheServices, who: Annotated[Who, needs(Scope.TENANT_WRITE)]) -> Response:
+    """Windows of budgets that are under way end, and others begin: what was spent in them stays there."""
+    return reply(await set_time_zone(services, who, (await read_body(request, TimeZoneBody)).time_zone))
 
 
 @router.post(

@@ -18,12 +18,12 @@ def add_to(program: typer.Typer) -> None:
 
 def demo(
     what: Annotated[
-        str, typer.Argument(metavar="[bank|tenants|refunds|halt]", help="What to see.", show_default=False)
+        str, typer.Argument(metavar="[bank|tenants|refunds|halt|runaway]", help="What to see.", show_default=False)
     ] = "bank",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's database and logs, and say where.")] = False,
     json: Json = False,
 ) -> None:
-    """See a run survive its worker's death in mid-payment; tenants that never meet; refunds by policy; a halt."""
+    """See a run survive its worker's death; tenants that never meet; refunds by policy; a halt; a runaway stopped."""
     if what == "bank":
         from holdfast.cli.demo.play import play
     elif what == "tenants":
@@ -32,8 +32,10 @@ def demo(
         from holdfast.cli.demo.refunds import play
     elif what == "halt":
         from holdfast.cli.demo.halting import play
+    elif what == "runaway":
+        from holdfast.cli.demo.runaway import play
     else:
-        raise typer.BadParameter("There are: bank, tenants, refunds, halt.", param_hint="WHAT")
+        raise typer.BadParameter("There are: bank, tenants, refunds, halt, runaway.", param_hint="WHAT")
     raise typer.Exit(play(keep=keep, as_json=json))
 
 

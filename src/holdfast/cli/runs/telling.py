@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from holdfast.cli.approvals.telling import choices
+from holdfast.cli.budgets.telling import money
 from holdfast.cli.runs.listing import state_of
 from holdfast.cli.screen import clock, lasted, out, print_json, table
 from holdfast.cli.services import run_id, with_services
 from holdfast.cli.teller import preview
 from holdfast.domain.limits import describe, display
 from holdfast.service import show_run as use_case
+from holdfast.service.visible import visible
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from holdfast.service.budget_views import BudgetWaitView
     from holdfast.service.services import Services
     from holdfast.service.views import LimitView, StepView, StoryView
     from holdfast.settings import Settings
@@ -99,6 +102,9 @@ def _print_foot(story: StoryView, *, full: bool) -> None:
         screen.print(Text(f"Waits for a decision on {task.tool} {preview(task.args, None)}", style="yellow"))
         choice = choices(task)
         screen.print(Text(f"  holdfast approvals decide {task.id} {choice}"))
+    if run.budget is not None:
+        screen.print(Text(f"Waits for the {_budget(run.budget)}", style="yellow"))
+        screen.print(Text(f"  holdfast budget show {run.budget.budget}"))
     if story.limits:
         screen.print(Text(f"limits: {', '.join(map(_limit, story.limits))}"))
     usage = run.usage
@@ -117,6 +123,15 @@ def _print_foot(story: StoryView, *, full: bool) -> None:
         screen.print(Text(f"output: {preview(run.output, None)}"))
     if run.error is not None and not full:
         screen.print(Text(f"error: {run.error.error}: {preview(run.error.message, None)}", style="red"))
+
+
+def _budget(wait: BudgetWaitView) -> str:
+    unit = wait.called.rpartition("/")[2]
+    holders = [f"{money(unit, one.amount)} by run {one.run}" for one in wait.holders or ()]
+    held = f"; held: {', '.join(holders)}" if holders else ""
+    return (
+        f"budget {visible(wait.called)}: {money(unit, wait.window.left)} of {money(unit, wait.window.most)} left{held}"
+    )
 
 
 def _limit(limit: LimitView) -> str:

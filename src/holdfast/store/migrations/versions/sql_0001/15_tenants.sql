@@ -88,13 +88,17 @@ begin
 end $$;
 
 -- Begins to bring a tenant in from an export: it is there, and nobody gets in. 'importing'; 'taken' when a tenant has this
--- id or name.
-create function begin_import(p_tenant uuid, p_name text, p_created_at timestamptz, p_by text) returns text
+-- id or name; 'no_zone' when this server does not know its time zone.
+create function begin_import(p_tenant uuid, p_name text, p_created_at timestamptz, p_time_zone text, p_by text) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
   perform must_be_platform();
-  insert into tenants (id, name, state, created_at) values (p_tenant, p_name, 'importing', p_created_at)
+  if not exists (select from pg_timezone_names z where z.name = p_time_zone) then
+    return 'no_zone';
+  end if;
+  insert into tenants (id, name, state, created_at, time_zone)
+  values (p_tenant, p_name, 'importing', p_created_at, p_time_zone)
   on conflict do nothing;
   if not found then
     return 'taken';
@@ -117,7 +121,7 @@ begin
 end $$;
 
 grant execute on function suspend_tenant(uuid, boolean, text, text), set_quotas(uuid, int, int, bigint, text),
-  doom_tenant(uuid, text), bury_tenant(uuid, text, text), begin_import(uuid, text, timestamptz, text),
+  doom_tenant(uuid, text), bury_tenant(uuid, text, text), begin_import(uuid, text, timestamptz, text, text),
   end_import(uuid, text) to holdfast_api;
 set local role holdfast_owner;
 

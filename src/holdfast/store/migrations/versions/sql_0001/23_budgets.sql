@@ -13,7 +13,8 @@ create table budgets (
   key text not null check ((key = '') = (scope = 'tenant')),  -- '*': each by itself
   unit text not null check (unit in ('usd', 'tokens', 'requests')),
   per text not null check (per in ('run', 'hour', 'day', 'week', 'month', 'ever')),
-  amount bigint not null check (amount >= 0),  -- of 'usd' in millionths of a dollar
+  -- Of 'usd' in millionths of a dollar. Ten times a limit and its raises has to fit a bigint: alerts are found by tenths.
+  amount bigint not null check (amount between 0 and 100000000000000000),
   created_at timestamptz not null,
   created_by text not null,
   changed_at timestamptz not null,
@@ -70,18 +71,22 @@ create table overruns (
 
 create table budget_alerts (
   tenant uuid not null,
+  id uuid not null default gen_random_uuid(),
   budget uuid not null,
   owner text not null,
   since timestamptz not null,
   what text not null check (what in ('half', 'most', 'all', 'forecast')),
   at timestamptz not null,
   spent bigint not null,
-  amount bigint not null,
-  primary key (tenant, budget, owner, since, what)
+  amount bigint not null,  -- once that is another, the same is told again
+  logged boolean not null default false,  -- a worker wrote it to its log
+  primary key (tenant, budget, owner, since, what, amount)
 );
 
+create index budget_windows_since on budget_windows (tenant, budget, since);
 create index overruns_of on overruns (tenant, budget, at);
-create index budget_alerts_at on budget_alerts (tenant, at);
+create index budget_alerts_at on budget_alerts (tenant, at desc, id desc);
+create index budget_alerts_new on budget_alerts (at) where not logged;
 
 do $$
 declare
@@ -97,12 +102,15 @@ end $$;
 
 grant select, insert, update on budgets, budget_windows to holdfast_engine;
 grant select, insert, update, delete on reservations to holdfast_engine;
-grant insert on overruns, budget_alerts to holdfast_engine;
-grant select on overruns, budget_alerts to holdfast_engine;
+grant select, insert on overruns, idempotency_keys to holdfast_engine;
+grant select, insert, update on budget_alerts to holdfast_engine;
 grant select on budgets, budget_windows, reservations, overruns, budget_alerts to holdfast_worker, holdfast_api;
+grant execute on function asked_before(uuid, text, text), keep_request(uuid, text, text, bytea, uuid) to holdfast_engine;
 
--- When the window began that this moment lies in. Hours are counted from the full hour that clocks in the zone showed last,
--- so that each of the two that go by one name has a window of its own.
+-- When the window began that this moment lies in. A day begins with the first moment of its date, also where clocks that are
+-- set back show midnight twice. Hours are counted from the full hour that clocks in the zone showed last, so that each of the
+-- two that go by one name has a window of its own; where clocks change by half an hour, one is longer. Without a subquery, so
+-- that it is written out where it is asked.
 create function window_start(p_per text, p_zone text, moment timestamptz) returns timestamptz
 language sql stable
 as $$
@@ -110,17 +118,28 @@ as $$
     when p_per in ('run', 'ever') then to_timestamp(0)
     when p_per = 'hour' then moment - (date_part('minute', moment at time zone p_zone) * interval '1 minute'
                                        + date_part('second', moment at time zone p_zone) * interval '1 second')
+      - date_part('minute', (moment - (date_part('minute', moment at time zone p_zone) * interval '1 minute'
+                                       + date_part('second', moment at time zone p_zone) * interval '1 second'))
+                            at time zone p_zone) * interval '1 minute'
+    when (date_trunc(p_per, moment at time zone p_zone) at time zone p_zone - interval '1 hour') at time zone p_zone
+      >= date_trunc(p_per, moment at time zone p_zone)
+      then date_trunc(p_per, moment at time zone p_zone) at time zone p_zone - interval '1 hour'
     else date_trunc(p_per, moment at time zone p_zone) at time zone p_zone end
 $$;
 
--- When it ends; null: never.
+-- When it ends, which is when the next begins; null: never.
 create function window_end(p_per text, p_zone text, moment timestamptz) returns timestamptz
 language sql stable
 as $$
   select case
     when p_per in ('run', 'ever') then null
-    when p_per = 'hour' then holdfast.window_start(p_per, p_zone, moment) + interval '1 hour'
-    else (date_trunc(p_per, moment at time zone p_zone) + ('1 ' || p_per)::interval) at time zone p_zone end
+    when p_per = 'hour' then (
+      select later + mod(60 - date_part('minute', later at time zone p_zone)::int, 60) * interval '1 minute'
+      from (select holdfast.window_start(p_per, p_zone, moment) + interval '1 hour' as later) h)
+    else (
+      select case when (ends - interval '1 hour') at time zone p_zone >= next_date then ends - interval '1 hour' else ends end
+      from (select next_date, next_date at time zone p_zone as ends
+            from (select date_trunc(p_per, moment at time zone p_zone) + ('1 ' || p_per)::interval as next_date) n) d) end
 $$;
 
 grant execute on function window_start(text, text, timestamptz), window_end(text, text, timestamptz)
@@ -170,6 +189,7 @@ as $$
 $$;
 
 -- Sets what may be spent from now on. A budget of the same scope, unit and window is changed; what it has spent stays spent.
+-- What its windows have come to is told anew, of the new amount.
 create function set_budget(p_tenant uuid, p_id uuid, p_scope text, p_key text, p_unit text, p_per text, p_amount bigint,
   p_by text, out budget uuid, out before bigint)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
@@ -186,6 +206,13 @@ begin
       before := put.amount;
       update budgets b set amount = p_amount, changed_at = moment, changed_by = p_by
       where b.tenant = p_tenant and b.id = put.id returning * into put;
+      if before <> p_amount then
+        perform from budget_windows w where w.tenant = p_tenant and w.budget = put.id and w.told <> 0
+          and w.since >= (select window_start(put.per, t.time_zone, moment) from tenants t where t.id = p_tenant)
+        order by w.tenant, w.budget, w.owner, w.since for no key update;
+        update budget_windows w set told = 0 where w.tenant = p_tenant and w.budget = put.id and w.told <> 0
+          and w.since >= (select window_start(put.per, t.time_zone, moment) from tenants t where t.id = p_tenant);
+      end if;
       exit;
     end if;
     insert into budgets (tenant, id, scope, key, unit, per, amount, created_at, created_by, changed_at, changed_by)
@@ -218,9 +245,10 @@ begin
   return true;
 end $$;
 
--- Raises a budget for the window that is now, and for it alone. Outcomes: 'raised', with what it comes to; 'absent'.
+-- Raises a budget for the window that is now, and for it alone. Outcomes: 'raised', with what it comes to; 'absent';
+-- 'asked_before': a request with this idempotency key raised it already.
 create function raise_budget(p_tenant uuid, p_id uuid, p_owner text, p_more bigint, p_reason text, p_by text,
-  out outcome text, out since timestamptz, out amount bigint)
+  p_scope text, p_key text, p_request bytea, out outcome text, out since timestamptz, out amount bigint)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 #variable_conflict use_column
@@ -229,6 +257,10 @@ declare
   began timestamptz;
 begin
   perform begin_budgeting(p_tenant);
+  if asked_before(p_tenant, p_scope, p_key) then
+    outcome := 'asked_before';
+    return;
+  end if;
   select * into found_one from budgets b where b.tenant = p_tenant and b.id = p_id and b.ended_at is null for share;
   if not found then
     outcome := 'absent';
@@ -236,8 +268,10 @@ begin
   end if;
   began := (select window_start(found_one.per, t.time_zone, holdfast.now()) from tenants t where t.id = p_tenant);
   insert into budget_windows as w (tenant, budget, owner, since, extra) values (p_tenant, p_id, p_owner, began, p_more)
-  on conflict (tenant, budget, owner, since) do update set extra = w.extra + p_more, told = w.told & 8
+  on conflict (tenant, budget, owner, since) do update
+    set extra = least(w.extra::numeric + p_more, 100000000000000000)::bigint, told = 0
   returning w.since, found_one.amount + w.extra into since, amount;
+  perform keep_request(p_tenant, p_scope, p_key, p_request, p_id);
   perform note_budget(found_one, p_by, 'budget.raised', json_build_object('owner', p_owner, 'since', began, 'more', p_more,
     'reason', p_reason));
   perform free_budgeted(p_tenant);
@@ -281,13 +315,12 @@ begin
   return 'settled';
 end $$;
 
--- In which time zone a tenant's days begin. False: there is no such zone.
+-- In which time zone a tenant's days begin. False: there is no such zone. Windows under way end: runs try those that begin.
 create function set_time_zone(p_tenant uuid, p_zone text, p_by text) returns boolean
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform begin_budgeting(p_tenant);
   if not exists (select from pg_timezone_names z where z.name = p_zone) then
     return false;
   end if;
@@ -295,11 +328,12 @@ begin
   insert into audit_log (tenant, at, id, actor, action, target, details)
   values (p_tenant, clock_timestamp(), gen_random_uuid(), p_by, 'tenant.time_zone', p_tenant::text,
           json_build_object('time_zone', p_zone)::text);
+  perform free_budgeted(p_tenant);
   return true;
 end $$;
 
 grant execute on function set_budget(uuid, uuid, text, text, text, text, bigint, text), end_budget(uuid, uuid, text),
-  raise_budget(uuid, uuid, text, bigint, text, text),
+  raise_budget(uuid, uuid, text, bigint, text, text, text, text, bytea),
   correct_reservation(uuid, uuid, text, int, bigint, bigint, bigint, text, text), set_time_zone(uuid, text, text)
   to holdfast_api;
 set local role holdfast_owner;

@@ -1,0 +1,1 @@
+"""`holdfast budget ...`: what may be spent, and what is."""
