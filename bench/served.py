@@ -84,4 +84,4 @@ async def beat() -> str:
 app = App("bench")
 app.task("quick", agent=quick_agent, stream=False)
 app.task("held", agent=held_agent, stream=False)
-app.task("beating", agent=beating_agent, stream=False)
+app.task("beating", agent=beating_agent, stream=False, loops=None)  # it is one, and is to be

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast.app import App
     from holdfast.domain.approving import Approving, Escalation, EscalationPath
+    from holdfast.domain.economy import Cheaper
     from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, UserError
     from holdfast.domain.limits import Limits
+    from holdfast.domain.loops import Loops
     from holdfast.domain.recovery import Recovery
     from holdfast.domain.verdict import Ask
     from holdfast.effects.charging import charge, costs
@@ -22,6 +24,7 @@ __all__ = [
     "App",
     "Approving",
     "Ask",
+    "Cheaper",
     "Declaration",
     "Effect",
     "Escalation",
@@ -29,6 +32,7 @@ __all__ = [
     "Governed",
     "HoldfastError",
     "Limits",
+    "Loops",
     "OperatorError",
     "PolicyError",
     "Recovery",
@@ -60,8 +64,10 @@ _HOME = {
     "Tally": "holdfast.guards.tally",
     "Approving": "holdfast.domain.approving",
     "Escalation": "holdfast.domain.approving",
+    "Cheaper": "holdfast.domain.economy",
     "EscalationPath": "holdfast.domain.approving",
     "Limits": "holdfast.domain.limits",
+    "Loops": "holdfast.domain.loops",
     "Ask": "holdfast.domain.verdict",
     "Recovery": "holdfast.domain.recovery",
     "HoldfastError": "holdfast.domain.errors",

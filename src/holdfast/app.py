@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import TypeAdapter
 
 from holdfast.domain.approving import Approving, EscalationPath
+from holdfast.domain.economy import Cheaper
 from holdfast.domain.errors import UnknownTask, UserError
 from holdfast.domain.limits import Limits, OnLimit
+from holdfast.domain.loops import Loops
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.rights import Role
 from holdfast.effects.charging import amount
 from holdfast.effects.declare import Declaration
 from holdfast.guards.policy import Governed, Policy, PolicyFile, Vocabulary, vocabulary_of
+from holdfast.guards.repeating import loops_of
 from holdfast.guards.tally import Tally
 from holdfast.guards.written import check_limits, countable, written_by
 from holdfast.task import Env, Sessions, Success, Task, Undeclared
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+_LOOPS = Loops()
 
 
 class App:
@@ -135,9 +139,11 @@ class App:
         claims_max_age_s: float | None = 86_400.0,
         limits: Limits | None = None,
         on_limit: OnLimit = "park",
+        loops: Loops | None = _LOOPS,
         success: Success | None = None,
         terminal: type[Exception] | Iterable[type[Exception]] = (),
         escalation: EscalationPath | None = None,
+        economy: Iterable[Cheaper] = (),
     ) -> Task:
         """Register a task.
 
@@ -173,12 +179,18 @@ class App:
                 each effect of it; then the run waits until they sign in again. Default: a day. None: for ever.
                 Principals that came by no provider have nothing that grows old.
             limits: the most that a run may do. Pydantic AI's own limits are then those of `usage_limits` alone.
-            on_limit: "park" has a run that reaches a limit wait until somebody raises it, "fail" has it fail.
+            on_limit: "park" has a run that reaches a limit wait until somebody raises it, "fail" has it fail. So too
+                one that goes on with a loop.
+            loops: how often a run may repeat itself before its model is told of it, and from when on it stops. None:
+                for ever.
             success: `success(output)` says whether an output is what the task is for: None or True, or why it is not. A
                 run whose output is none does not succeed. May be async.
             terminal: errors after which nothing more is to be tried: the run fails, whatever `escalation` says.
-            escalation: to whom a run goes that would fail, reaches a limit or has an effect in doubt. Default: it
-                fails; an administrator may raise the limit; whoever may decide says what became of the effect.
+            escalation: to whom a run goes that would fail, reaches a limit, is in a loop or has an effect in doubt.
+                Default: it fails; an administrator may raise the limit, or let the loop go on; whoever may decide says
+                what became of the effect.
+            economy: models that may answer instead of the agents' own as the fullest budget of a run fills up. The one
+                that takes over last is the floor: nothing below it is asked.
 
         Raises:
             UserError: the name is taken or malformed, a type cannot be described, a tool's result not be stored, or,
@@ -227,16 +239,18 @@ class App:
             claims_max_age_s=claims_max_age_s,
             limits=limits,
             on_limit=on_limit,
+            loops=loops,
             success=success,
             terminal=(terminal,) if isinstance(terminal, type) else tuple(terminal),
             escalation=escalation,
+            economy=tuple(economy),
             ceilings={} if limits is None else limits.ceilings(),
             input_adapter=adapter,
         )
         check_tools(task)
         shapes = shapes_of(task)
         known = countable(shapes, output_functions_of(agent)) if names_known(task) else None
-        task = replace(task, written=written_by(shapes), countable=known)
+        task = replace(task, written=written_by(shapes), countable=known, loops=loops_of(name, loops, shapes, known))
         if known is not None:
             try:
                 check_limits(name, task.ceilings, known)

@@ -13,8 +13,10 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from holdfast.domain.approving import Approving, EscalationPath
+from holdfast.domain.economy import Cheaper
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.limits import Ceilings, Limits, OnLimit
+from holdfast.domain.loops import Loops
 from holdfast.domain.principal import Principal
 from holdfast.domain.rights import Role
 from holdfast.effects.declare import Declaration
@@ -101,9 +103,12 @@ class Task:
     """How old what an identity provider said of its principal may be at an effect. None: as old as it likes."""
     limits: Limits | None = None
     on_limit: OnLimit = "park"
+    loops: Loops | None = field(default_factory=Loops)
+    """From when on its runs are in a loop; tools that say that they may be repeated are exempt. None: never."""
     success: Success | None = None
     terminal: tuple[type[Exception], ...] = ()
     escalation: EscalationPath | None = None
+    economy: Sequence[Cheaper] = ()
     ceilings: Ceilings = field(default_factory=dict[str, int])
     """Its limits, by the names of what is counted."""
     written: Mapping[str, Written] = field(default_factory=dict[str, Written])

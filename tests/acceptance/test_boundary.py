@@ -62,7 +62,8 @@ def test_limits_that_there_are_not_are_refused_and_nothing_is_stored(cli):
 def test_boundaries_are_shown(cli):
     shown = cli("tasks", APP, "print").out
     assert "fails at once on: KeyError" in shown
-    assert "in trouble (doubt, failure, limit): goes to admin" in shown
+    assert "in trouble (doubt, failure, limit, loop): goes to admin" in shown
+    assert "a loop (the same call 5 times in a row, the same error 5 times in a row, " in shown
     assert "at most 1 model requests" in cli("tasks", APP, "few").out
     listed = cli("tasks", APP, "--json").json()
     assert {one["name"]: one["limits"] for one in listed}["few"] == {"model_requests": 1, "tokens": 100_000}

@@ -118,6 +118,10 @@ def test_the_page_of_budgets_runs(database, tmp_path):
     assert play("docs/budgets.md", Cli(tmp_path, database), tmp_path) == 10
 
 
+def test_the_page_of_loops_runs(database, tmp_path):
+    assert play("docs/loops.md", Cli(tmp_path, database), tmp_path) == 2
+
+
 def test_make_targets_named_in_pages_exist():
     makefile = (ROOT / "Makefile").read_text()
     for page in ("README.md", "docs/quickstart.md"):

@@ -119,7 +119,10 @@ async def test_lost_hints_and_lost_connections_only_make_it_later(scene: Scene, 
     scene.worker("one")
     run = await scene.start("hold")
     await asyncio.to_thread(scene.wait_did, "hold-began", run)
-    scene.connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'holdfast_worker'")
+    scene.connection.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and usename = 'holdfast_worker'"
+    )
     declared = await halt(scene, TENANT)
     await settled(scene, declared)
     await wait(scene, run, state="parked", waiting_on="halt")

@@ -113,6 +113,8 @@ class Teller:
                 self.say(f"!  {data['by']}: {said}. {preview(content.get('reason'))}".rstrip())
             case "effect_in_doubt":
                 self.say(f"?  {data['why']}")
+            case "loop_detected":
+                self.say(f"!  It is in a loop. {preview(content.get('why'))}")
             case "escalated":
                 self.say(f"?  {preview(content.get('message'))}")
             case "message_received":

@@ -40,8 +40,8 @@ class Approving:
     """In the order of their times."""
 
 
-Occasion = Literal["failure", "limit", "doubt"]
-"""What a run goes to people for: it would fail, it would exceed a limit, an effect of it is in doubt."""
+Occasion = Literal["failure", "limit", "loop", "doubt"]
+"""What a run goes to people for: it would fail, it would exceed a limit, it is in a loop, an effect is in doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class EscalationPath:
 
     to: Ask | str = "admin"
     """`approver`, `admin`, `two admins`, …; `user`: the person behind the run."""
-    on: Collection[Occasion] = ("failure", "limit", "doubt")
+    on: Collection[Occasion] = ("failure", "limit", "loop", "doubt")
     expires_s: float | None = None
     """Seconds after which the run fails, should nobody have answered; None: it waits for good."""
     then: Sequence[Escalation] = ()

@@ -29,7 +29,7 @@ class WaitingOn(StrEnum):
     BUDGET = "budget"
     """A budget has no room for its next step: until it begins anew, is raised, or others settle what they hold."""
     ESCALATION = "escalation"
-    """It would fail, and its task has people say what becomes of it."""
+    """It would fail, or is in a loop, and its task has people say what becomes of it."""
     TIMER = "timer"
     SIGNAL = "signal"
     CODE = "code"

@@ -21,6 +21,7 @@ from holdfast.engine.errors import ApprovalMismatch
 from holdfast.engine.handlers import handled
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
+from holdfast.engine.looping import loop_told
 from holdfast.engine.replay import ApprovalEntry
 from holdfast.engine.verdicts import denied, refusal_of, verdict_on
 
@@ -74,12 +75,20 @@ def _may_end_with(requests: DeferredToolRequests, ctx: RunContext[Any]) -> bool:
 
 
 async def refused(recorder: Recorder, call: ToolCall) -> str | None:
-    """Why policy denies a call that its declaration would have people asked about; None where it does not."""
+    """Why nobody is asked about a call that its declaration would have people asked about: policy, or a loop.
+
+    Returns: what the model is told; None where people are asked.
+
+    Raises:
+        Looped: the model was told of the loop before.
+    """
     key = (call.scope, call.step, call.call, False)
     if key in recorder.replay.approvals:
         return None  # what came of it as it was dispatched is an outcome
     if (recorded := recorder.replay.denied.get(key)) is not None:
         return refusal_of(recorder.text(recorded.why))
+    if (told := await loop_told(recorder, call)) is not None:
+        return told
     verdict = await verdict_on(recorder, call, call.args)
     if verdict is None or verdict.decision is not Decision.DENY:
         return None

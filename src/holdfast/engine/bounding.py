@@ -69,9 +69,9 @@ def bounded(
     if not ((limiting is not None and limiting.bounds_tokens) or recorder.budgeting.is_wanted):
         return Bounded(settings)
     said: dict[str, Any] = {**(settings or {})}
-    models = list(_asked(model))  # each of a chain may be sent all of it, and may answer
+    models = list(asked(model))  # each of a chain may be sent all of it, and may answer
     once, each = input_bound(messages, parameters), len(models)
-    asked = once * each
+    sent = once * each
     thinking = thinking_tokens(said)
     wanted = said.get("max_tokens") or _own_most(models) or recorder.task.max_output_tokens + thinking
     prices = [_price(recorder, one, parameters) for one in models]
@@ -82,12 +82,12 @@ def bounded(
         if (left := limiting.left("output_tokens")) is not None:
             room["output_tokens"] = left // each
         if (left := limiting.left("tokens")) is not None:
-            room["tokens"] = (left - asked) // each
+            room["tokens"] = (left - sent) // each
         if (left := limiting.left("cost_usd")) is not None:
             room["cost_usd"] = _tokens_for(left, once, prices)
     if short is not None and short.unit != "requests":
         paid = short.unit == "usd"
-        room[short] = _tokens_for(short.left, once, prices) if paid else (short.left - asked) // each
+        room[short] = _tokens_for(short.left, once, prices) if paid else (short.left - sent) // each
     tightest = min(room, key=room.__getitem__, default=None)
     answer = wanted if tightest is None else min(wanted, room[tightest])
     if answer < min(LEAST_ANSWER + thinking, wanted):
@@ -98,7 +98,7 @@ def bounded(
     ]
     return Bounded(
         cast("ModelSettings", {**said, "max_tokens": answer}),
-        ev.Usage(input_tokens=asked, output_tokens=answer * each),
+        ev.Usage(input_tokens=sent, output_tokens=answer * each),
         sum(part.usd or 0 for part in parts),
         tightest if answer < wanted else None,
         parts,
@@ -174,13 +174,13 @@ def thinking_tokens(settings: Mapping[str, Any]) -> int:
 _THINKING = frozenset({"budget_tokens", "thinking_budget"})
 
 
-def _asked(model: Model) -> Iterator[Model]:
+def asked(model: Model) -> Iterator[Model]:
     """The models that a request may go to."""
     if isinstance(model, WrapperModel):
-        yield from _asked(model.wrapped)
+        yield from asked(model.wrapped)
     elif isinstance(model, FallbackModel):
         for one in model.models:
-            yield from _asked(one)
+            yield from asked(one)
     else:
         yield model
 

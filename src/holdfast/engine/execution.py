@@ -16,6 +16,7 @@ import structlog
 
 from holdfast.domain import errors
 from holdfast.domain import events as ev
+from holdfast.domain.repeats import Repeats
 from holdfast.domain.state import RunState, WaitingOn
 from holdfast.engine import ending, opening
 from holdfast.engine.acting import Acting
@@ -41,6 +42,7 @@ from holdfast.engine.interrupt import (
 )
 from holdfast.engine.late import never_begun, sealed
 from holdfast.engine.limiting import Limited, limiting
+from holdfast.engine.looping import Looped
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.replay import Replay
 from holdfast.engine.trouble import Trouble, check_success, failed, finished, put, waiting
@@ -160,7 +162,7 @@ class Execution:
                 await self._report_late()
                 raise
 
-    async def _carry(self) -> Ended:  # noqa: PLR0911 - one return for each way a run can end here
+    async def _carry(self) -> Ended:  # noqa: C901, PLR0911 - one return for each way a run can end here
         recorder = await self._open()
         if (ended := await self._before_all(recorder)) is not None:
             return ended
@@ -168,6 +170,8 @@ class Execution:
             result, output = await self._worked(recorder)
         except Limited as limited:
             return await self._troubled(recorder, Trouble.of_limit(limited.reached))
+        except Looped as looped:
+            return await self._troubled(recorder, Trouble.of_loop(looped.loop))
         except Park as park:
             return await self._park(recorder, park)
         except Diverged as diverged:
@@ -214,14 +218,27 @@ class Execution:
         else:
             recorded = await gear.reader.recorded(claimed.tenant, claimed.run, key)
         events = list(opening.loaded(recorded.events))
+        facts = [event for _, event in events]
         replay = Replay.of(events)
         journal = held or gear.writer.open(claimed, key, known=recorded.content, feature=replay.feature)
         content: dict[str, bytes] = {**recorded.content}
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
-        limits = limiting(self._task, gear, recorded.events, [event for _, event in events], claimed.epoch, self._since)
-        budgeting = Budgeting(claimed.tenant, replay.feature, gear.writer.bounding, (event for _, event in events))
+        limits = limiting(self._task, gear, recorded.events, facts, claimed.epoch, self._since)
+        budgeting = Budgeting(claimed.tenant, replay.feature, gear.writer.bounding, facts)
+        repeats = Repeats.of(self._task.loops, facts)
         recorder = Recorder(
-            self._task, claimed, gear, journal, replay, content, first, self._lease, self._acting, budgeting, limits
+            self._task,
+            claimed,
+            gear,
+            journal,
+            replay,
+            content,
+            first,
+            self._lease,
+            self._acting,
+            budgeting,
+            repeats,
+            limits,
         )
         recorder.stop = self._stop
         recorder.flight.times = self.times

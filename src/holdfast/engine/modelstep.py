@@ -33,6 +33,7 @@ from holdfast.engine.attempts import attempts_of, explained, failed_attempts
 from holdfast.engine.bill import Bill
 from holdfast.engine.bounding import Bounded, bounded
 from holdfast.engine.codec import dump_message
+from holdfast.engine.economy import Choice, chosen
 from holdfast.engine.errors import AnswerCut, ModelTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.interrupt import Diverged, Interrupt
@@ -127,10 +128,11 @@ class ModelStep:
         Raises:
             ModelTimedOut: it took longer than the task allows.
         """
-        bound, flying = await self._announced(model, messages, settings, parameters, streamed=False)
+        choice = await chosen(self._recorder, model)
+        bound, flying = await self._announced(choice, messages, settings, parameters, streamed=False)
         try:
             # Not by way of a wrapper's `super()`: the framework wraps each class's method in bookkeeping of its own.
-            asked = model.request(messages, bound.settings, parameters)
+            asked = choice.model.request(messages, bound.settings, parameters)
             self.raw = await self._recorder.flight.in_time(flying, asked)
         except Exception as error:  # noqa: BLE001 - recorded and raised again
             self._failed(flying, error)
@@ -155,11 +157,11 @@ class ModelStep:
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """The same, streamed: the block reads the response."""
-        flight = self._recorder.flight
-        bound, flying = await self._announced(model, messages, settings, parameters, streamed=True)
+        flight, choice = self._recorder.flight, await chosen(self._recorder, model)
+        bound, flying = await self._announced(choice, messages, settings, parameters, streamed=True)
         cancelling = self._limited(flying)
         try:
-            async with model.request_stream(messages, bound.settings, parameters, run_context) as stream:
+            async with choice.model.request_stream(messages, bound.settings, parameters, run_context) as stream:
                 self._bill.stream = stream
                 yield stream
                 self.raw = stream.get()
@@ -209,7 +211,7 @@ class ModelStep:
 
     async def _announced(
         self,
-        model: Model,
+        choice: Choice,
         messages: Sequence[ModelMessage],
         settings: ModelSettings | None,
         parameters: ModelRequestParameters,
@@ -218,7 +220,7 @@ class ModelStep:
     ) -> tuple[Bounded, StepInFlight]:
         """Commit the intent to send exactly these messages to this model; from now on the request is under way."""
         self.attempt += 1
-        recorder = self._recorder
+        recorder, model = self._recorder, choice.model
         intent = ev.ModelRequested(
             scope=self._scope,
             step=self.step,
@@ -230,6 +232,8 @@ class ModelStep:
             output=output_digest(parameters),
             streamed=streamed,
             unanswered=self._bill.ask(model.model_name),
+            instead_of=choice.instead_of,
+            switched=choice.why,
         )
 
         def made(bound: Bounded) -> ev.ModelRequested:

@@ -96,7 +96,9 @@ def asked_of(task: Task, occasion: Occasion) -> Asked:
     """Whom a task's runs go to on this occasion, and how that ends when nobody answers."""
     path = task.escalation
     if path is None or occasion not in path.on:
-        return Asked(ask=Role.ADMIN if occasion == "limit" else "", expires_s=None, on_expiry="reject", escalate=())
+        return Asked(
+            ask=Role.ADMIN if occasion in {"limit", "loop"} else "", expires_s=None, on_expiry="reject", escalate=()
+        )
     return Asked(
         ask=str(path.ask),
         expires_s=path.expires_s,

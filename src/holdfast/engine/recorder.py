@@ -27,6 +27,7 @@ from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
+    from holdfast.domain.repeats import Repeats
     from holdfast.domain.spent import Counted, Intent
     from holdfast.engine.acting import Acting
     from holdfast.engine.budgeting import Budgeting
@@ -54,6 +55,7 @@ class Recorder:
         lease: Lease,
         acting: Acting,
         budgeting: Budgeting,
+        repeats: Repeats,
         limiting: Limiting | None = None,
     ) -> None:
         self.task = task
@@ -61,6 +63,7 @@ class Recorder:
         self.budgeting = budgeting
         self.limiting = limiting
         """None where nothing of the run is limited."""
+        self.repeats = repeats
         self.claimed = claimed
         self.gear = gear
         self.journal = journal
@@ -191,6 +194,7 @@ class Recorder:
         """Count facts that are about to be written. Returns the rows that go with them, what they settle included."""
         if self.limiting is not None:
             self.limiting.saw(facts)
+        self.repeats.saw(facts)
         return [*rows, *settled] if (settled := self.budgeting.rows_for(facts)) else rows
 
     async def intend(self, intent: Intent, rows: Sequence[Row] = ()) -> int:

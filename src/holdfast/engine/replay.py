@@ -90,6 +90,7 @@ class Replay:
     outputs: dict[CallKey, OutputEntry] = field(default_factory=dict[CallKey, OutputEntry])
     approvals: dict[CallKey, ApprovalEntry] = field(default_factory=dict[CallKey, ApprovalEntry])
     denied: dict[CallKey, ev.CallDenied] = field(default_factory=dict[CallKey, ev.CallDenied])
+    looped: dict[CallKey, ev.LoopDetected] = field(default_factory=dict[CallKey, ev.LoopDetected])
     notes: dict[tuple[str, str], ev.Noted] = field(default_factory=dict[tuple[str, str], ev.Noted])
     messages: list[tuple[int, ev.MessageReceived]] = field(default_factory=list[tuple[int, ev.MessageReceived]])
     accepted: ev.RunAccepted | None = None
@@ -177,6 +178,8 @@ class Replay:
                     self.approvals[key].decided = event
             case ev.CallDenied():
                 self.denied[event.scope, event.step, event.call, False] = event
+            case ev.LoopDetected():
+                self.looped[event.scope, event.step, event.call, False] = event
             case ev.Escalated():
                 self.trouble = TroubleEntry(event)
             case ev.EscalationDecided():

@@ -35,6 +35,7 @@ from holdfast.engine.errors import ArgumentsChanged
 from holdfast.engine.handlers import has_handlers, staying_out
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Interrupt
+from holdfast.engine.looping import check_loop
 from holdfast.engine.model import JournaledModel
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.output import output_step
@@ -300,6 +301,7 @@ async def perform_intent(recorder: Recorder, call: ToolCall, args: bytes, values
         PolicyAsks, CallRefused: it may not, or not yet.
         Interrupt: the run may not go on here.
     """
+    check_loop(recorder, call)
     while True:
         await permit(recorder, call, args, values)
         try:

@@ -1,9 +1,9 @@
 """A run that cannot go on by itself: what people are asked, and what follows from their word.
 
-Its next step would exceed a limit, or it would fail and its task names people to whom it goes first. It parks with a
-human task. They let it go on, end it with an output of their own, or have it fail; a path that nobody answers on fails
-it. A finished step is not done again by that: where a tool's error is what would fail the run, the model is told of the
-error instead, and where a model's is, it is asked once more.
+Its next step would exceed a limit, or go on with a loop that its model was told of, or it would fail and its task names
+people to whom it goes first. It parks with a human task. They let it go on, end it with an output of their own, or have
+it fail; a path that nobody answers on fails it. A finished step is not done again by that: where a tool's error is what
+would fail the run, the model is told of the error instead, and where a model's is, it is asked once more.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:
     from holdfast.domain.limits import Reached
+    from holdfast.domain.loops import Loop
     from holdfast.engine.recorder import Recorder
     from holdfast.engine.replay import TroubleEntry
     from holdfast.task import Task
@@ -45,6 +46,7 @@ class Trouble(NamedTuple):
     message: str
     place: str = ""
     reached: Reached | None = None
+    loop: Loop | None = None
     final: bool = False
     """Nothing is to be tried after this."""
     asked_again: bool = False
@@ -53,6 +55,11 @@ class Trouble(NamedTuple):
     def of_limit(cls, reached: Reached) -> Trouble:
         """The next step would exceed a limit."""
         return cls("limit", "LimitReached", str(reached), reached=reached)
+
+    @classmethod
+    def of_loop(cls, loop: Loop) -> Trouble:
+        """The next call would go on with a loop."""
+        return cls("loop", "LoopDetected", loop.to_people, loop=loop)
 
     @classmethod
     def of_error(cls, task: Task, error: Exception) -> Trouble:
@@ -69,14 +76,14 @@ class Trouble(NamedTuple):
         """Whether people are asked before it fails the run."""
         if self.asked_again:
             return True
-        if self.kind == "limit":
+        if self.kind in {"limit", "loop"}:
             return task.on_limit == "park"
         return not self.final and task.escalation is not None and "failure" in task.escalation.on
 
     @property
     def why(self) -> str:
         """The same for those who see no content."""
-        if self.reached is not None:
+        if self.reached is not None or self.loop is not None:
             return self.message
         return f"It would fail: {self.error}{f' at {self.place}' if self.place else ''}."
 
@@ -99,7 +106,7 @@ async def check_success(task: Task, output: Any) -> None:
 
 def put(recorder: Recorder, trouble: Trouble, events: Sequence[ev.AnyEvent]) -> tuple[Park, ev.Escalated, ApprovalRow]:
     """Put a run before people: how it parks, the fact, and the task that goes with it. `events` are the journal."""
-    task, reached = recorder.task, trouble.reached
+    task, reached, loop = recorder.task, trouble.reached, trouble.loop
     about = reached.limit if reached is not None else ""
     context = recorder.seal(dump_json(_context(trouble, events)))
     rounds = sum(isinstance(event, ev.Escalated) for event in events) + 1
@@ -112,7 +119,8 @@ def put(recorder: Recorder, trouble: Trouble, events: Sequence[ev.AnyEvent]) -> 
         trouble=trouble.kind,
         limit=about,
         most=reached.most if reached is not None else 0,
-        stood=reached.stood if reached is not None else 0,
+        stood=reached.stood if reached is not None else loop.times if loop is not None else 0,
+        loop=loop.kind if loop is not None else None,
         error=trouble.error,
         place=trouble.place,
         context=context,
@@ -206,6 +214,8 @@ def _context(trouble: Trouble, events: Sequence[ev.AnyEvent]) -> dict[str, Any]:
     }
     if (reached := trouble.reached) is not None:
         found["limit"] = {"name": reached.limit, "most": reached.most, "stood": reached.stood, "next": reached.adds}
+    elif (loop := trouble.loop) is not None:
+        found["loop"] = {"kind": loop.kind, "tool": loop.tool, "times": loop.times, "round": list(loop.round)}
     else:
         found["error"] = {"type": trouble.error, "place": trouble.place}
     return found

@@ -24,6 +24,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "approval_asked": ("args", "metadata", "received", "why", "sources"),
     "approval_decided": ("args", "reason"),
     "call_denied": ("args", "why"),
+    "loop_detected": ("args", "why"),
     "effect_resolved": ("result",),
     "message_received": ("message",),
     "cancel_requested": ("reason",),

@@ -32,6 +32,8 @@ def task_view(task: Task) -> TaskView:
         roles=sorted(task.roles),
         limits=dict(task.ceilings),
         on_limit=task.on_limit,
+        loops={} if task.loops is None else task.loops.thresholds(),
+        repeats=[] if task.loops is None else sorted(task.loops.exempt),
         terminal=sorted(one.__qualname__ for one in task.terminal),
         checks_success=task.success is not None,
         escalation=None

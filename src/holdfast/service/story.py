@@ -9,6 +9,7 @@ from datetime import datetime
 from holdfast.domain import events as ev
 from holdfast.domain.ledger import known_micros
 from holdfast.domain.limits import describe, display
+from holdfast.domain.loops import in_words
 from holdfast.domain.money import usd
 from holdfast.domain.state import WaitingOn
 from holdfast.service.contents import Plain, shown_field
@@ -171,6 +172,8 @@ class Story:
                 self._trouble(read, event)
             case ev.CallDenied():
                 self._begin(read, "denied", f"refused to call {event.tool}").end(at, "denied")
+            case ev.LoopDetected():
+                self._looped(read, event)
             case ev.HistoryEntered():
                 self._entered(read, event)
             case ev.Noted() | None:
@@ -216,7 +219,8 @@ class Story:
         if isinstance(event, ev.ModelRequested):
             step = self._open.get(key)
             if step is None:
-                self._begin(read, "model", f"asked {event.model}", key)
+                other = f" instead of {event.instead_of}" if event.instead_of else ""
+                self._begin(read, "model", f"asked {event.model}{other}", key).why = event.switched
             else:
                 step.attempts += 1
             return
@@ -224,7 +228,7 @@ class Story:
         step.costs += [one.cost for one in (*event.failed, event) if one.cost is not None]
         if isinstance(event, ev.ModelResponded):
             step.end(at, "rejected" if event.retry else "answered", event.latency_ms)
-            step.why = _fell_back(event.failed, event.model)
+            step.why = _fell_back(event.failed, event.model) or step.why
             step.input_tokens, step.output_tokens = event.usage.input_tokens, event.usage.output_tokens
             del self._open[key]
         else:
@@ -270,16 +274,26 @@ class Story:
                 step.end(at, event.resolution)
                 step.why = f"{step.why} Resolved by {self._name(event.by)}.".strip()
 
+    def _looped(self, read: ReadEvent, event: ev.LoopDetected) -> None:
+        step = self._begin(read, "loop", f"was told of a loop: did not call {event.tool}")
+        step.why = in_words(event.kind, event.times) + (f": {', '.join(event.round)}" if event.round else "")
+        step.end(read.stored.at, "told")
+
     def _trouble(self, read: ReadEvent, event: ev.Escalated | ev.EscalationDecided) -> None:
         if isinstance(event, ev.Escalated):
-            title = f"reached its limit on {describe(event.limit)}" if event.limit else f"would fail: {event.error}"
-            step = self._begin(read, "escalation", title, event.approval)
+            step = self._begin(read, "escalation", _trouble(event), event.approval)
             step.why = f"asks {event.ask or 'whoever may decide'}"
             return
         step = self._resume(read, "escalation", "asked people what becomes of it", event.approval)
         step.end(read.stored.at, _WAYS[event.way])
         raised = ", ".join(f"{describe(name)} to {display(name, most)}" for name, most in event.limits.items())
         step.why = f"by {self._name(event.by)}" + (f"; raised {raised}" if raised else "")
+
+
+def _trouble(event: ev.Escalated) -> str:
+    if event.loop is not None:
+        return f"went on with a loop: {in_words(event.loop, event.stood)}"
+    return f"reached its limit on {describe(event.limit)}" if event.limit else f"would fail: {event.error}"
 
 
 _WAYS = {"go_on": "goes on", "finish": "ended with an output of theirs", "fail_run": "failed"}

@@ -89,7 +89,7 @@ class PathView(View):
 
     to: str
     on: list[str]
-    """`failure`, `limit`, `doubt`."""
+    """`failure`, `limit`, `loop`, `doubt`."""
     expires_s: float | None = None
     then: list[tuple[float, str]] = Field(default_factory=list[tuple[float, str]])
     """Whom they go to after so many seconds."""
@@ -108,6 +108,10 @@ class TaskView(View):
     limits: dict[str, int] = Field(default_factory=dict[str, int])
     """The most that a run may do. Times are in seconds, amounts in ten-thousandths."""
     on_limit: Literal["park", "fail"] = "park"
+    loops: dict[str, int] = Field(default_factory=dict[str, int])
+    """How often a run may repeat itself, by kind, before its model is told and it stops."""
+    repeats: list[str] = Field(default_factory=list[str])
+    """Tools that may be called again and again."""
     terminal: list[str] = Field(default_factory=list[str])
     """Errors after which a run fails at once."""
     checks_success: bool = False
@@ -181,6 +185,7 @@ StepKind = Literal[
     "output",
     "approval",
     "denied",
+    "loop",
     "in_doubt",
     "escalation",
     "message",

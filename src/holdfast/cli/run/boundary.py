@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 
 from holdfast.cli.screen import out, print_json
 from holdfast.domain.limits import describe, display
+from holdfast.domain.loops import in_words
 from holdfast.loading import load_app
 from holdfast.service.list_tasks import task_view
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from holdfast.domain.loops import LoopKind
     from holdfast.service.views import TaskView
 
 
@@ -49,6 +51,7 @@ def _lines(view: TaskView) -> Iterator[str]:
         yield f"at most {display(limit, most)} {describe(limit)}"
     if view.limits:
         yield f"a limit reached: {'it waits until it is raised' if view.on_limit == 'park' else 'it fails'}"
+    yield from _loops(view)
     if view.terminal:
         yield f"fails at once on: {', '.join(view.terminal)}"
     path = view.escalation
@@ -58,6 +61,17 @@ def _lines(view: TaskView) -> Iterator[str]:
     ends = "" if path.expires_s is None else f"; fails after {path.expires_s:g} s without an answer"
     then = "".join(f", after {after_s:g} s {ask}" for after_s, ask in path.then)
     yield f"in trouble ({', '.join(path.on)}): goes to {path.to}{then}{ends}"
+
+
+def _loops(view: TaskView) -> Iterator[str]:
+    if not view.loops:
+        yield "loops: it is not looked for any"
+        return
+    kinds = cast("Mapping[LoopKind, int]", view.loops)
+    then = "waits for people" if view.on_limit == "park" else "fails"
+    yield f"a loop ({', '.join(in_words(kind, times) for kind, times in kinds.items())}): told once, then it {then}"
+    if view.repeats:
+        yield f"may be repeated: {', '.join(view.repeats)}"
 
 
 def _type(schema: Mapping[str, Any]) -> str:

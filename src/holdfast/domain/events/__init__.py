@@ -36,6 +36,7 @@ from holdfast.domain.events.decisions import (
     Trouble,
     Way,
 )
+from holdfast.domain.events.loops import LoopDetected
 from holdfast.domain.events.models import FailedAttempt, ModelFailed, ModelRequested, ModelResponded
 from holdfast.domain.events.runs import (
     CancelRequested,
@@ -70,6 +71,7 @@ __all__ = [
     "Event",
     "FailedAttempt",
     "HistoryEntered",
+    "LoopDetected",
     "MessageReceived",
     "Messages",
     "ModelFailed",
@@ -109,6 +111,7 @@ AnyEvent: TypeAlias = (
     | ApprovalAsked
     | ApprovalDecided
     | CallDenied
+    | LoopDetected
     | EffectInDoubt
     | EffectResolved
     | Escalated
@@ -139,6 +142,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         ApprovalAsked,
         ApprovalDecided,
         CallDenied,
+        LoopDetected,
         EffectInDoubt,
         EffectResolved,
         Escalated,

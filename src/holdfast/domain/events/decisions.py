@@ -8,6 +8,7 @@ from uuid import UUID
 
 from holdfast.domain.events.base import Event, fact
 from holdfast.domain.ids import Ref
+from holdfast.domain.loops import LoopKind
 
 
 @fact
@@ -91,8 +92,8 @@ class CallDenied(Event):
     why: Ref
 
 
-Trouble: TypeAlias = Literal["failure", "limit"]
-"""Why a run goes to people instead of on: it would fail, or its next step would exceed a limit."""
+Trouble: TypeAlias = Literal["failure", "limit", "loop"]
+"""Why a run goes to people instead of on: it would fail, its next step would exceed a limit, or it is in a loop."""
 
 
 @fact
@@ -107,6 +108,8 @@ class Escalated(Event):
     """The ceiling that would be exceeded."""
     most: int = 0
     stood: int = 0
+    loop: LoopKind | None = None
+    """The kind of loop that it is in; `stood` is how often it was seen."""
     error: str = ""
     """The type of the error with which it would fail."""
     place: str = ""

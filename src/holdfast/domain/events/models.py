@@ -33,6 +33,10 @@ class ModelRequested(Event):
     """The most that it can cost, where its bound is known."""
     reserved: bool = False
     """Whether budgets hold its bound until it is settled."""
+    instead_of: str = ""
+    """The agent's own model, where a cheaper one is asked for a budget's sake."""
+    switched: str = ""
+    """Why it is."""
     unanswered: int = 0
     """Earlier attempts at the request of which nothing came back: they may be on the bill."""
 

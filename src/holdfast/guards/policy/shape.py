@@ -50,6 +50,7 @@ class Governed:
     tallies: Mapping[str, str] = field(default_factory=dict[str, str])
     facts: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
     system: str = ""
+    repeats: bool = False
 
     def __call__(self, function: F) -> F:
         """Mark the function of a tool."""
@@ -71,6 +72,7 @@ def governed(
     tallies: Mapping[str, str] | None = None,
     facts: Mapping[str, Callable[..., Any]] | None = None,
     system: str = "",
+    repeats: bool = False,
 ) -> Governed:
     """What policies are told of a tool beyond its name, recovery class and typed arguments.
 
@@ -85,6 +87,8 @@ def governed(
         facts: pure functions of the tool's arguments, by the names that policies see them under (`context.facts`),
             for what Cedar cannot compute, as what is inside a list. Their return annotation says the type.
         system: what it writes to, as `Limits(writes=...)` names it. Default: the tool's own name.
+        repeats: whether it may be called again and again though nothing changes, as one that asks whether something is
+            finished: no loop is seen in that.
 
     Raises:
         UserError: the risk is none of the three.
@@ -102,6 +106,7 @@ def governed(
         tallies=dict(tallies or {}),
         facts=dict(facts or {}),
         system=system,
+        repeats=repeats,
     )
 
 

@@ -413,4 +413,29 @@ as $$
         from said group by tenant, budget, owner, since) s
   where b.tenant = s.tenant and b.budget = s.budget and b.owner = s.owner and b.since = s.since
 $$;
+
+-- The fullest of the budgets that a run's next request counts towards, and how much of it in percent is spent or reserved.
+create function budget_pressure(p_tenant uuid, p_run uuid, p_feature text, p_models text[])
+returns table (budget uuid, percent int)
+language plpgsql stable security definer set search_path = holdfast, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  whose runs;
+  zone text;
+  moment timestamptz := holdfast.now();
+begin
+  perform must_be_tenant(p_tenant);
+  select * into whose from runs r where r.tenant = p_tenant and r.id = p_run;
+  zone := (select t.time_zone from tenants t where t.id = p_tenant);
+  return query
+    select g.id, least(((w.spent + w.held)::numeric * 100 / greatest(g.amount + w.extra, 1)), 1000)::int as percent
+    from budgets_of(p_tenant, whose, p_feature, p_models, budgeted_scopes(p_tenant)) b
+    join budgets g on g.tenant = p_tenant and g.id = b.id
+    join budget_windows w on w.tenant = p_tenant and w.budget = b.id and w.owner = b.owner
+      and w.since = window_start(b.per, zone, moment)
+    order by percent desc, g.id limit 1;
+end $$;
+
+grant execute on function budget_pressure(uuid, uuid, text, text[]) to holdfast_worker;
 set local role holdfast_owner;
