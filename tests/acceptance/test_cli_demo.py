@@ -109,3 +109,27 @@ def test_a_hundred_runs_are_stopped_and_go_on(tmp_path):
 def test_an_unknown_demo_is_a_usage_error(tmp_path):
     ended = Cli(tmp_path)("demo", "cats")
     assert (ended.code, "tenants" in ended.err) == (2, True)
+
+
+# The demo of a runaway with one thing gone wrong in it: whatever is asked, budgets have room.
+BUDGETS_BIND_NOBODY = """
+from holdfast.cli import main
+from holdfast.cli.demo import runaway
+runaway.DAY_USD = "1000"
+main(["demo", "runaway"])
+"""
+
+
+def test_a_runaway_is_stopped_four_times(tmp_path):
+    ended = Cli(tmp_path)("demo", "runaway")
+    assert ended.code == 0, ended.out + ended.err
+    assert ended.out.rstrip().endswith("demo: ok")
+    assert "The run is in a loop" in ended.out
+    assert "The limit on money is reached" in ended.out
+    assert re.search(r"^ +ok  the model provider counted as many requests as the ledger has", ended.out, re.MULTILINE)
+
+
+def test_a_runaway_that_no_budget_stops_fails_the_demo(tmp_path):
+    ended = spoilt(BUDGETS_BIND_NOBODY, tmp_path)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "demo: FAILED" in ended.stdout

@@ -26,6 +26,7 @@ WORKER_ONLY = {
     "is_held_back",
     "expire_halts",
     "tell_alerts",
+    "budget_pressure",
 }
 BOTH = {
     "window_start",

@@ -90,7 +90,7 @@ async def test_it_parks_before_the_request_that_a_budget_has_no_room_for_and_goe
     assert standing(lab, budget) == (before * EACH, 0)
     [parked] = await lab.of(ev.RunParked)
     assert parked.waiting_on == "budget"
-    assert "The budget of the tenant a day has no room" in parked.why
+    assert "The budget of the tenant for a day has no room" in parked.why
     [(wake_at,)] = sql(lab, "select wake_at > now() from holdfast.runs")
     assert wake_at is True
     allow(lab, "1usd/day")

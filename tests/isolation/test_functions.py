@@ -43,6 +43,7 @@ _ARGUMENTS = {
     "invalidate": f"{T}, %(own_session)s, null, %(invalidation)s, %(run)s, 1, 1, '{{}}', 'd', 'r', 'me'",
     "lift_invalidation": f"{T}, %(own_session)s, null, %(invalidation)s, 'd', 'r', 'me'",
     "set_budget": f"{T}, gen_random_uuid(), 'tenant', '', 'requests', 'day', 9, 'me'",
+    "budget_pressure": f"{T}, %(run)s, %(mark)s, '{{}}'",
     "end_budget": f"{T}, %(budget)s, 'me'",
     "raise_budget": f"{T}, %(budget)s, '', 9, 'why', 'me', 'scope', 'raise', 'x'",
     "correct_reservation": f"{T}, %(run)s, '#1', 1, 1, 1, 1, 'why', 'me'",
@@ -57,7 +58,7 @@ AS_ABSENT = {
     "grant_role", "revoke_role", "set_disabled", "create_key", "end_key",
     "touch_key", "renew_rights",
     "delete_session", "invalidate", "lift_invalidation", "lift_halt", "halt_workers", "is_held_back",
-    "end_budget", "raise_budget", "correct_reservation",
+    "budget_pressure", "end_budget", "raise_budget", "correct_reservation",
 }  # fmt: skip
 """Of those, the ones that look something up: another tenant's is not there."""
 PLATFORM_ONLY = {
@@ -108,7 +109,7 @@ def values(two: Two, tenant, of) -> dict:
         "tenant": tenant, "run": of.run, "task": of.task, "principal": of.principal, "key": of.key, "new": of.queued,
         "session": SESSION, "at": AT, "digest": b"h" * 32, "key_digest": of.key_digest, "request": of.mark.encode(),
         "worker": of.held.worker, "name": of.name, "epoch": of.held.epoch, "own_session": of.session,
-        "invalidation": of.invalidation, "halt": of.halt, "budget": of.budget,
+        "invalidation": of.invalidation, "halt": of.halt, "budget": of.budget, "mark": of.mark,
     }  # fmt: skip
 
 

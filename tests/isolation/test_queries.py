@@ -83,6 +83,7 @@ SPECIAL = {
     "set_budget": {"scope": "tenant", "key": "", "unit": "requests", "per": "day", "amount": 9, "id": NEW},
     "raise_budget": {"owner": "", "more": 9, "key": "raise"},
     "correct_reservation": {"step": "#1", "attempt": 1, "usd": 1, "tokens": 1, "requests": 1},
+    "budget_pressure": {"feature": "TAINTB", "models": []},
     "set_time_zone": {"zone": "Europe/Berlin"},
     "halt_tenant": {"id": NEW},
     "lift_halt": {"id": NEW},

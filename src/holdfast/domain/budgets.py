@@ -152,6 +152,11 @@ def how_long(per: str) -> str:
     return {"run": "for each run", "ever": "for good"}.get(per, f"a {per}" if per != "hour" else "an hour")
 
 
+def of_how_long(per: str) -> str:
+    """The same, of a budget that is named before."""
+    return how_long(per) if per in {"run", "ever"} else f"for {how_long(per)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortage:
     """A budget that has no room for what a step may use."""
@@ -188,7 +193,7 @@ class Shortage:
         shown = [display(self.unit, amount) for amount in (self.spent, self.most, self.held, self.wanted)]
         owner = "" if self.per == "run" else self.owner
         text = (
-            f"The budget of {whose(self.scope, self.key, owner)} {how_long(self.per)} has no room: {shown[0]} of "
+            f"The budget of {whose(self.scope, self.key, owner)} {of_how_long(self.per)} has no room: {shown[0]} of "
             f"{shown[1]} are spent, {shown[2]} reserved by steps under way, and the next step may take {shown[3]}."
         )
         if self.until is not None and self.is_spent:

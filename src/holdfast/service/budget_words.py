@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TypeAlias
 from uuid import UUID
 
-from holdfast.domain.budgets import called, display, forecast, how_long, whose
+from holdfast.domain.budgets import called, display, forecast, of_how_long, whose
 from holdfast.domain.money import usd
 from holdfast.service.budget_views import AlertView, BudgetView, HoldingView, OverrunView, WindowView
 from holdfast.service.names import names_of
@@ -182,7 +182,7 @@ def said(row: AlertRow, owner: str) -> str:
         else whose(row.scope, row.key, owner)
     )
     stands = f"{display(row.unit, row.spent)} of {display(row.unit, row.amount)} are spent"
-    return f"The budget of {of} {how_long(row.per)}: {_SAID[row.what]}. {stands}."
+    return f"The budget of {of} {of_how_long(row.per)}: {_SAID[row.what]}. {stands}."
 
 
 def unspent(budget: BudgetRow, owner: str) -> WindowRow:
