@@ -198,14 +198,4 @@ class Shortage:
         )
         if self.until is not None and self.is_spent:
             text += f" It begins anew at {self.until:%Y-%m-%d %H:%M %Z}."
-        return f"{text}{_WHO_MAY} {self.budget}."
-
-
-_WHO_MAY = " Who may can raise it: holdfast budget raise"
-_NAMED = re.compile(re.escape(_WHO_MAY) + r" ([0-9a-f-]{36})\.")
-
-
-def named_in(why: str) -> str | None:
-    """The id of the budget that a `Shortage` said has no room, out of its words as a journal kept them."""
-    found = _NAMED.search(why)
-    return None if found is None else found[1]
+        return f"{text} Who may can raise it: holdfast budget raise {self.budget}."

@@ -82,6 +82,7 @@ def give_up(recorder: Recorder, shortage: Shortage) -> NoReturn:
 def _parked(shortage: Shortage, wake_at: datetime | None) -> Park:
     park = Park(WaitingOn.BUDGET, str(shortage))
     park.wake_at = wake_at
+    park.budget, park.owner = shortage.budget, shortage.owner
     return park
 
 

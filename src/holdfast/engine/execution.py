@@ -367,7 +367,14 @@ class Execution:
         if recorder.behind or recorder.news:
             # It may be what the run was going to wait for, folded in after the agent had looked.
             raise _Again
-        parked, unsure = ev.RunParked(waiting_on=park.waiting_on, why=park.why), isinstance(park, Halted)
+        unsure = isinstance(park, Halted)
+        parked = ev.RunParked(
+            waiting_on=park.waiting_on,
+            why=park.why,
+            wake_at=None if park.wake_at is None else park.wake_at.isoformat(),
+            budget=park.budget,
+            owner=park.owner,
+        )
         try:
             await recorder.end(
                 *facts, parked, park=ParkRow(park.waiting_on, park.wake_at, unsure, park.names), rows=rows

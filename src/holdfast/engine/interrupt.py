@@ -41,6 +41,8 @@ class Park(Interrupt):
         """The tool or model that is halted, where the run is not."""
         self.wake_at: datetime | None = None
         """When it is taken up again by itself, by the database's clock."""
+        self.budget, self.owner = "", ""
+        """Which budget it waits for, and whose window of it."""
 
 
 class Halted(Park):

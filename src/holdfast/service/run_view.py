@@ -61,7 +61,7 @@ async def full_view(services: Services, who: Who, row: RunRow) -> RunView:
     contents = Contents(services, row)
     match ReadEvent.of(last[0]).event if last else None:
         case ev.RunParked() as parked if parked.waiting_on is row.waiting_on:
-            budget = await budget_waited_for(services, who, row, parked.why, labels or {})
+            budget = await budget_waited_for(services, who, row, parked)
             return row_view(row, labels=labels, cost=cost, why=parked.why, budget=budget)
         case ev.RunSucceeded() as end:
             return row_view(row, labels=labels, cost=cost, output=await contents.shown(end.output, whole=True))

@@ -109,8 +109,13 @@ class RunParked(Event):
 
     type: ClassVar[str] = "run_parked"
     waiting_on: WaitingOn
-    wake_at: str | None = None
     why: str = ""
+    wake_at: str | None = None
+    """When it is taken up again by itself, by the database's clock."""
+    budget: str = ""
+    """Which budget has no room."""
+    owner: str = ""
+    """Whose window of it that is."""
 
 
 @fact
