@@ -71,8 +71,12 @@ class Chaos:
             if self.kills % 100 == 0:
                 print(f"  kills {self.kills}, runs {self.found.runs}, wrong {len(self.found.wrong)}", flush=True)
         await self._fill()
+        await self._let_end()
         await self._scene.until_final(self._runs)
         await self._judge_ended()
+
+    async def _let_end(self) -> None:
+        """Nothing holds runs back any more."""
 
     async def _fill(self) -> None:
         self._workers = [worker for worker in self._workers if worker.is_alive]

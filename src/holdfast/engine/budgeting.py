@@ -60,13 +60,21 @@ class Budgeting:
         self._has_reserved = False
         self._steps: dict[tuple[str, int], _Step] = {}
         self._calls: dict[tuple[Any, ...], ev.ToolStarted | ev.OutputStarted] = {}
+        self._left: dict[tuple[str, int], ev.ModelRequested] = {}
+        """Requests that an earlier holder left half-way."""
         for event in events:
             self._know(event)
+            self._leave(event)
 
     @property
     def is_wanted(self) -> bool:
         """Whether intents are to say what they may use."""
         return self._asked.is_so(self._tenant)
+
+    def left_behind(self) -> list[Spending]:
+        """What goes with the claim of the run: nobody waits for these any more, and what they used nobody knows."""
+        left, self._left = self._left, {}
+        return [Spending(what="void", step=_name(asked), attempt=asked.attempt) for asked in left.values()]
 
     # --- reserving ---------------------------------------------------------------------------------------------
 
@@ -179,6 +187,15 @@ class Budgeting:
                 self._calls.pop((event.scope, event.step, event.call, "output"), None)
             case ev.EffectResolved() if event.resolution == "not_done":
                 self._never_happened(event.key)
+            case _:
+                pass
+
+    def _leave(self, event: ev.AnyEvent) -> None:
+        match event:
+            case ev.ModelRequested() if event.reserved:
+                self._left[event.scope, event.step] = event
+            case ev.ModelResponded() | ev.ModelFailed():
+                self._left.pop((event.scope, event.step), None)
             case _:
                 pass
 

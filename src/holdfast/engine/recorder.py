@@ -176,7 +176,7 @@ class Recorder:
         Raises:
             Interrupt: what was held before could not be written.
         """
-        rows = self._seen(facts, rows)
+        rows = [*self._left_behind(), *self._seen(facts, rows)]
         try:
             self.journal.hold(*self._opened(facts), rows=rows)
         except errors.HoldfastError as error:
@@ -337,16 +337,19 @@ class Recorder:
         Raises:
             SignalsPending: the inbox holds more; fold it in and try again.
         """
-        opened = self._opened(facts)
+        left, opened = self._left_behind(), self._opened(facts)
         # A rewound log is answered for only now: what was unfinished has been put in doubt, or the run ends.
         await self.journal.append(
             *opened,
             park=park,
             finish=finish,
-            rows=[*rows, *self.budgeting.rows_for(facts)],
+            rows=[*left, *rows, *self.budgeting.rows_for(facts)],
             fold_to=self._fold_to,
             rewound=self.claimed.rewound,
         )
+
+    def _left_behind(self) -> Sequence[Row]:
+        return self.budgeting.left_behind() if self._opening else ()
 
     def _opened(self, events: Sequence[ev.AnyEvent]) -> Sequence[ev.AnyEvent]:
         # What opens an epoch rides with the first thing the epoch writes: a claim alone costs no commit.
@@ -359,6 +362,8 @@ class Recorder:
     async def _append(self, *events: ev.AnyEvent, rows: Sequence[Row] = ()) -> int:
         before = self.unconfirmed
         try:
+            if left := self._left_behind():
+                rows = [*left, *rows]
             seq = await self.journal.append(*self._opened(events), rows=rows, fold_to=self._fold_to)
         except errors.HoldfastError as error:
             raise self.stopped_by(error) from error

@@ -110,11 +110,12 @@ class Of:
 class Spending:
     """What a step may use, or did use, for budgets to count.
 
-    `reserve` comes with its intent, `settle` with its outcome, `spend` with the outcome of what nothing was reserved
-    for; `end`, without a step, with the end of a run that reserved anything.
+    `reserve` comes with its intent, `settle` with its outcome, `spend` with an outcome that nothing was reserved for,
+    `void` with the claim of a run whose holder went away meanwhile, `end`, without a step, with the end of a run that
+    reserved anything.
     """
 
-    what: Literal["reserve", "settle", "spend", "end"]
+    what: Literal["reserve", "settle", "spend", "void", "end"]
     step: str = ""
     """Of a model request its scope and number; of a call its idempotency key."""
     attempt: int = 0

@@ -2,8 +2,9 @@
 --
 -- A member asks for what its intents may use ('reserve') and says what its outcomes did use ('settle'), by the step and
 -- attempt. Which budgets apply is read here, so that one that was set a moment ago binds. All of a member's reservations are
--- granted or none; members are gone through in order, each with what those before it left. A reservation that an earlier
--- attempt left, or that its run leaves at its end ('end'), is settled at what it held and marked estimated. What was used
+-- granted or none; members are gone through in order, each with what those before it left. A reservation that an attempt
+-- left which nobody waits for any more ('void', or a later attempt), or that its run leaves at its end ('end'), is settled at
+-- what it held and marked estimated. What was used
 -- without a reservation ('spend') counts as well: like all that exceeds its reservation it is an overrun, and never refused.
 --
 -- Many small statements, each of which can only go by a key: a plan is made when tables are small and kept when they are
@@ -133,6 +134,12 @@ begin
           case when part.is_unknown then greatest(part.amount, kept.amounts[place]) else part.amount end,
           false, part.is_unknown, null)::spending;
       end loop;
+    elsif a.what = 'void' then
+      select * into kept from reservations v where v.tenant = m_tenant[a.m] and v.run = m_run[a.m] and v.step = a.step
+        and v.attempt = a.attempt and not v.estimated;
+      continue when not found;
+      settled := settled || (a.m || ' ' || a.step || ' ' || a.attempt);
+      lines := lines || guessed(a.m, kept);
     elsif a.what in ('reserve', 'spend') then
       if a.what = 'reserve' and a.attempt > 1 then
         for kept in select * from reservations v where v.tenant = m_tenant[a.m] and v.run = m_run[a.m] and v.step = a.step
