@@ -13,7 +13,7 @@ from pydantic_ai.exceptions import ModelHTTPError
 
 from holdfast.domain import events as ev
 from holdfast.engine.pricing import UNFINISHED, cost_of_attempt
-from holdfast.engine.recorder import as_usage
+from holdfast.engine.usage import as_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

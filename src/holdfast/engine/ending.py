@@ -14,12 +14,13 @@ from holdfast.effects.declare import Declaration
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.output import started_by
 from holdfast.engine.question import asked_of, binding
-from holdfast.engine.recorder import as_usage
+from holdfast.engine.usage import as_usage
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:
     from pydantic_ai.run import AgentRunResult
 
+    from holdfast.engine.interrupt import Park
     from holdfast.engine.recorder import Recorder
     from holdfast.engine.replay import Replay
 
@@ -37,6 +38,17 @@ def place_of(error: BaseException) -> str:
     for frame in reversed(own or frames):
         return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
     return ""
+
+
+def parked(park: Park) -> ev.RunParked:
+    """The fact that a run waits as rows."""
+    return ev.RunParked(
+        waiting_on=park.waiting_on,
+        why=park.why,
+        wake_at=None if park.wake_at is None else park.wake_at.isoformat(),
+        budget=park.budget,
+        owner=park.owner,
+    )
 
 
 def usage_of(result: AgentRunResult[Any]) -> ev.Usage:

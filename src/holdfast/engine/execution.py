@@ -368,13 +368,7 @@ class Execution:
             # It may be what the run was going to wait for, folded in after the agent had looked.
             raise _Again
         unsure = isinstance(park, Halted)
-        parked = ev.RunParked(
-            waiting_on=park.waiting_on,
-            why=park.why,
-            wake_at=None if park.wake_at is None else park.wake_at.isoformat(),
-            budget=park.budget,
-            owner=park.owner,
-        )
+        parked = ending.parked(park)
         try:
             await recorder.end(
                 *facts, parked, park=ParkRow(park.waiting_on, park.wake_at, unsure, park.names), rows=rows

@@ -13,12 +13,6 @@ from pydantic_ai.exceptions import ModelHTTPError, ModelRetry, SkipModelRequest
 from pydantic_ai.messages import (
     ModelMessage,
     ModelResponse,
-    PartDeltaEvent,
-    PartStartEvent,
-    TextPart,
-    TextPartDelta,
-    ThinkingPart,
-    ThinkingPartDelta,
     ToolCallPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -37,8 +31,10 @@ from holdfast.engine.economy import Choice, chosen
 from holdfast.engine.errors import AnswerCut, ModelTimedOut
 from holdfast.engine.flight import StepInFlight
 from holdfast.engine.interrupt import Diverged, Interrupt
-from holdfast.engine.recorder import Recorder, as_usage
+from holdfast.engine.recorder import Recorder
+from holdfast.engine.showing import show
 from holdfast.engine.surface import Surface, output_digest
+from holdfast.engine.usage import as_usage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -193,17 +189,7 @@ class ModelStep:
         if not self.watched:
             return
         assert self.live is not None
-        match event:
-            case PartStartEvent(index=index, part=TextPart(content=text)) if text:
-                self.live.delta(index, "text", text)
-            case PartStartEvent(index=index, part=ThinkingPart(content=text)) if text:
-                self.live.delta(index, "thinking", text)
-            case PartDeltaEvent(index=index, delta=TextPartDelta(content_delta=text)) if text:
-                self.live.delta(index, "text", text)
-            case PartDeltaEvent(index=index, delta=ThinkingPartDelta(content_delta=text)) if text:
-                self.live.delta(index, "thinking", text)
-            case _:
-                pass
+        show(self.live, event)
 
     def _limited(self, flying: StepInFlight) -> int:
         self._recorder.flight.limit(flying)

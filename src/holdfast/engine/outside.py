@@ -11,8 +11,7 @@ from pydantic_ai.tools import RunContext
 from pydantic_ai.usage import RunUsage
 
 from holdfast.engine.call import ToolCall
-from holdfast.engine.recorder import as_usage
-from holdfast.engine.usage import use_again
+from holdfast.engine.usage import as_usage, use_again
 
 if TYPE_CHECKING:
     from holdfast.domain import events as ev

@@ -391,16 +391,3 @@ class Recorder:
     def key_of(self, scope: str, step: int, call: str) -> str:
         """The idempotency key of a call: the same in every attempt, on every machine."""
         return f"{self.claimed.run}/{scope}{step}/{call}"
-
-
-def as_usage(usage: Any) -> ev.Usage:
-    """The framework's usage of one request, or of a nested run, as a fact."""
-    return ev.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        requests=getattr(usage, "requests", 1),
-        tool_calls=getattr(usage, "tool_calls", 0),
-        details=dict(usage.details),
-    )

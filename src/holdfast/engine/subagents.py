@@ -30,8 +30,8 @@ from holdfast.domain.recovery import Recovery
 from holdfast.engine.call import ToolCall
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.outside import Outside, surrounding
-from holdfast.engine.recorder import as_usage
 from holdfast.engine.subtoolset import SubToolset
+from holdfast.engine.usage import as_usage
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter, sub
+from typing import Any
 
 from pydantic_ai.usage import RunUsage
 
@@ -44,4 +45,17 @@ def use_again(usage: RunUsage, used: ev.Usage | None) -> None:
             requests=used.requests,
             tool_calls=used.tool_calls,
         )
+    )
+
+
+def as_usage(usage: Any) -> ev.Usage:
+    """The framework's usage of one request, or of a nested run, as a fact."""
+    return ev.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        requests=getattr(usage, "requests", 1),
+        tool_calls=getattr(usage, "tool_calls", 0),
+        details=dict(usage.details),
     )
