@@ -110,8 +110,9 @@ async def _measure(way, count, each, one, seconds):
 
 
 async def claimed_runs(db, count, principal="bench"):
+    task = TASK if principal == "bench" else f"{TASK}.{principal}"
     worker, at, body = uuid4(), datetime.now(UTC), '{"v":1,"e":{}}'
-    await register_worker(db, worker, "bench", os.getpid(), {TASK: ["1"]}, 600.0)
+    await register_worker(db, worker, "bench", os.getpid(), {task: ["1"]}, 600.0)
     for _ in range(count):
         run = uuid4()
         prefix = chain_prefix(DEFAULT_TENANT, run)
@@ -119,7 +120,7 @@ async def claimed_runs(db, count, principal="bench"):
             db,
             DEFAULT_TENANT,
             run,
-            task=TASK,
+            task=task,
             task_version="1",
             principal=principal,
             subject="bench",
@@ -128,7 +129,7 @@ async def claimed_runs(db, count, principal="bench"):
             hash=event_hash(prefix, 1, b"run_accepted", microseconds(at), body.encode(), GENESIS),
             blobs={},
         )
-    claims = await claim_runs(db, worker, count, [TASK], ["1"], [count])
+    claims = await claim_runs(db, worker, count, [task], ["1"], [count])
     assert len(claims) == count
     return claims
 

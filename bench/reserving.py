@@ -15,7 +15,7 @@ import uvloop
 
 from bench.append import KEY, claimed_runs
 from holdfast.domain import events as ev
-from holdfast.domain.ids import Ref
+from holdfast.domain.ids import DEFAULT_TENANT, Ref
 from holdfast.store.journal import JournalWriter, Of, Spending
 from holdfast.store.pool import Database
 
@@ -52,6 +52,8 @@ async def reserve(url: str, principal: str, runs: int, seconds: float, *, budget
     async with Database.open(url, role="worker") as db:
         claims = await claimed_runs(db, runs, principal)
         async with JournalWriter(db) as writer:
+            if budgeted:
+                writer.bounding.note(DEFAULT_TENANT)  # as the first answer of the database would have it
             journals = [writer.open(claim, KEY) for claim in claims]
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.readline)

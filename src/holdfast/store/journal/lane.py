@@ -121,6 +121,13 @@ class Lane:
     async def _settle(self, batch: list[Member], answers: list[Answer]) -> None:
         doubtful: list[Member] = []
         said = {answer.idx: answer for answer in answers}
+        line = self._writer.line_of(batch)
+        if line is not None:
+            in_vain = len(said) == len(batch) and all(answer.outcome == "busy" for answer in answers)
+            line.answered(in_vain=in_vain)
+            if in_vain:
+                self._writer.all_busy(line, batch)
+                return
         for number, member in enumerate(batch, 1):
             answer = said.get(number)
             if answer is not None and answer.outcome == "fenced" and member.lost_at is not None:

@@ -138,7 +138,6 @@ class Member:
         "new_seq",
         "seq",
         "size",
-        "tries",
     )
 
     def __init__(self, journal: RunJournal, items: list[Item], blobs: list[tuple[bytes, bytes]], size: int) -> None:
@@ -151,8 +150,6 @@ class Member:
         """Not answered yet."""
         self.in_line = False
         """It goes with others of its tenant only, one batch at a time."""
-        self.tries = 0
-        """How often it found a row locked."""
         self.lost_at: float | None = None
         """When its reply was first lost, by the loop's clock: it may have been committed since, or may yet be."""
         self.seq: int = journal.seq

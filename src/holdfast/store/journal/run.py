@@ -207,7 +207,6 @@ class RunJournal:
             self.inbox_seq = max(self.inbox_seq, answer.inbox_seq)
             self.cancelling = bool(answer.cancelling)
         if answer.outcome == "busy":
-            member.tries += 1
             self._wait_for_row()
             return
         if answer.outcome == "unnamed":
@@ -323,7 +322,7 @@ class RunJournal:
     def _wait_for_row(self) -> None:
         wait_s = self._busy_s * (0.5 + self._writer.random())
         self._busy_s = min(2 * self._busy_s, _BUSY_MOST_S)
-        asyncio.get_running_loop().call_later(wait_s, self._writer.ready, self)
+        self._writer.busy(self, wait_s)
 
     def _rest(self) -> None:
         if self._idle:

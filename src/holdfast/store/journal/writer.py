@@ -37,8 +37,8 @@ _FEW_RUNS = 4
 """With no more than these open, nobody waits for company."""
 _EMPTY_ROUNDS = 3
 """So many rounds of the loop without company say that it is not busy, or with something else."""
-_PATIENT_EACH = 4
-"""One try in so many waits at a locked row; the others leave it for later."""
+_REST_FIRST_S, _REST_MOST_S = 0.001, 0.05
+"""How long a line rests whose rows others had locked."""
 _WORTH_A_BATCH = 24
 """So many members go together, though another lane could take some: below it, starting a statement costs more than
 working side by side spares."""
@@ -181,14 +181,19 @@ class JournalWriter:
         self._wake()
 
     def _call(self, line: Line) -> None:
-        if line.waiting and not line.is_called:
+        if line.waiting and not line.is_called and not line.rests:
             line.is_called = True
             self._ready.append(line)
             self._wake()
 
+    def line_of(self, batch: list[Member]) -> Line | None:
+        """The line that a batch is of, where its tenant's runs go in turn."""
+        return self._lines[batch[0].journal.tenant] if batch[0].in_line else None
+
     def begin_waiting(self, batch: list[Member]) -> bool:
-        """Whether a batch may wait for other processes at rows: of one tenant only, now and then, one at a time."""
-        if self._is_waiting or not all(member.in_line and member.tries % _PATIENT_EACH == 0 for member in batch):
+        """Whether a batch may wait for other processes at rows: of one line, now and then, one at a time."""
+        line = self.line_of(batch)
+        if line is None or self._is_waiting or not line.is_patient:
             return False
         self._is_waiting = True
         return True
@@ -199,10 +204,25 @@ class JournalWriter:
 
     def delivered(self, batch: list[Member]) -> None:
         """A batch has been answered: of a tenant whose runs go in turn, the next may go."""
-        line = self._lines.get(batch[0].journal.tenant) if self._lines else None
-        if line is not None and batch[0].in_line:
+        line = self.line_of(batch)
+        if line is not None:
             line.is_called = False
             self._call(line)
+
+    def busy(self, journal: RunJournal, wait_s: float) -> None:
+        """A row of this run is locked by others: it is tried again after a while."""
+        asyncio.get_running_loop().call_later(wait_s, self.ready, journal)
+
+    def all_busy(self, line: Line, batch: list[Member]) -> None:
+        """All of a line's batch found rows locked. It stays together: one by one they would lock each other out."""
+        line.waiting.extendleft(member.journal for member in reversed(batch))
+        line.rests = True
+        wait_s = min(_REST_FIRST_S * 2 ** min(line.tries, 10), _REST_MOST_S) * (0.5 + self.random())
+        asyncio.get_running_loop().call_later(wait_s, self._rested, line)
+
+    def _rested(self, line: Line) -> None:
+        line.rests = False
+        self._call(line)
 
     def holds(self, journal: RunJournal) -> None:
         """This run holds facts that are to be committed with its next append, or soon."""
