@@ -8,7 +8,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 from pydantic_ai import Agent
-from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.exceptions import ModelHTTPError, RetryModelRequest
 from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
@@ -279,3 +280,29 @@ async def test_what_others_hold_for_long_is_waited_for_as_rows(make_lab, monkeyp
     assert sql(lab, "select waiting_on, wake_at between now() and now() + interval '1 minute' from holdfast.runs") == [
         ("budget", True)
     ]
+
+
+class AskTwice(AbstractCapability[Any]):
+    """Has the first answer asked for again."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
+        self.asked += 1
+        if self.asked == 1:
+            raise RetryModelRequest
+        return response
+
+
+async def test_a_hook_that_asks_twice_pays_twice(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, model.agent(model_settings=SHORT, capabilities=[AskTwice()]))
+    budget, requests = allow(lab, "1usd/day"), allow(lab, "9requests/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert model.asked == 2
+    assert await ledger(lab) == 2 * EACH
+    assert standing(lab, budget) == (2 * EACH, 0)
+    assert standing(lab, requests) == (2, 0)
+    assert sql(lab, "select count(*) from holdfast.overruns") == [(0,)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from holdfast.engine.attempts import attempts_of
+from holdfast.engine.attempts import attempts_of, failed_attempts
 from holdfast.engine.pricing import cost_of, cost_of_failure, together
 
 if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
     from pydantic_ai.models import StreamedResponse
 
     from holdfast.domain import events as ev
@@ -24,6 +25,8 @@ class Bill:
         """The model of the request under way."""
         self._unanswered = 0
         self._paid: dict[object, ev.Cost] = {}
+        self._inside: list[ModelRequestAttempt] = []
+        """Models that were tried inside a request, before one answered."""
         self.stream: StreamedResponse | None = None
         """As much of an answer as has come."""
 
@@ -31,6 +34,7 @@ class Bill:
         """A step begins, of which so many requests were sent before and never answered."""
         self._unanswered = unanswered
         self._paid.clear()
+        self._inside.clear()
 
     def ask(self, model: str) -> int:
         """A request is announced. Returns how many before it were never answered: said once."""
@@ -40,8 +44,17 @@ class Bill:
     def pay(self, raw: ModelResponse) -> ev.Cost:
         """This came from the model. Returns what it cost."""
         # A response that is asked for until it is done is one, and tells all of its usage each time.
+        self._inside += raw.failed_attempts or ()
         cost = self._paid[raw.provider_response_id or object()] = cost_of(self._book, raw, self.asked)
         return cost
+
+    def tried(self, response: ModelResponse) -> list[ev.FailedAttempt]:
+        """Who was asked before this response. What a request of its own cost, as hooks make them, is told by itself."""
+        attempts = response.failed_attempts or ()
+        return [
+            fact if any(attempt is one for one in self._inside) else replace(fact, cost=None)
+            for attempt, fact in zip(attempts, failed_attempts(self._book, attempts), strict=True)
+        ]
 
     def lose(self, error: BaseException) -> ev.Cost | None:
         """The request came to nothing, for this reason: what it may have cost."""

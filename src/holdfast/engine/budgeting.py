@@ -105,11 +105,22 @@ class Budgeting:
             step = self._steps.setdefault((intent.scope, intent.step), _Step())
             step.requests[intent.attempt] = _Request(parts)
 
-    def answered(self, scope: str, number: int, attempt: int, response: ModelResponse, cost: ev.Cost) -> None:
-        """A response came, which is recorded once hooks have seen it."""
+    def answered(
+        self,
+        scope: str,
+        number: int,
+        attempt: int,
+        response: ModelResponse,
+        cost: ev.Cost,
+        tried: Sequence[ev.FailedAttempt],
+    ) -> None:
+        """A response came, which is recorded once hooks have seen it; `tried` were asked before in the same request."""
         step = self._steps.get((scope, number))
         if step is not None and (request := step.requests.get(attempt)) is not None:
-            request.used = step.answers.of(request.parts, response, cost)
+            request.used = [
+                *step.answers.of(request.parts, response, cost),
+                *of_failures(request.parts, tried),
+            ]
 
     # --- settling ----------------------------------------------------------------------------------------------
 
@@ -139,10 +150,7 @@ class Budgeting:
         step = self._steps.pop((fact.scope, fact.step), None)
         rows = list[Spending]()
         for attempt, request in step.requests.items() if step is not None else ():
-            used = list(request.used or [Used()])
-            if attempt == fact.attempt:
-                used += of_failures(request.parts, fact.failed)
-            rows.append(self._row("settle", _name(fact), attempt, used))
+            rows.append(self._row("settle", _name(fact), attempt, request.used or [Used()]))
         return rows
 
     def _of_failure(self, fact: ev.ModelFailed) -> list[Spending]:

@@ -182,7 +182,8 @@ class ModelStep:
 
     def _paid(self, raw: ModelResponse) -> None:
         cost = self._bill.pay(raw)
-        self._recorder.budgeting.answered(self._scope, self.step, self.attempt, raw, cost)
+        tried = failed_attempts(self._recorder.gear.prices, raw.failed_attempts)
+        self._recorder.budgeting.answered(self._scope, self.step, self.attempt, raw, cost, tried)
 
     def show(self, event: Any) -> None:
         """Let watching clients see text of the request under way, where there is one."""
@@ -372,7 +373,7 @@ class ModelStep:
                 calls=[part.tool_call_id for part in response.parts if isinstance(part, ToolCallPart)],
                 retry=None if retry is None else recorder.seal_text(retry),
                 heard=recorder.heard,
-                failed=failed_attempts(recorder.gear.prices, response.failed_attempts),
+                failed=self._bill.tried(response),
                 cost=self._bill.settle(),
                 raw=None if raw is None or _same(raw, response) else recorder.seal(dump_message(raw)),
             )
