@@ -65,6 +65,7 @@ async def test_a_tenant_with_budgets_is_asked_for_bounds_and_then_gives_them(dat
     with pytest.raises(OverBudget) as refused:
         await journal.append(request(2), rows=[spending("reserve", 90, 2)])
     assert (refused.value.shortage.left, refused.value.shortage.wanted) == (80, 90)
+    await journal.flush()
     assert window(database) == (20, 0), "what was used is settled though the next was refused"
 
 
