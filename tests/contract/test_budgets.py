@@ -286,6 +286,34 @@ def test_who_makes_a_window_keeps_nobody_waiting(scene, budgets):
     assert outcomes(scene.worker, asks(ben, reserve(5))) == ["appended"]
 
 
+def test_who_raises_a_window_that_is_not_there_keeps_no_append_waiting(scene, budgets):
+    """It has made the window and waits for a run; an append that holds another run must not wait for the window."""
+    budget = budgets.set(100)
+    first, second = sorted(scene.hold(2), key=lambda held: held.run)
+    api = scene.connect("holdfast_api")
+    raised = (TENANT, budget, 1, "scope", "key", b"request")
+    sql = "select outcome from holdfast.raise_budget(%s, %s, '', %s, 'why', 'me', %s, %s, %s)"
+    with scene.locked("runs", "id = %s", first.run):
+        raising = Aside(lambda: scene.call(api, TENANT, sql, *raised))
+        scene.until_waiting(api)
+        answer = Aside(lambda: outcomes(scene.worker, asks(replace(second), reserve(5))))
+        assert answer.result() == ["busy"]
+    assert raising.result()[0].outcome == "raised"
+    scene.admin.execute("update holdfast.runs set stale = false")
+    assert outcomes(scene.worker, asks(second, reserve(101))) == ["appended"]
+
+
+def test_alerts_of_an_amount_that_comes_again_are_told_once(scene, budgets):
+    for amount in (100, 200, 100):
+        budgets.set(amount)
+        scene.admin.execute("update holdfast.runs set stale = false")
+        [held] = scene.hold()
+        outcomes(scene.worker, asks(held, reserve(60 if amount == 100 else 1)))
+        outcomes(scene.worker, tells(held, settle(60 if amount == 100 else 1)))
+    assert scene.one("select told & 1 from holdfast.budget_windows") == 1
+    assert scene.one("select count(*) from holdfast.budget_alerts where what = 'half' and amount = 100") == 1
+
+
 def test_a_reservation_belongs_to_the_window_in_which_it_was_made(scene, budgets):
     budget = budgets.set(100, per="hour")
     [held] = scene.hold()

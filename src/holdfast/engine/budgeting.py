@@ -2,7 +2,7 @@
 
 Where the database has asked for it, as it does once the run's tenant has budgets, each request and each call that costs
 says how much it may use. What it did use is told in the commit of the fact that says how it ended. What an attempt
-reserved that was cut off stays held, until the next attempt or the end of the run settles it at its bound.
+reserved that was cut off stays held, until the next claim or attempt, or the end of the run, settles it at its bound.
 """
 
 from __future__ import annotations

@@ -157,6 +157,11 @@ begin
   perform pg_advisory_xact_lock(4860, hashtext(p_tenant::text));
 end $$;
 
+-- Who makes a window holds this lock until the end of the transaction, so that `append` finds it taken and waits for nobody.
+create function window_lock(p_budget uuid, p_owner text, p_since timestamptz) returns int
+language sql immutable set search_path = holdfast, pg_temp
+as $$ select hashtext(p_budget || ' ' || p_owner || ' ' || extract(epoch from p_since)) $$;
+
 -- Lets runs that wait for a budget try again. One that is about to park for it is marked, and `tick` takes it up.
 create function free_budgeted(p_tenant uuid) returns int
 language plpgsql volatile set search_path = holdfast, pg_temp
@@ -267,6 +272,7 @@ begin
     return;
   end if;
   began := (select window_start(found_one.per, t.time_zone, holdfast.now()) from tenants t where t.id = p_tenant);
+  perform pg_advisory_xact_lock(4859, window_lock(p_id, p_owner, began));
   insert into budget_windows as w (tenant, budget, owner, since, extra) values (p_tenant, p_id, p_owner, began, p_more)
   on conflict (tenant, budget, owner, since) do update
     set extra = least(w.extra::numeric + p_more, 100000000000000000)::bigint, told = 0

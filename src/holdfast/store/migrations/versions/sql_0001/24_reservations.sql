@@ -219,8 +219,7 @@ begin
     end if;
     if not found and not exists (select from budget_windows w where w.tenant = m_tenant[l.m] and w.budget = l.budget
                                  and w.owner = l.owner and w.since = l.since)
-      -- Who makes one holds this lock until the end, so that nobody waits for another's row.
-      and pg_try_advisory_xact_lock(4859, hashtext(l.budget || l.owner || l.since)) then
+      and pg_try_advisory_xact_lock(4859, window_lock(l.budget, l.owner, l.since)) then
       insert into budget_windows as w (tenant, budget, owner, since) values (m_tenant[l.m], l.budget, l.owner, l.since)
       on conflict do nothing
       returning (select g.amount from budgets g where g.tenant = w.tenant and g.id = w.budget) as most, w.spent, w.held,
@@ -349,14 +348,12 @@ declare
   l spending;
   written spending[] := '{}';
   reserves boolean := false;
-  estimates boolean := false;
   passes boolean := false;
 begin
   foreach l in array lines loop
     if verdict[l.m] = 'appended' then
       written := written || l;
       reserves := reserves or not l.settles;
-      estimates := estimates or l.estimated;
       passes := passes or l.settles and l.used > l.held;
     end if;
   end loop;
@@ -405,19 +402,19 @@ as $$
   with reached as (
     select distinct on (l.w) l.w, m_tenant[l.m] as tenant, l.budget, l.owner, l.since
     from unnest(lines) l where l.w = any (crossed) order by l.w
-  ), said as (
-    insert into budget_alerts (tenant, budget, owner, since, what, at, spent, amount)
-    select r.tenant, r.budget, r.owner, r.since, a.what, moment, spent[r.w], most[r.w]
-    from reached r cross join (values ('half', 5), ('most', 8), ('all', 10)) as a (what, tenths)
+  ), come as (
+    select r.*, a.what, a.bit
+    from reached r cross join (values ('half', 5, 1), ('most', 8, 2), ('all', 10, 4)) as a (what, tenths, bit)
     where spent[r.w] * 10 >= most[r.w] * a.tenths
       or a.what = 'all' and exists (select from unnest(lines) l where l.w = r.w and not l.settles
                                     and spent[r.w] + l.held > most[r.w])
-    on conflict do nothing
-    returning tenant, budget, owner, since, what
+  ), said as (
+    insert into budget_alerts (tenant, budget, owner, since, what, at, spent, amount)
+    select c.tenant, c.budget, c.owner, c.since, c.what, moment, spent[c.w], most[c.w] from come c
+    on conflict do nothing  -- told before, of a budget that had another amount in between
   )
   update budget_windows b set told = b.told | s.bits
-  from (select tenant, budget, owner, since, sum(case what when 'half' then 1 when 'most' then 2 else 4 end)::int as bits
-        from said group by tenant, budget, owner, since) s
+  from (select tenant, budget, owner, since, bit_or(bit) as bits from come group by tenant, budget, owner, since) s
   where b.tenant = s.tenant and b.budget = s.budget and b.owner = s.owner and b.since = s.since
 $$;
 
