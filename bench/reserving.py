@@ -16,13 +16,13 @@ import uvloop
 from bench.append import KEY, claimed_runs
 from holdfast.domain import events as ev
 from holdfast.domain.ids import DEFAULT_TENANT, Ref
-from holdfast.store.journal import JournalWriter, Of, Spending
+from holdfast.store.journal import JournalWriter, Spending, Use
 from holdfast.store.pool import Database
 
 if TYPE_CHECKING:
     from holdfast.store.journal import RunJournal
 
-BOUND, USED = Of("gpt", "openai", 3000, 2000, 1), Of("gpt", "openai", 1000, 990, 1)
+BOUND, USED = Use("gpt", "openai", 3000, 2000, 1), Use("gpt", "openai", 1000, 990, 1)
 USAGE = ev.Usage(input_tokens=900, output_tokens=90)
 
 

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from holdfast.domain.errors import BoundWanted, OverBudget
 from holdfast.domain.events import Messages, ModelRequested, ModelResponded, Usage
 from holdfast.domain.ids import DEFAULT_TENANT, Ref
-from holdfast.store.journal import JournalWriter, Of, Spending
+from holdfast.store.journal import JournalWriter, Spending, Use
 from holdfast.store.pool import Database
 from support.journals import KEY, hold_run
 
@@ -31,7 +31,9 @@ def answer(step: int = 1) -> ModelResponded:
 
 
 def spending(what, usd, step: int = 1) -> Spending:
-    return Spending(what=what, step=f"#{step}", attempt=1, usd=usd, requests=1, models=[Of("gpt", "openai", usd, 0, 1)])
+    return Spending(
+        what=what, step=f"#{step}", attempt=1, usd=usd, requests=1, models=[Use("gpt", "openai", usd, 0, 1)]
+    )
 
 
 def allow(database, amount: int, tenant=DEFAULT_TENANT) -> None:

@@ -14,8 +14,8 @@ def reserve(usd=0, step="#1", attempt=1, *, tokens=0, requests=1, feature="", pa
     """A row of `append`. `parts` is money by model, where it is not all of one; None is what nobody knows."""
     parts = parts or {"gpt": usd}
     models = [
-        {"model": name, "provider": "openai", "usd": amount or 0, "tokens": tokens, "requests": requests,
-         "no_usd": amount is None} for name, amount in parts.items()
+        {"model": name, "provider": "openai", "usd": amount, "tokens": tokens, "requests": requests}
+        for name, amount in parts.items()
     ]  # fmt: skip
     return {"what": what, "step": step, "attempt": attempt, "feature": feature, "tokens": tokens, "requests": requests,
             "usd": sum(amount or 0 for amount in parts.values()), "no_usd": None in parts.values(), "no_tokens": False,

@@ -17,8 +17,8 @@ MODELS = ("gpt", "small")
 def row(what, step, attempt, feature, parts):
     """A row of `append`, from money, tokens and requests by model."""
     models = [
-        {"model": name, "provider": "openai", "usd": part["usd"] or 0, "tokens": part["tokens"],
-         "requests": part["requests"], "no_usd": part["usd"] is None} for name, part in parts.items()
+        {"model": name, "provider": "openai", "usd": part["usd"], "tokens": part["tokens"],
+         "requests": part["requests"]} for name, part in parts.items()
     ]  # fmt: skip
     return {
         "what": what, "step": step, "attempt": attempt, "feature": feature, "models": models, "no_tokens": False,

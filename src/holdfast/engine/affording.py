@@ -90,7 +90,7 @@ async def announce_request(
     recorder: Recorder,
     made: Callable[[Bounded], ev.ModelRequested],
     bounded: Callable[[Shortage | None], Bounded],
-) -> tuple[Bounded, ev.ModelRequested, int]:
+) -> tuple[Bounded, int]:
     """Commit the intent to send a request, with what it may use reserved.
 
     Args:
@@ -98,7 +98,7 @@ async def announce_request(
         made: the intent, given how its use is bounded.
         bounded: its bound, given a budget that has no room for as much as it might take.
 
-    Returns: how it is bounded, the intent, and its number in the journal.
+    Returns: how it is bounded, and the number of the intent in the journal.
 
     Raises:
         ModelUnpriced: a budget limits its money, and nobody knows what it costs.
@@ -118,7 +118,7 @@ async def announce_request(
             found = await _within(recorder, bounded, over.shortage, patience)
         else:
             recorder.budgeting.begun(intent, found.parts)
-            return found, intent, seq
+            return found, seq
 
 
 async def _within(

@@ -21,22 +21,13 @@ from holdfast.domain.budgets import Shortage
 from holdfast.engine.codec import dump_json, dump_message
 from holdfast.engine.errors import ModelUnpriced
 from holdfast.guards.prices.bound import Bound
+from holdfast.store.journal import Use
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder
 
 LEAST_ANSWER = 256
 """Tokens below which no answer is asked for: cut so short it would be of no use, and be paid for."""
-
-
-class Part(NamedTuple):
-    """What a request may use of one of the models that it may go to."""
-
-    model: str
-    provider: str
-    usd: int | None
-    """In micro-dollars; None: nobody knows."""
-    tokens: int
 
 
 class Bounded(NamedTuple):
@@ -47,7 +38,8 @@ class Bounded(NamedTuple):
     usd_micros: int = 0
     cut_by: str | Shortage | None = None
     """The limit or budget that leaves its answer less than it would have been given without."""
-    parts: Sequence[Part] = ()
+    parts: Sequence[Use] = ()
+    """What of it may be used of which model."""
 
 
 def bounded(
@@ -93,7 +85,7 @@ def bounded(
     if answer < min(LEAST_ANSWER + thinking, wanted):
         answer = wanted  # it is held against them with all that it might take, and not begun
     parts = [
-        Part(one.model_name, one.system, price.usd_micros(once, answer), once + answer)
+        Use(one.model_name, one.system, price.usd_micros(once, answer), once + answer, 1)
         for one, price in zip(models, prices, strict=True)
     ]
     return Bounded(

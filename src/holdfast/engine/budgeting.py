@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.domain import events as ev
 from holdfast.domain.recovery import Recovery
-from holdfast.engine.used import Answers, Used, of_call, of_failure, of_failures, of_models_inside
-from holdfast.store.journal import Of, Spending
+from holdfast.engine.used import Answers, of_call, of_failure, of_failures, of_models_inside
+from holdfast.store.journal import Spending, Use
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
 
     from holdfast.domain.spent import Intent
-    from holdfast.engine.bounding import Part
     from holdfast.store.journal.asked import Asked
 
 _ENDS = (ev.RunSucceeded, ev.RunFailed, ev.RunCancelled)
@@ -32,8 +31,8 @@ _ENDS = (ev.RunSucceeded, ev.RunFailed, ev.RunCancelled)
 class _Request:
     """A model request that reserved."""
 
-    parts: Sequence[Part]
-    used: list[Used] | None = None
+    parts: Sequence[Use]
+    used: list[Use] | None = None
     """Where an answer came that is not recorded yet."""
 
 
@@ -78,22 +77,22 @@ class Budgeting:
 
     # --- reserving ---------------------------------------------------------------------------------------------
 
-    def reserve(self, intent: Intent, parts: Sequence[Part] = ()) -> list[Spending]:
+    def reserve(self, intent: Intent, parts: Sequence[Use] = ()) -> list[Spending]:
         """What an intent may use: of a request, its parts by model; of a call, what the call says that it costs."""
         if not isinstance(intent, ev.ModelRequested):
             if not intent.reserved:
                 return []
-            return [self._row("reserve", intent.key, intent.attempt, [Used(usd=intent.bound_usd_micros)])]
+            return [self._row("reserve", intent.key, intent.attempt, [Use(usd=intent.bound_usd_micros)])]
         rows, name = list[Spending](), _name(intent)
         step = self._steps.get((intent.scope, intent.step))
         for attempt, earlier in step.requests.items() if step is not None else ():
             if earlier.used is not None:  # it was answered, and asked again
                 rows.append(self._row("settle", name, attempt, earlier.used))
         if parts:
-            rows.append(self._row("reserve", name, intent.attempt, [Used(*part, 1) for part in parts]))
+            rows.append(self._row("reserve", name, intent.attempt, list(parts)))
         return rows
 
-    def begun(self, intent: Intent, parts: Sequence[Part] = ()) -> None:
+    def begun(self, intent: Intent, parts: Sequence[Use] = ()) -> None:
         """An intent was committed with what `reserve` gave."""
         self._know(intent)
         if not isinstance(intent, ev.ModelRequested):
@@ -139,7 +138,7 @@ class Budgeting:
                     rows += self._of_call((fact.scope, fact.step, fact.call, "output"), fact)
                 case ev.EffectResolved() if fact.resolution == "not_done":
                     for begun in self._never_happened(fact.key):
-                        rows.append(self._row("settle", begun.key, begun.attempt, [Used()]))
+                        rows.append(self._row("settle", begun.key, begun.attempt, [Use()]))
                 case _ if self._has_reserved and isinstance(fact, _ENDS):
                     rows.append(Spending(what="end"))
                 case _:
@@ -150,7 +149,7 @@ class Budgeting:
         step = self._steps.pop((fact.scope, fact.step), None)
         rows = list[Spending]()
         for attempt, request in step.requests.items() if step is not None else ():
-            rows.append(self._row("settle", _name(fact), attempt, request.used or [Used()]))
+            rows.append(self._row("settle", _name(fact), attempt, request.used or [Use()]))
         return rows
 
     def _of_failure(self, fact: ev.ModelFailed) -> list[Spending]:
@@ -162,7 +161,7 @@ class Budgeting:
 
     def _of_call(self, place: tuple[Any, ...], fact: ev.ToolFinished | ev.OutputProcessed) -> list[Spending]:
         begun = self._calls.pop(place, None)
-        rows, unreserved = list[Spending](), list[Used]()
+        rows, unreserved = list[Spending](), list[Use]()
         if begun is not None and begun.reserved:
             rows.append(self._row("settle", begun.key, begun.attempt, of_call(fact)))
         elif self.is_wanted:
@@ -207,7 +206,7 @@ class Budgeting:
             case _:
                 pass
 
-    def _row(self, what: Literal["reserve", "settle", "spend"], name: str, attempt: int, used: list[Used]) -> Spending:
+    def _row(self, what: Literal["reserve", "settle", "spend"], name: str, attempt: int, used: list[Use]) -> Spending:
         return Spending(
             what=what,
             step=name,
@@ -218,19 +217,7 @@ class Budgeting:
             requests=sum(one.requests for one in used),
             no_usd=any(one.usd is None for one in used),
             no_tokens=any(one.tokens is None for one in used),
-            models=[
-                Of(
-                    one.model,
-                    one.provider,
-                    one.usd or 0,
-                    one.tokens or 0,
-                    one.requests,
-                    one.usd is None,
-                    one.tokens is None,
-                )
-                for one in used
-                if one.model
-            ],
+            models=[one for one in used if one.model],
         )
 
 

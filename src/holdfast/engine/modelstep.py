@@ -233,7 +233,7 @@ class ModelStep:
             )
 
         try:
-            bound, _, seq = await announce_request(
+            bound, seq = await announce_request(
                 recorder, made, lambda short: bounded(recorder, model, messages, settings, parameters, short)
             )
         except Interrupt:

@@ -13,13 +13,13 @@ from holdfast.store.journal.rows import (
     ApprovalClosed,
     ApprovalRow,
     Finish,
-    Of,
     Park,
     Released,
     Row,
     Spending,
     Tallied,
     TaskRow,
+    Use,
 )
 from holdfast.store.journal.run import RunJournal
 from holdfast.store.journal.writer import JournalWriter
@@ -29,7 +29,6 @@ __all__ = [
     "ApprovalRow",
     "Finish",
     "JournalWriter",
-    "Of",
     "Park",
     "Released",
     "Row",
@@ -37,4 +36,5 @@ __all__ = [
     "Spending",
     "Tallied",
     "TaskRow",
+    "Use",
 ]

@@ -94,16 +94,15 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
-class Of:
-    """The part of what a step uses that is one model's."""
+class Use:
+    """What a step uses of one model, or may use; with none named, what a call costs."""
 
-    model: str
-    provider: str
-    usd: int = 0
-    tokens: int = 0
+    model: str = ""
+    provider: str = ""
+    usd: int | None = 0
+    """In micro-dollars; None: nobody knows."""
+    tokens: int | None = 0
     requests: int = 0
-    no_usd: bool = False
-    no_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +126,7 @@ class Spending:
     no_usd: bool = False
     """Nobody knows what it may cost, or did cost beyond `usd`."""
     no_tokens: bool = False
-    models: Sequence[Of] = ()
+    models: Sequence[Use] = ()
     """What of it is which model's."""
 
 

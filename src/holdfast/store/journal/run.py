@@ -322,7 +322,7 @@ class RunJournal:
     def _wait_for_row(self) -> None:
         wait_s = self._busy_s * (0.5 + self._writer.random())
         self._busy_s = min(2 * self._busy_s, _BUSY_MOST_S)
-        self._writer.busy(self, wait_s)
+        asyncio.get_running_loop().call_later(wait_s, self._writer.ready, self)
 
     def _rest(self) -> None:
         if self._idle:

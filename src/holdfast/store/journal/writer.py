@@ -209,10 +209,6 @@ class JournalWriter:
             line.is_called = False
             self._call(line)
 
-    def busy(self, journal: RunJournal, wait_s: float) -> None:
-        """A row of this run is locked by others: it is tried again after a while."""
-        asyncio.get_running_loop().call_later(wait_s, self.ready, journal)
-
     def all_busy(self, line: Line, batch: list[Member]) -> None:
         """All of a line's batch found rows locked. It stays together: one by one they would lock each other out."""
         line.waiting.extendleft(member.journal for member in reversed(batch))

@@ -57,7 +57,7 @@ begin
   for x in select e from jsonb_array_elements(models) e loop
     if p_model in (x ->> 'model', (x ->> 'provider') || ':' || (x ->> 'model')) then
       amount := amount + coalesce((x ->> unit)::bigint, 0);
-      is_unknown := is_unknown or coalesce((x ->> ('no_' || unit))::boolean, false);
+      is_unknown := is_unknown or x ->> unit is null;
     end if;
   end loop;
 end $$;
