@@ -114,3 +114,13 @@ def _forged(tenant: UUID, run: UUID, events: list[StoredEvent]) -> Promise:
         noticed is not None and noticed.seq == middle + 1,
         f"one byte more in event {middle + 1}: {'not noticed' if noticed is None else noticed.why}",
     )
+
+
+async def journal_verifies(services: Services, run: UUID) -> Promise:
+    """Its chain holds, up to the head that the run's row has."""
+    tenant = services.caller.tenant
+    events = await services.journal(tenant, run)
+    head = (await existing_run(services, services.caller, run)).head
+    broken = verify_chain(tenant, run, events)
+    whole = broken is None and bool(events) and events[-1].hash == head
+    return Promise("the journal verifies", whole, f"{len(events)} events" if broken is None else broken.why)

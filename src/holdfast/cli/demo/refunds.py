@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from holdfast.cli.demo.bank import Bank
-from holdfast.cli.demo.promises import Promise
+from holdfast.cli.demo.installed import installed
+from holdfast.cli.demo.promises import Promise, journal_verifies
 from holdfast.cli.demo.show import Teller, show
 from holdfast.cli.demo.stage import DemoFailed, Stage
 from holdfast.domain.errors import RequestError
@@ -16,16 +16,12 @@ from holdfast.domain.events import ApprovalDecided, CallDenied
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, rights_of
 from holdfast.domain.state import RunState, WaitingOn
-from holdfast.observe.logs import set_up_logs
 from holdfast.service.decide_approval import decide_approval
-from holdfast.service.existing import existing_run
 from holdfast.service.get_run import get_run
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.manage_principals import invite_principal
 from holdfast.service.start_run import start_run
 from holdfast.service.wait_for_run import wait_for_run
-from holdfast.store.hashing import verify_chain
-from holdfast.wiring import Installation, load_app
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -51,17 +47,8 @@ def play(*, keep: bool, as_json: bool) -> ExitCode:
 async def _play(stage: Stage, teller: Teller) -> list[Promise]:
     with Bank(stage.directory / "bank.sqlite3") as bank:
         stage.prepare(bank.url)
-        set_up_logs("warning")
-        try:
-            stage.start_model("refunds.yaml")
-            async with AsyncExitStack() as stack:
-                installation = await stack.enter_async_context(Installation.open(stage.settings))
-                await stage.know_model()
-                app = await asyncio.to_thread(load_app, APP)
-                services = await stack.enter_async_context(installation.api(app))
-                return await _Play(stage, teller, services, bank).play()
-        finally:
-            stage.end()
+        async with installed(stage, APP, "refunds.yaml") as services:
+            return await _Play(stage, teller, services, bank).play()
 
 
 class _Play:
@@ -106,8 +93,8 @@ class _Play:
             await self._agreed(run),
             await self._denied(run, "send_email", "recipient"),
             await self._denied(night, "issue_refund", "night"),
-            await self._whole(run),
-            await self._whole(night),
+            await journal_verifies(self._services, run),
+            await journal_verifies(self._services, night),
         ]
 
     async def _invite(self, name: str, role: Role) -> None:
@@ -186,14 +173,6 @@ class _Play:
         denied = [(loaded.tool, loaded.rules) for event in events if isinstance(loaded := event.load(), CallDenied)]
         found = ", ".join(f"{name} by {' '.join(rules)}" for name, rules in denied)
         return Promise(f"{tool} was refused by the rule '{rule}'", denied == [(tool, [rule])], found)
-
-    async def _whole(self, run: UUID) -> Promise:
-        tenant = self._services.caller.tenant
-        events = await self._services.journal(tenant, run)
-        head = (await existing_run(self._services, self._services.caller, run)).head
-        broken = verify_chain(tenant, run, events)
-        whole = broken is None and bool(events) and events[-1].hash == head
-        return Promise("the journal verifies", whole, f"{len(events)} events" if broken is None else broken.why)
 
 
 def _zone_where_it_is(hour: int) -> str:

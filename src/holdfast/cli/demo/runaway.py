@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from holdfast.cli.demo.promises import Promise
+from holdfast.cli.demo.installed import installed
+from holdfast.cli.demo.promises import Promise, journal_verifies
 from holdfast.cli.demo.show import Teller, show
 from holdfast.cli.demo.stage import PATIENCE_S, DemoFailed, Stage
 from holdfast.domain.budgets import Allowance
 from holdfast.domain.events import RunParked, ToolFinished
 from holdfast.domain.state import RunState, WaitingOn
-from holdfast.observe.logs import set_up_logs
 from holdfast.service.decide_escalation import decide_escalation
-from holdfast.service.existing import existing_run
 from holdfast.service.get_run import get_run
 from holdfast.service.list_budgets import show_budget
 from holdfast.service.list_costs import list_costs
@@ -23,8 +21,6 @@ from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.set_budget import raise_budget, set_budget
 from holdfast.service.start_run import start_run
 from holdfast.service.wait_for_run import wait_for_run
-from holdfast.store.hashing import verify_chain
-from holdfast.wiring import Installation, load_app
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -45,19 +41,10 @@ def play(*, keep: bool, as_json: bool) -> ExitCode:
 
 
 async def _play(stage: Stage, teller: Teller) -> list[Promise]:
-    stage.prepare("")
-    set_up_logs("warning")
-    try:
-        stage.start_model("runaway.yaml")
-        async with AsyncExitStack() as stack:
-            installation = await stack.enter_async_context(Installation.open(stage.settings))
-            await stage.know_model()
-            app = await asyncio.to_thread(load_app, APP)
-            services = await stack.enter_async_context(installation.api(app))
-            stage.start_worker("worker A", APP)
-            return await _Play(stage, teller, services).play()
-    finally:
-        stage.end()
+    stage.prepare("http://127.0.0.1:9/no-bank")
+    async with installed(stage, APP, "runaway.yaml") as services:
+        stage.start_worker("worker A", APP)
+        return await _Play(stage, teller, services).play()
 
 
 class _Play:
@@ -100,7 +87,7 @@ class _Play:
             Promise("what was reserved is settled", spent.held == 0, f"{spent.held} USD held"),
             await self._cost(money),
             await self._counted(),
-            *[await self._whole(run) for run in self._runs],
+            *[await journal_verifies(services, run) for run in self._runs],
         ]
 
     async def _stopped(self, task: str, waiting_on: WaitingOn, says: str = "What do I wear?") -> UUID:
@@ -176,11 +163,3 @@ class _Play:
             requests == costs.total.model_requests,
             f"{requests} and {costs.total.model_requests}",
         )
-
-    async def _whole(self, run: UUID) -> Promise:
-        tenant = self._services.caller.tenant
-        events = await self._services.journal(tenant, run)
-        head = (await existing_run(self._services, self._services.caller, run)).head
-        broken = verify_chain(tenant, run, events)
-        whole = broken is None and bool(events) and events[-1].hash == head
-        return Promise("the journal verifies", whole, f"{len(events)} events" if broken is None else broken.why)
