@@ -118,11 +118,19 @@ def test_dev_starts_a_worker_that_was_killed_again(cli, database):
 
 
 def test_children_end_when_dev_is_killed(cli):
+    cli.environment["PYTHONFAULTHANDLER"] = "1"
     with process(cli, "dev", APP, "--port", "0", "--no-reload") as dev:
         pid = logged(cli, "dev", "worker.started")[0]["pid"]
         dev.send_signal(signal.SIGKILL)
         dev.wait()
-        until(lambda: _alive(pid), lambda alive: not alive, "the worker has ended")
+        try:
+            until(lambda: _alive(pid), lambda alive: not alive, "the worker has ended")
+        except AssertionError:
+            print(Path(f"/proc/{pid}/status").read_text())
+            os.kill(pid, signal.SIGABRT)  # it tells what it was about
+            until(lambda: _alive(pid), lambda alive: not alive, "the worker is aborted")
+            print((cli.folder / "dev.log").read_text())
+            raise
 
 
 def _alive(pid):

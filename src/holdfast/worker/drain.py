@@ -29,6 +29,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 FORCE_AFTER_S = 3.0
 """How long past its grace period a drain may take before the process is ended. The worker itself waits 2 s by then."""
 END_AT_ONCE_S = 1.0
+CLOSE_S = 10.0
+"""How long the process may take to put away its connections once the worker has ended and every run is given back."""
 
 _SIGNALLED = 128
 _REST_ENDS_S = 0.5
@@ -41,12 +43,13 @@ class Ending:
         worker: what is released by force.
         stop: told, in the event loop, how long what is under way may take.
         grace_s: how long that is at the first signal.
+        code: the exit code of a process that has ended what was under way.
     """
 
     def __init__(
-        self, worker: Worker, stop: Callable[[float], None], loop: asyncio.AbstractEventLoop, grace_s: float
+        self, worker: Worker, stop: Callable[[float], None], loop: asyncio.AbstractEventLoop, grace_s: float, code: int
     ) -> None:
-        self._worker, self._stop, self._loop, self._grace_s = worker, stop, loop, grace_s
+        self._worker, self._stop, self._loop, self._grace_s, self._code = worker, stop, loop, grace_s, code
         self._timer: threading.Timer | None = None
         self._asked = 0
 
@@ -59,42 +62,49 @@ class Ending:
         # The first drain ended well if the process is gone by then; only the second signal is an exit code.
         self._arm(grace_s + margin_s, _SIGNALLED + number)
 
-    def disarm(self) -> None:
-        """The worker has ended by itself."""
+    def ended(self) -> None:
+        """The worker has ended. Only connections are left to be put away: the process is not kept by one that hangs."""
+        if self._asked:
+            self._arm(CLOSE_S, self._code)
+
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
     def _arm(self, after_s: float, code: int) -> None:
-        self.disarm()
+        self._disarm()
         self._timer = threading.Timer(after_s, self._force, (code,))
         self._timer.daemon = True
         self._timer.start()
 
     def _force(self, code: int) -> None:
-        self._worker.force()
-        logger("worker").error(
-            LogEvent.WORKER_FORCED, advice="The event loop did not let the worker end. Its runs are released."
-        )
-        end_process(code)
+        try:
+            self._worker.force()
+            logger("worker").error(
+                LogEvent.WORKER_FORCED, advice="The event loop did not let the worker end. Its runs are released."
+            )
+        finally:
+            end_process(code)
 
 
 @contextmanager
 def ended_by_signals(
-    worker: Worker, grace_s: float, stop: Callable[[float], None] | None = None
-) -> Generator[Ending, None, None]:
+    worker: Worker, grace_s: float, stop: Callable[[float], None] | None = None, *, code: int = 0
+) -> Generator[None, None, None]:
     """SIGTERM and SIGINT end `worker` while the block runs. Only in the main thread, under an event loop.
 
     Args:
         worker: which is released by force, should nothing else help.
         grace_s: how long a drain may take.
         stop: what begins the drain, when it is not the worker's own `stop`.
+        code: the exit code, should something keep the process for `CLOSE_S` after a signal ended the block.
     """
-    ending = Ending(worker, stop or worker.stop, asyncio.get_running_loop(), grace_s)
+    ending = Ending(worker, stop or worker.stop, asyncio.get_running_loop(), grace_s, code)
     before = {number: signal.signal(number, ending.on_signal) for number in SIGNALS}
     try:
-        yield ending
+        yield
     finally:
-        ending.disarm()
+        ending.ended()
         for number, handler in before.items():
             signal.signal(number, handler)
 

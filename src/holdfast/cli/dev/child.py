@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from holdfast.cli.exits import ExitCode
@@ -53,7 +55,7 @@ class Child:
                 *self._command,
                 env=self._environment,
                 process_group=0,  # Ctrl-C comes to the parent alone, which ends its children in order
-                preexec_fn=_end_with_parent,
+                preexec_fn=partial(_end_with_parent, os.getpid()),
             )
             code = await self._process.wait()
             if not self._again.is_set():
@@ -99,7 +101,9 @@ class Child:
         err().print(f"{self._name}: {text}", markup=False, style="bold")
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Have the kernel end this process should its parent be killed (Linux; elsewhere it would go on alone)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # killed before the line above
+            os._exit(1)

@@ -118,7 +118,7 @@ async def _asked(services: Services, app: App, request: Request) -> RunView:
 def _interrupts(worker: Worker, settings: Settings) -> Generator[asyncio.Event]:
     """Set by SIGINT and SIGTERM. Not a cancellation: one that comes with a reply of the database may be swallowed."""
     interrupted = asyncio.Event()
-    with ended_by_signals(worker, settings.grace_s, lambda _: interrupted.set()):
+    with ended_by_signals(worker, settings.grace_s, lambda _: interrupted.set(), code=ExitCode.INTERRUPTED):
         yield interrupted
 
 
