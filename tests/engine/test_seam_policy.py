@@ -35,6 +35,9 @@ class Rules:
     def uses_labels(self, _tool: str) -> bool:
         return True
 
+    def uses_budget(self, _tool: str) -> bool:
+        return False
+
     def tallies(self, tool: str) -> tuple[str, ...]:
         return self.counted if tool == "pay" else ()
 

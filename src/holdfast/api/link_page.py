@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response
 
 from holdfast.service.approval_links import OpenLink
-from holdfast.service.approval_shapes import ApprovalDetail, ChangeView, source_text
+from holdfast.service.approval_shapes import ApprovalDetail, ChangeView, looked_at_text, source_text
 from holdfast.service.base_views import ContentView
 from holdfast.service.visible import visible, visible_json
 
@@ -80,6 +80,7 @@ def _facts(link: OpenLink) -> str:
         ("Who has to agree", f"{task.ask or 'whoever may decide'}: {len(task.agreed)} of {task.needed} so far"),
         ("Have agreed", ", ".join(names.get(one, one) for one in task.agreed)),
         ("Why it is asked", " ".join(filter(None, [task.why, _plain(task.reason)]))),
+        ("The policy looked at", looked_at_text(task)),
         ("Lines of the policy", ", ".join(map(_line, task.rules)) + (f" (of {task.policy})" if task.policy else "")),
         ("If you reject", task.if_rejected),
         ("If nobody answers", task.if_unanswered + (f" At {_clock(task.expires_at)}." if task.expires_at else "")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from holdfast.domain.rights import Role
 
@@ -99,6 +99,10 @@ class Verdict:
     """Who has to agree, where it asks."""
     rules: tuple[Rule, ...] = ()
     """The statements that decided."""
+    seen: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
+    """What statements looked at of the run: the hour, sums with this call in them, and the like."""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What they looked at of what functions of the tool say of the arguments, in JSON's shapes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,8 @@ class Facts:
     """0 for the run's own agent, 1 for an agent that a tool of it runs, and so on."""
     steps: int = 0
     """Model requests and tool calls that the run has begun."""
+    budget_left: int = 100
+    """How much is left, in percent, of what the run may spend: 0 to 100, and 100 where nothing limits it."""
     tallies: Mapping[str, int] = field(default_factory=dict[str, int])
     """Accumulated amounts by name, in ten-thousandths, as reserved so far: without the call that is decided on."""
     labels: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])

@@ -10,6 +10,7 @@ from pydantic_ai.messages import ToolCallPart
 
 from holdfast.domain.events import Cost, fact
 from holdfast.domain.ids import Ref
+from holdfast.domain.verdict import Verdict
 from holdfast.effects.declare import Declaration
 from holdfast.store.tallies import Seen, Sum
 
@@ -24,8 +25,8 @@ class Attempt:
     """The arguments that the intent names, as bytes."""
     again: bool = False
     """Whether an attempt before this one may have had its effect."""
-    policy: str = ""
-    """Digest of the policy that let it pass."""
+    verdict: Verdict | None = None
+    """Of the policy that let it pass."""
     sums: Sequence[tuple[Sum, Seen]] = ()
     """What it was decided on: sums, and what they were."""
     added: Mapping[str, int] = field(default_factory=dict[str, int])

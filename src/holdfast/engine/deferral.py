@@ -21,6 +21,8 @@ def dump_deferral(deferred: ApprovalRequired | CallDeferred) -> bytes:
                 "policy": verdict.policy,
                 "reason": verdict.reason,
                 "rules": [{"id": rule.id, "line": rule.line, "reason": rule.reason} for rule in verdict.rules],
+                "seen": dict(verdict.seen),
+                "facts": dict(verdict.facts),
             }
         )
     kind = "approval" if isinstance(deferred, ApprovalRequired) else deferred.kind
@@ -38,6 +40,8 @@ def deferred_again(stored: bytes) -> ApprovalRequired | CallDeferred:
                 how["reason"],
                 Ask.parse(how["ask"]),
                 tuple(Rule(**rule) for rule in how["rules"]),
+                how["seen"],
+                how["facts"],
             )
             return PolicyAsks(verdict, how["received"].encode())
         case "approval":

@@ -25,6 +25,10 @@ class Policy(Protocol):
         """Whether a verdict on this tool looks at where its arguments came from."""
         ...
 
+    def uses_budget(self, tool: str) -> bool:
+        """Whether a verdict on this tool looks at how much is left of what its run may spend."""
+        ...
+
     def tallies(self, tool: str) -> Collection[str]:
         """The sums that a verdict on this tool looks at, and those that its calls add to."""
         ...

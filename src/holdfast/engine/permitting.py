@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 async def permit(recorder: Recorder, call: ToolCall, args: bytes, values: Mapping[str, Any]) -> None:
-    """Let a call pass, or not. `call.attempt.policy` names the policy that did.
+    """Let a call pass, or not. `call.attempt.verdict` is that of the policy that did.
 
     `args` are its arguments as stored, `values` the same as the tool receives them.
 
@@ -40,7 +40,7 @@ async def permit(recorder: Recorder, call: ToolCall, args: bytes, values: Mappin
     if verdict.decision is Decision.ALLOW or (
         verdict.decision is Decision.ASK and call.approved and _agreed(recorder, call, verdict, args)
     ):
-        call.attempt.policy = verdict.policy
+        call.attempt.verdict = verdict
         if call.attempt.sums and recorder.gear.governor.policy is not None:
             call.attempt.added = recorder.gear.governor.policy.added(call.tool, values)
         return

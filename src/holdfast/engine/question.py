@@ -10,6 +10,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.rights import Role
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.provenance import labels_of
+from holdfast.engine.verdicts import sealed_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,8 @@ def question(
         why=recorder.seal_text(verdict.reason) if verdict is not None and verdict.reason else None,
         round=round_,
         sources=recorder.seal(_sources(recorder, call)),
+        seen={} if verdict is None else dict(verdict.seen),
+        facts=None if verdict is None else sealed_facts(recorder, verdict),
     )
     return replace(asked, digest=bound(recorder, call, asked))
 
@@ -88,7 +91,7 @@ def bound(recorder: Recorder, call: ToolCall, asked: ev.ApprovalAsked) -> str:
         asked.ask,
         str(asked.round),
         str(approving.expires_s or ""),
-        *filter(None, [asked.sources]),
+        *filter(None, [asked.sources, asked.facts]),
     )
 
 

@@ -52,6 +52,7 @@ from holdfast.engine.replay import ToolEntry
 from holdfast.engine.tallying import to_add, to_release, written_by
 from holdfast.engine.toolcost import cost_as_told, measure
 from holdfast.engine.usage import usage_now, use_again, used_since
+from holdfast.engine.verdicts import NO_VERDICT, sealed_facts
 
 Perform = Callable[[], Awaitable[Any]]
 
@@ -132,6 +133,7 @@ async def _carried_out(recorder: Recorder, call: ToolCall, entry: ToolEntry, per
 async def announce(recorder: Recorder, call: ToolCall, args: bytes, values: Mapping[str, Any]) -> None:
     """Commit the intent of a call on exactly the arguments that the tool receives, as stored and as they are."""
     system, amounts = written_by(recorder, call, values)
+    verdict = call.attempt.verdict or NO_VERDICT
     call.attempt.announced = args
     call.attempt.args = recorder.seal(args)
     await announce_call(
@@ -147,7 +149,9 @@ async def announce(recorder: Recorder, call: ToolCall, args: bytes, values: Mapp
             schema=call.schema,
             attempt=call.attempt.number,
             approved=call.approved,
-            policy=call.attempt.policy,
+            policy=verdict.policy,
+            seen=dict(verdict.seen),
+            facts=sealed_facts(recorder, verdict),
             system=system,
             amounts=amounts,
             bound_usd_micros=call.declaration.cost_usd_micros,

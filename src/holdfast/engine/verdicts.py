@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai.exceptions import ApprovalRequired
 
 from holdfast.domain import events as ev
+from holdfast.domain.ids import Ref
 from holdfast.domain.verdict import Ask, Decision, Facts, Verdict
-from holdfast.engine.codec import parse
+from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.provenance import labels_of
+from holdfast.engine.remaining import budget_left
 from holdfast.engine.tallying import tallied
 
 if TYPE_CHECKING:
     from holdfast.engine.call import ToolCall
     from holdfast.engine.recorder import Recorder
 
+NO_VERDICT = Verdict(Decision.ALLOW, "")
 _UNDECLARED = Verdict(
     Decision.ASK, "", ask=Ask(), reason="The tool declares no recovery class, and its task has people asked about such."
 )
@@ -66,6 +69,7 @@ async def verdict_on(
             local_weekday=now.isoweekday(),
             depth=call.scope.count(">"),
             steps=recorder.begun,
+            budget_left=await budget_left(recorder) if policy.uses_budget(call.tool) else 100,
             tallies={one.name: seen.seen - (seen.own or 0) for one, seen in sums},
             labels=labels_of(recorder, shapes) if policy.uses_labels(call.tool) else {},
         ),
@@ -89,4 +93,11 @@ def denied(recorder: Recorder, call: ToolCall, verdict: Verdict, args: bytes) ->
         policy=verdict.policy,
         rules=[rule.id for rule in verdict.rules],
         why=why,
+        seen=dict(verdict.seen),
+        facts=sealed_facts(recorder, verdict),
     )
+
+
+def sealed_facts(recorder: Recorder, verdict: Verdict) -> Ref | None:
+    """What functions of the tool said of the arguments, as content: it is made of what the arguments say."""
+    return recorder.seal(dump_json(dict(verdict.facts))) if verdict.facts else None

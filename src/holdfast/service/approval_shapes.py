@@ -11,6 +11,7 @@ from pydantic import Field
 
 from holdfast.domain.approving import TaskKind, TaskState
 from holdfast.service.base_views import ContentView, View
+from holdfast.service.visible import visible_json
 
 
 class ChangeView(View):
@@ -129,6 +130,10 @@ class ApprovalDetail(ApprovalView):
     """The statements of it that ask."""
     reason: ContentView | None = None
     """The reason that these give."""
+    seen: dict[str, int | str] = Field(default_factory=dict[str, int | str])
+    """What the policy looked at beside the arguments: the hour, sums with this call in them, and the like."""
+    facts: ContentView | None = None
+    """What it looked at of what functions of the tool say of the arguments, by name."""
     sources: dict[str, list[str]] | None = None
     """Where each argument came from, as far as it is known: `user`, who wrote it word for word; `editor`, who changed
     it since; `untrusted`, that nobody vouches for: a document, another tool, the model. Null where nothing is."""
@@ -156,6 +161,13 @@ class LinkView(View):
     """Whose link it is."""
     digest: str
     expires_at: datetime
+
+
+def looked_at_text(task: ApprovalDetail) -> str:
+    """What the policy looked at beside the arguments, in words."""
+    facts: Any = None if task.facts is None else task.facts.value
+    said: dict[str, Any] = {**task.seen, **(facts or {})}
+    return ", ".join(f"{name} = {visible_json(value)}" for name, value in said.items())
 
 
 def source_text(labels: Iterable[str]) -> str:

@@ -74,6 +74,8 @@ async def approval_detail(
         policy=asked.policy if asked else "",
         rules=asked.rules if asked else [],
         reason=await contents.shown(asked.why) if asked else None,
+        seen=asked.seen if asked else {},
+        facts=await contents.shown(asked.facts) if asked else None,
         sources=_sources(await contents.shown(asked.sources) if asked else None, fields["original"], fields["args"]),
         votes=[_vote(one, row) for one in votes],
         history=[_happening(one, shown(one.content.hex(), plain) if one.content else None) for one in history],

@@ -141,14 +141,33 @@ def test_an_evaluation_error_denies_even_where_nothing_forbids():
     denied(policy.verdict("issue_refund", GOOD, facts(steps=2)), "cannot judge this call of 'issue_refund': ")
 
 
+def test_what_is_left_of_a_budget_is_seen_in_percent():
+    policy = refund_policy(REFUNDS + "forbid (principal, action, resource) when { context.run.budget_left < 10 };")
+    for left, decision in ((100, Decision.ALLOW), (10, Decision.ALLOW), (9, Decision.DENY), (0, Decision.DENY)):
+        verdict = policy.verdict("issue_refund", GOOD, facts(budget_left=left))
+        assert (verdict.decision, verdict.seen["budget_left"]) == (decision, left)
+    assert policy.uses_budget("issue_refund")
+    assert not refund_policy(REFUNDS).uses_budget("issue_refund")
+    denied(policy.verdict("issue_refund", GOOD, facts(budget_left=101)), "in percent, is 101")
+
+
+def test_a_verdict_says_what_it_was_made_on():
+    policy = refund_policy(REFUNDS + 'forbid (principal, action, resource) when { context.run.env == Env::"dev" };')
+    verdict = policy.verdict("issue_refund", GOOD, facts(env="staging"))
+    assert verdict.seen["env"] == "staging"
+    assert not {"steps", "depth", "budget_left"} & verdict.seen.keys()
+
+
 def test_declared_facts_see_into_lists():
     text = REFUNDS + '@ask("admin") forbid (principal, action == Action::"send_email", resource) unless { '
     policy = refund_policy(text + "context.facts.external_recipients.isEmpty() };")
     args = {"to": ["ann@bank.example", "eve@elsewhere.example"], "body": ""}
-    assert policy.verdict("send_email", args, facts()).ask == Ask(Role.ADMIN)
-    assert policy.verdict("send_email", args | {"to": args["to"][:1]}, facts()).decision is Decision.ALLOW
-    declared = policy.declared_facts("send_email", args)
-    assert declared == {"external_recipients": ["eve@elsewhere.example"]}
+    asked = policy.verdict("send_email", args, facts())
+    declared = asked.facts
+    assert (asked.ask, declared) == (Ask(Role.ADMIN), {"external_recipients": ["eve@elsewhere.example"]})
+    allowed = policy.verdict("send_email", args | {"to": args["to"][:1]}, facts())
+    assert (allowed.decision, allowed.facts) == (Decision.ALLOW, {"external_recipients": []})
+    assert policy.verdict("issue_refund", GOOD, facts()).facts == {}, "nothing looks at them"
     assert policy.verdict("send_email", args, facts(), declared=declared).ask == Ask(Role.ADMIN)
     assert policy.verdict("send_email", args, facts(), declared={"external_recipients": []}).decision is Decision.ALLOW
     denied(policy.verdict("send_email", args, facts(), declared={}), "'facts.external_recipients': it is missing")

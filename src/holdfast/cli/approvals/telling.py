@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from holdfast.cli.screen import clock, out
-from holdfast.service.approval_shapes import source_text
+from holdfast.service.approval_shapes import looked_at_text, source_text
 from holdfast.service.visible import visible, visible_json
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ def _lines(task: ApprovalDetail) -> Iterator[str]:
         yield f"{name}: {source_text(labels)}"
     if task.why:
         yield task.why
-    if task.reason is not None and task.reason.value is not None:
-        yield f"the policy's reason: {task.reason.value}"
-    if task.rules:
-        yield f"asked by the policy's {', '.join(task.rules)}"
+    yield from _policy(task)
     asker = f", asked for by {_name(task, task.requested_by)}" if task.requested_by else ""
     yield f"for {_name(task, task.principal)}{asker}; task {task.task}"
     agreed = f" ({', '.join(_name(task, one) for one in task.agreed)})" if task.agreed else ""
@@ -87,6 +84,15 @@ def _history(task: ApprovalDetail) -> Iterator[str]:
     for one in task.history:
         said = "" if one.content is None else f": {_content(one.content)}"
         yield f"{clock(one.at)} {one.what} by {_name(task, one.by)}{said}"
+
+
+def _policy(task: ApprovalDetail) -> Iterator[str]:
+    if task.reason is not None and task.reason.value is not None:
+        yield f"the policy's reason: {task.reason.value}"
+    if looked_at := looked_at_text(task):
+        yield f"the policy looked at {looked_at}"
+    if task.rules:
+        yield f"asked by the policy's {', '.join(task.rules)}"
 
 
 def _changes(changes: Iterable[ChangeView]) -> Iterator[str]:

@@ -55,6 +55,9 @@ def explain(
     weekday: Annotated[int | None, typer.Option("--weekday", help="1 for Monday. Default: 1.")] = None,
     depth: Annotated[int | None, typer.Option("--depth", help="0 for the run's own agent. Default: 0.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Begun so far. Default: 0.")] = None,
+    budget_left: Annotated[
+        int | None, typer.Option("--budget-left", help="In percent, of what the run may spend. Default: 100.")
+    ] = None,
     label: Annotated[
         _Texts | None,
         typer.Option("--label", metavar="NAME=LABEL", help="Where an argument came from. Default: all from the user."),
@@ -69,7 +72,15 @@ def explain(
     from holdfast.cli.policy.explaining import Call
     from holdfast.cli.policy.explaining import explain_policy as act
 
-    usual = {"env": env, "task": task, "hour": hour, "weekday": weekday, "depth": depth, "steps": steps}
+    usual = {
+        "env": env,
+        "task": task,
+        "hour": hour,
+        "weekday": weekday,
+        "depth": depth,
+        "steps": steps,
+        "budget_left": budget_left,
+    }
     call = Call(tool=tool, args=arg or (), roles=role or (), labels=label or (), tallies=tally or (), usual=usual)
     act(app, policy, call, as_json=json)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _USER = frozenset({"user"})
+_ALL = 100
 _SHOWN = 20
 """The most differences of one tool that a table shows; `--json` gives all."""
 
@@ -110,6 +111,7 @@ def _plain(case: Case, was: str, becomes: str) -> dict[str, Any]:
         "weekday": facts.local_weekday,
         "depth": facts.depth,
         "steps": facts.steps,
+        "budget_left": facts.budget_left,
         "labels": {name: sorted(labels) for name, labels in facts.labels.items()},
         "tallies": dict(facts.tallies),
         "old": was,
@@ -126,5 +128,6 @@ def _told(case: Case) -> str:
     said += [f"{name} from {'+'.join(sorted(labels))}" for name, labels in facts.labels.items() if labels != _USER]
     said += [f"{name}={value / 10_000:.4f}" for name, value in facts.tallies.items() if value]
     said += [f"{name}={value}" for name, value in (("depth", facts.depth), ("steps", facts.steps)) if value]
+    said += [f"budget_left={facts.budget_left}"] if facts.budget_left != _ALL else []
     who = "+".join(sorted(facts.roles)) or "nobody"
     return f"{', '.join(said)}; {who}, {facts.env}, {facts.local_hour} h, day {facts.local_weekday}"

@@ -39,6 +39,10 @@ class ApprovalAsked(Event):
     """How often this call has been asked about: the policy, or the arguments, may have changed since."""
     sources: Ref | None = None
     """Labels of each argument, by name: where it came from, as far as is known. None in journals of before."""
+    seen: dict[str, int | str] = field(default_factory=dict[str, int | str])
+    """What the policy looked at beside the arguments: the hour, sums with this call in them, and the like."""
+    facts: Ref | None = None
+    """What it looked at of what functions of the tool say of the arguments."""
 
 
 @fact
@@ -90,6 +94,10 @@ class CallDenied(Event):
     rules: list[str] = field(default_factory=list[str])
     """The statements that refuse; none where nothing permits."""
     why: Ref
+    seen: dict[str, int | str] = field(default_factory=dict[str, int | str])
+    """What the policy looked at beside the arguments: the hour, sums with this call in them, and the like."""
+    facts: Ref | None = None
+    """What it looked at of what functions of the tool say of the arguments."""
 
 
 Trouble: TypeAlias = Literal["failure", "limit", "loop"]

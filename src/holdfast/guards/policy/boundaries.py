@@ -22,7 +22,8 @@ MOST = 2000
 """Combinations of one tool that are tried in full; where there are more, every two values are tried together."""
 
 _OTHER = "something else"
-_HOURS, _WEEKDAYS = range(24), range(1, 8)
+_USUAL = {"local_hour": (NOON, range(24)), "local_weekday": (MONDAY, range(1, 8)), "budget_left": (100, range(101))}
+"""Of the numbers that have bounds: the usual one, and all there are."""
 Dimension: TypeAlias = tuple[tuple[str, str], Sequence[Any]]
 """Where a value goes (section and name), and the values, the usual one first. `_ABSENT` for none."""
 _ABSENT = object()
@@ -92,10 +93,9 @@ def _dimensions(
     for section, kinds in looked_at.items():
         for name, kind in kinds.items():
             values = _values(kind, literals)
-            if section == "run" and name == "local_hour":
-                values = [NOON, *(one for one in values if one in _HOURS and one != NOON)]
-            elif section == "run" and name == "local_weekday":
-                values = [MONDAY, *(one for one in values if one in _WEEKDAYS and one != MONDAY)]
+            if section == "run" and name in _USUAL:
+                usual, among = _USUAL[name]
+                values = [usual, *(one for one in values if one in among and one != usual)]
             elif section == "run" and name == "env":
                 values = ["prod", "staging", "dev"]
             optional = section == "args" and any(one.name == name and one.optional for one in action.args.fields)
@@ -166,6 +166,7 @@ def _case(action: Action, policy: Policy, chosen: Mapping[tuple[str, str], Any])
         local_weekday=run.pop("local_weekday", MONDAY),
         depth=run.pop("depth", 0),
         steps=run.pop("steps", 0),
+        budget_left=run.pop("budget_left", 100),
         labels={name: frozenset(at["labels"].get(name, ["user"])) for name in action.labelled},
     )
     return Case(

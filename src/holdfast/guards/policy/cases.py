@@ -74,6 +74,7 @@ class Written(BaseModel):
     weekday: int = Field(MONDAY, ge=1, le=7)
     depth: int = Field(0, ge=0)
     steps: int = Field(0, ge=0)
+    budget_left: int = Field(100, ge=0, le=100)
     labels: dict[str, frozenset[Literal["user", "system", "untrusted"]]] = Field(default_factory=dict)
     """By argument; those that are not named came from the user."""
     tallies: dict[str, Annotated[Any, AfterValidator(_scaled)]] = Field(default_factory=dict)
@@ -101,6 +102,7 @@ class Written(BaseModel):
                 local_weekday=self.weekday,
                 depth=self.depth,
                 steps=self.steps,
+                budget_left=self.budget_left,
                 tallies=dict.fromkeys(vocabulary.tallies, 0) | self.tallies,
                 labels=named | self.labels,
             ),

@@ -18,7 +18,7 @@ from holdfast.domain.verdict import Ask, Decision, Facts, Verdict
 from holdfast.guards.policy import cedar
 from holdfast.guards.policy.action import Action
 from holdfast.guards.policy.errors import closest
-from holdfast.guards.policy.judge import Judge, Roles
+from holdfast.guards.policy.judge import Finding, Judge, Roles, Shown
 from holdfast.guards.policy.kinds import EXACT, PLACES, Kind, Unfit
 from holdfast.guards.policy.statement import Statement
 from holdfast.guards.policy.vocabulary import Vocabulary
@@ -26,6 +26,7 @@ from holdfast.guards.policy.vocabulary import Vocabulary
 _UNTRUSTED = frozenset({"untrusted"})
 _LAST_HOUR = 23
 _LAST_WEEKDAY = 7
+_WHOLE = 100
 
 
 class Policy:
@@ -60,15 +61,6 @@ class Policy:
         action = self.vocabulary.actions.get(tool)
         return {} if action is None else self._judge(action).looked_at
 
-    def declared_facts(self, tool: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        """What the tool's own functions say of these arguments, in JSON's shapes, to be journaled with the verdict.
-
-        Raises:
-            Unfit: one of them failed.
-        """
-        action = self.vocabulary.actions.get(tool)
-        return {} if action is None else _facts(action, args, action.args_given(args))
-
     def added(self, tool: str, args: Mapping[str, Any]) -> dict[str, int]:
         """What the call adds to each tally, in ten-thousandths.
 
@@ -91,6 +83,11 @@ class Policy:
         action = self.vocabulary.actions.get(tool)
         return action is not None and "labels" in self._judge(action).looked_at
 
+    def uses_budget(self, tool: str) -> bool:
+        """Whether a verdict on this tool looks at how much is left of what its run may spend."""
+        action = self.vocabulary.actions.get(tool)
+        return action is not None and "budget_left" in self._judge(action).looked_at.get("run", {})
+
     def verdict(
         self, tool: str, args: Mapping[str, Any], facts: Facts, *, declared: Mapping[str, Any] | None = None
     ) -> Verdict:
@@ -100,7 +97,7 @@ class Policy:
             tool: the tool's name.
             args: its arguments: the validated values that the tool receives, or the shapes that JSON has for them.
             facts: what is known beside the call.
-            declared: what `declared_facts` said of these arguments, where that was journaled. Default: it is asked.
+            declared: what functions of the tool say of these arguments, by name. Default: they are asked.
         """
         action = self.vocabulary.actions.get(tool)
         if action is None:
@@ -120,7 +117,10 @@ class Policy:
         if facts.task not in self.vocabulary.tasks:
             raise Unfit(f"there is no task '{facts.task}'")
         action.added(action.args_given(args))  # an amount that cannot be counted is none to be spent
-        found = judge.find(facts.roles, facts.task, self._shown(judge, args, facts, declared))
+        shown = self._shown(judge, args, facts, declared)
+        return replace(self._said(action, facts, judge.find(facts.roles, facts.task, shown)), **_on(shown))
+
+    def _said(self, action: Action, facts: Facts, found: Finding) -> Verdict:
         rules = tuple(one.rule for one in found.fired)
         if found.fired and found.fired[0].forbids:
             asks = [one.ask for one in found.fired if one.ask is not None]
@@ -167,6 +167,8 @@ class Policy:
                 return _within(facts.local_hour, 0, _LAST_HOUR, "the hour")
             case "local_weekday":
                 return _within(facts.local_weekday, 1, _LAST_WEEKDAY, "the weekday")
+            case "budget_left":
+                return _within(facts.budget_left, 0, _WHOLE, "what is left of the budget, in percent,")
             case _:
                 return _tallied(name, action, given, facts)
 
@@ -184,6 +186,14 @@ class Policy:
 
     def _denied(self, reason: str) -> Verdict:
         return Verdict(Decision.DENY, self.digest, reason)
+
+
+def _on(shown: Shown) -> dict[str, Mapping[str, Any]]:
+    """What a verdict was made on, beside the arguments and where they came from."""
+    run: dict[str, Any] = dict(shown["run"])
+    if "env" in run:
+        run["env"] = run["env"]["id"]
+    return {"seen": run, "facts": shown["facts"]}
 
 
 def _facts(

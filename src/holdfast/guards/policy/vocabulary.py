@@ -28,7 +28,7 @@ _ENTITIES = "entity Role enum [{roles}];\nentity Env enum [{envs}];\nentity Labe
 _SOMEBODY = "entity Person in [Role];\n"
 _ENV = Member("Env", ENVS)
 _LABELS = SetOf(Member("Label", LABELS))
-_NUMBERS = ("local_hour", "local_weekday", "depth", "steps")
+_NUMBERS = ("local_hour", "local_weekday", "depth", "steps", "budget_left")
 RUN = ("env", *_NUMBERS)
 """What `context.run` has beside the tallies."""
 
