@@ -3,8 +3,8 @@
     holdfast run examples/bank_support/app.py:app support "I just lost my card!"
     holdfast run examples/bank_support/app.py:app support "My card was stolen, and 480.00 were paid with it!"
 
-The second asks you before it pays. The bank keeps its own ledger in bank.sqlite3 beside this file (BANK_LEDGER
-names another); look into it with any SQLite client.
+The second asks you before it pays, as policy.cedar says. The bank keeps its own ledger in bank.sqlite3 beside this
+file (BANK_LEDGER names another); look into it with any SQLite client.
 """
 
 import os
@@ -25,5 +25,5 @@ def make_deps(scope: RunScope) -> Deps:
     return Deps(customer=scope.subject, ledger=ledger)
 
 
-app = App("bank")
+app = App("bank", policy="policy.cedar")
 app.task("support", agent=support_agent, deps=make_deps)

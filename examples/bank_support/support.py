@@ -11,12 +11,10 @@ from pathlib import Path
 
 from ledger import Ledger
 from pydantic import BaseModel, Field
-from pydantic_ai import Agent, ApprovalRequired, ModelRetry, RunContext
+from pydantic_ai import Agent, ModelRetry, RunContext
 
 from holdfast import effect, governed
 from holdfast.testing import ModelServer, load_routes
-
-APPROVAL_ABOVE = Decimal(50)
 
 if not os.environ.get("OPENAI_API_KEY"):
     stand_in = ModelServer(load_routes(Path(__file__).with_name("script.yaml"))).start()
@@ -88,8 +86,6 @@ def issue_refund(ctx: RunContext[Deps], amount: Decimal, reason: str) -> Refund:
     """Pay money back to the customer."""
     if amount <= 0:
         raise ModelRetry("Only an amount above zero can be paid back.")
-    if amount > APPROVAL_ABOVE and not ctx.tool_call_approved:
-        raise ApprovalRequired
     # The key is the same however often this call is made again after a crash: the ledger books it once.
     booked = ctx.deps.ledger.credit(effect.key(), ctx.deps.customer, amount, reason)
     return Refund(amount=booked.amount, reason=booked.reason)

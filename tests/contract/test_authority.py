@@ -63,6 +63,16 @@ def test_of_a_services_run_who_asked_for_it_confirms(scene, ann):
     assert scene.decide(task, "approved", by=ann).outcome == "decided"
 
 
+def test_who_began_a_run_on_the_machine_itself_confirms_there_and_authorises_nothing(scene, ann):
+    held = held_for(scene, "os:root")
+    confirming = asking(scene, held, "user", park=False)
+    authorising = asking(scene, held, "approver")
+    assert said(scene.decide(confirming, "approved", by=ann)) == ("refused", "role")
+    assert said(scene.decide(confirming, "approved", by="os:ann")) == ("refused", "no_person")
+    assert said(scene.decide(authorising, "approved", by="os:root")) == ("refused", "no_person")
+    assert scene.decide(confirming, "approved", by="os:root").outcome == "decided"
+
+
 def test_where_no_person_is_behind_a_services_run_an_approver_answers_for_it(scene, ann):
     task = asking(scene, held_for(scene, person(scene, "service", kind="service")), "user")
     assert said(scene.decide(task, "approved", by=ann)) == ("refused", "role")

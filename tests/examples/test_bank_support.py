@@ -29,7 +29,7 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def cli(database, tmp_path):
-    return Cli(tmp_path, database, BANK_LEDGER=str(tmp_path / "bank.sqlite3"))
+    return Cli(tmp_path, database, BANK_LEDGER=str(tmp_path / "bank.sqlite3"), HOLDFAST_ENV="dev")
 
 
 def booked(tmp_path):
@@ -97,7 +97,7 @@ def test_a_large_refund_waits_for_a_person_and_is_paid_once(cli, tmp_path):
     assert waits.code == 7, waits.err
     assert booked(tmp_path) == [(1200, "a new card")], "what needs no approval is done, the rest is not"
     task = cli("approvals", "ls", "--json").json()["items"][0]
-    assert task["args"]["value"]["amount"] == "480.00"
+    assert (task["ask"], task["args"]["value"]["amount"]) == ("user", "480.00")
     assert cli("approvals", "decide", task["id"], "--approve").code == 0
     ended = cli("run", APP, "--resume", task["run"])
     assert ended.code == 0, ended.err

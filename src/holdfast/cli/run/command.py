@@ -21,6 +21,7 @@ from holdfast.loading import load_app
 from holdfast.observe.logs import set_up_logs
 from holdfast.service.get_run import get_run
 from holdfast.service.start_run import start_run
+from holdfast.settings import DEFAULT
 from holdfast.wiring import Installation
 from holdfast.worker.drain import ended_by_signals, run_despite_the_rest
 
@@ -62,6 +63,8 @@ def run(settings: Settings, request: Request, *, detach: bool, ask: bool | None,
     # A run is told here by its own events; of the worker's log only what is wrong matters.
     set_up_logs("warning" if settings.origin("log_level") == "default" else settings.log_level, settings.log_format)
     app = load_app(request.app)
+    if settings.database_url is None and settings.origin("env") == DEFAULT:
+        settings = settings.model_copy(update={"env": "dev"})  # a database of one's own is no production
     return run_despite_the_rest(_run(settings, app, request, detach=detach, ask=ask, as_json=as_json), int)
 
 
