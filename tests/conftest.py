@@ -11,6 +11,7 @@
              `.admin_url` (superuser), `.worker_url` and `.api_url` (the real login roles), `.url` (no user in it),
              `.url_of(role)`, and `.as_owner()`: a connection that acts as the owner of the schema.
 `empty_database`  the same without the schema.
+`private_database`  the same on a server of the test's own, which it may kill.
 """
 
 import gc
@@ -35,6 +36,7 @@ import structlog
 from holdfast.embedded import EmbeddedServer, acquire
 from holdfast.store import migrate
 from support import trust
+from support.private_database import private_database as private_database  # noqa: PLC0414 - a fixture
 
 CHECKOUT = Path(__file__).parents[1]
 BIN_DIRS = {"18": None, "15": Path("/usr/lib/postgresql/15/bin")}

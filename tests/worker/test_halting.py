@@ -131,6 +131,35 @@ async def test_lost_hints_and_lost_connections_only_make_it_later(scene: Scene, 
     await wait(scene, run, state="succeeded")
 
 
+async def test_a_halt_outlives_the_server_and_is_declared_while_it_comes_back(private_scene: Scene):
+    """The server is killed under a halt, and as one is declared: what a halt covers is not begun."""
+    scene = private_scene
+    scene.worker("one", lease_s=2)
+    run, other = await scene.start("hold"), await scene.start("pay")
+    for what, one in (("hold-began", run), ("pay-began", other)):
+        await asyncio.to_thread(scene.wait_did, what, one)
+    declared = await halt(scene, RUN, run)
+    await wait(scene, run, state="parked", waiting_on="halt")
+
+    await asyncio.to_thread(scene.restart_database)
+    assert (await halts.get_halt(scene.services, LOCAL, declared.id)).lifted_at is None
+    killed = await asyncio.to_thread(scene.database.kill, signal.SIGKILL)
+    everything = await halt(scene, TENANT)
+    await asyncio.to_thread(scene.until_database_is_back, killed)
+    scene.open_gate()
+    later = await scene.start("hold")
+    await wait(scene, later, state="parked", waiting_on="halt")
+    assert scene.did("hold-began", later) == []
+    assert scene.row(run)["state"] == "parked"
+
+    for report in (everything, declared):
+        await halts.lift_halt(scene.services, LOCAL, report.id)
+    for one in (run, later):
+        await wait(scene, one, state="succeeded")
+    assert len(scene.did("hold-began", run)) == 2
+    assert len(scene.did("pay-began", other)) == 1
+
+
 async def test_a_halt_that_runs_out_lets_go_by_itself(scene: Scene):
     scene.worker("one")
     run = await scene.start("hold")

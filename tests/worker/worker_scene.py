@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import dict_row
 
 from holdfast.domain.events import RunAccepted
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
@@ -138,6 +140,16 @@ class Scene:
         )
         services.hints.notify("q")
         return run
+
+    def restart_database(self) -> None:
+        """Kill the server, which is this test's own, and wait until it is back."""
+        self.until_database_is_back(self.database.kill(signal.SIGKILL))
+
+    def until_database_is_back(self, killed: int) -> None:
+        """Once another server runs than the one that was killed: look at it on a connection of its own."""
+        until(lambda: self.database.is_back(killed), "the server is back")
+        self.connection.close()
+        self.connection = psycopg.connect(self.database.admin_url, autocommit=True, row_factory=dict_row)
 
     def row(self, run: UUID) -> dict[str, Any]:
         found = self.connection.execute("select * from holdfast.runs where id = %s", [run]).fetchone()
