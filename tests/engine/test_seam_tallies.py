@@ -7,12 +7,13 @@ import psycopg
 import pytest
 from pydantic_ai import ModelRetry
 from tests.engine.agents import agent
-from tests.engine.lab import Died, die_at
-from tests.engine.test_seam_policy import Rules, payer
+from tests.engine.lab import WHO, Died, die_at
+from tests.engine.test_seam_policy import Rules, payer, pending
 
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.guards.tally import Tally
+from holdfast.service.decide_approval import resolve_effect
 
 
 def daily(limit: int) -> Any:
@@ -54,6 +55,22 @@ async def test_a_call_that_was_begun_twice_counts_once(make_lab):
     await lab.expect("succeeded")
     assert len(ledger) == 2
     assert sums(lab) == [("paid", 4_000_000)]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_what_a_person_says_was_not_done_counts_only_if_it_is_done_then(make_lab, allowed):
+    ledger: list[Any] = []
+    lab = await counting(make_lab, payer(ledger, 400, recovery=effect.once))
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("intent.after", 2)), Died)
+    assert await lab.work() == "parked"
+    assert sums(lab) == [("paid", 4_000_000)], "it may have happened"
+    [task] = await pending(lab)
+    await resolve_effect(lab.services, WHO, task.id, "not_done", digest=task.digest)
+    if not allowed:
+        lab.governor.policy = Rules(daily(300), counted=("paid",))
+    assert await lab.work() == "finished"
+    assert (len(ledger), sums(lab)) == ((1, [("paid", 4_000_000)]) if allowed else (0, [("paid", 0)]))
 
 
 async def test_a_call_that_its_tool_turns_down_does_not_count(make_lab):

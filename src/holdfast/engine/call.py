@@ -25,6 +25,8 @@ class Attempt:
     """The arguments that the intent names, as bytes."""
     again: bool = False
     """Whether an attempt before this one may have had its effect."""
+    undone: bool = False
+    """Whether a person said that the attempt before this one did not happen."""
     verdict: Verdict | None = None
     """Of the policy that let it pass."""
     sums: Sequence[tuple[Sum, Seen]] = ()

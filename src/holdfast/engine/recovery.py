@@ -59,6 +59,7 @@ async def recovered(recorder: Recorder, call: ToolCall, entry: ToolEntry) -> Set
             case "fail_run":
                 raise Fail(f"{entry.resolved.by} failed the run: '{call.tool}' ({call.call}) was in doubt.")
             case "not_done":
+                call.attempt.undone = True
                 return None
     if entry.in_doubt is not None:
         raise Park(WaitingOn.IN_DOUBT, entry.in_doubt.why)

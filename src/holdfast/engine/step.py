@@ -378,7 +378,7 @@ async def _record(
         cost=how.cost if by is None or how.cost is not None else cost_as_told(call),
     )
     recorder.gear.probe("outcome.before")
-    rows = to_release(call) if how.outcome == "retry" else ()
+    rows = to_release(call, how.outcome)
     # The last outcome of a turn rides with the next request's intent; one with a sibling under way does not wait.
     if recorder.flight.siblings(flying):
         await recorder.record(fact, rows=rows)

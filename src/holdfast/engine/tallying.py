@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from holdfast.domain.errors import OperatorError
+from holdfast.domain.events import Outcome
 from holdfast.engine.errors import CallRefused
 from holdfast.guards.policy import Unfit
 from holdfast.guards.tally import Tally
@@ -73,9 +74,11 @@ def written_by(recorder: Recorder, call: ToolCall, values: Mapping[str, Any]) ->
     return written.system, {name: units for name, units in amounts.items() if f"amount:{name}" in limiting.ceilings}
 
 
-def to_release(call: ToolCall) -> list[Released]:
-    """What is taken back when the call did not do what it was to do."""
-    return [Released(key=call.key)] if call.attempt.added else []
+def to_release(call: ToolCall, outcome: Outcome) -> list[Released]:
+    """What is taken back: what the tool turned down, and what never happened and is not to happen now."""
+    turned_down = outcome == "retry" and bool(call.attempt.added)
+    never_done = call.attempt.undone and not call.attempt.announced
+    return [Released(key=call.key)] if turned_down or never_done else []
 
 
 def _sum(recorder: Recorder, tally: Tally, now: datetime) -> Sum:
