@@ -17,6 +17,7 @@ from holdfast.service.import_tenant import import_tenant
 from holdfast.service.manage_tenants import resume_tenant
 from holdfast.service.services import Services
 from holdfast.store.budgets import get_time_zone
+from holdfast.store.ceilings import get_ceilings
 from holdfast.store.hints import Hints
 from holdfast.store.pool import Database
 from holdfast.store.reader import RunReader
@@ -41,6 +42,7 @@ async def exported(api, database, holder):
         budget = (await acme.put("/v1/budgets", json=day)).json()["id"]
         await acme.post(f"/v1/budgets/{budget}/raise", json={"more": 1, "reason": "x"})
         await acme.put("/v1/tenant/time-zone", json={"time_zone": "Asia/Kathmandu"})
+        await acme.put("/v1/tenant/limits", json={"limits": {"steps": 400, "cost_usd": "7.25"}})
         await (await holder.claim()).succeed({"answer": 42})
         waiting = await holder.claim()
         await waiting.claimed()
@@ -70,6 +72,7 @@ async def test_it_is_complete_and_can_be_read_there(exported, elsewhere, databas
     assert here.keys() | {"halts"} == there.keys(), "it is suspended there"
     assert {"budgets", "budget_windows"} <= there.keys()
     assert await get_time_zone(elsewhere.db, view.id) == "Asia/Kathmandu"
+    assert await get_ceilings(elsewhere.db, view.id) == {"steps": 400, "cost_usd": 7_250_000}
     for table in here.keys() - {"subject_keys", "audit_log"}:
         changed = ("state", "waiting_on", "updated_at", "worker")
         assert without(here[table], *changed) == without(there[table], *changed), table
@@ -93,6 +96,18 @@ async def test_days_that_begin_where_nobody_knows_are_refused(exported, elsewher
     head = orjson.loads(lines[0])
     head["tenant"]["time_zone"] = "Mars/Olympus"
     with pytest.raises(InvalidInput, match="Mars/Olympus"):
+        await import_tenant(elsewhere, PLATFORM, [orjson.dumps(head) + b"\n", *lines[1:]], key())
+
+
+async def test_limits_that_are_none_are_refused(exported, elsewhere):
+    lines, _ = exported
+    for wrong in ({"stepz": 4}, {"steps": "4"}, [], None):
+        head = orjson.loads(lines[0])
+        head["tenant"]["ceilings"] = wrong
+        with pytest.raises(InvalidInput, match="The tenant's limits cannot be kept here"):
+            await import_tenant(elsewhere, PLATFORM, [orjson.dumps(head) + b"\n", *lines[1:]], key())
+    del head["tenant"]["ceilings"]
+    with pytest.raises(InvalidInput, match="incomplete"):
         await import_tenant(elsewhere, PLATFORM, [orjson.dumps(head) + b"\n", *lines[1:]], key())
 
 

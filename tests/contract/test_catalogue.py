@@ -61,6 +61,7 @@ PLATFORM = {
     "create_tenant",
     "suspend_tenant",
     "set_quotas",
+    "limit_tenant",
     "doom_tenant",
     "bury_tenant",
     "begin_import",
@@ -70,7 +71,8 @@ SESSIONS = {"create_session", "delete_session", "invalidate", "lift_invalidation
 HALTS = {"declare_halt", "lift_halt", "halt_workers", "everything_halts", "halt_tenant", "platform_halts"}
 BUDGETS = {"set_budget", "end_budget", "raise_budget", "correct_reservation", "set_time_zone"}
 BUDGET_TABLES = ("budgets", "budget_windows", "reservations", "overruns", "budget_alerts")
-API_ONLY = BUDGETS | HALTS | IDENTITY | SESSIONS | PLATFORM
+LIMITS = {"set_ceilings"}
+API_ONLY = LIMITS | BUDGETS | HALTS | IDENTITY | SESSIONS | PLATFORM
 
 
 @pytest.fixture
@@ -255,6 +257,7 @@ def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(row
         | PLATFORM
         | HALTS
         | BUDGETS
+        | LIMITS
     )
 
 

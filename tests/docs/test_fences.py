@@ -122,7 +122,7 @@ def test_the_page_of_policies_runs(tmp_path):
 
 
 def test_the_page_of_the_boundary_runs(database, tmp_path):
-    assert play("docs/boundary.md", Cli(tmp_path, database), tmp_path) == 2
+    assert play("docs/boundary.md", Cli(tmp_path, database), tmp_path) == 5
 
 
 def test_the_page_of_loops_runs(database, tmp_path):

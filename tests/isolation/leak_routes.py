@@ -343,12 +343,24 @@ def managed(name: str, given: dict[str, Any] | None = None) -> None:
 managed("POST /v1/tenants/{name}/suspend", {"reason": "unpaid"})
 managed("POST /v1/tenants/{name}/resume")
 managed("PUT /v1/tenants/{name}/quotas", {"principals": 5, "runs": 10, "bytes": 1_000_000})
+managed("PUT /v1/tenants/{name}/limits", {"limits": {"depth": 900, "cost_usd": "5.00"}})
 managed("DELETE /v1/tenants/{name}")
 
 
 @route("GET /v1/tenant")
 def get_own_tenant(w: World, r: Random, who: Key) -> Plan:
     return w.to(who, "GET /v1/tenant", "tenant:read", "/v1/tenant")
+
+
+@route("GET /v1/tenant/limits")
+def get_limits(w: World, r: Random, who: Key) -> Plan:
+    return w.to(who, "GET /v1/tenant/limits", "tenant:read", "/v1/tenant/limits")
+
+
+@route("PUT /v1/tenant/limits")
+def put_limits(w: World, r: Random, who: Key) -> Plan:
+    given = {"limits": r.choice([{}, {"depth": 900}, {f"amount:{tainted(who, 'moved')}": 1_000_000}])}
+    return w.to(who, "PUT /v1/tenant/limits", "tenant:write", "/v1/tenant/limits", body=body(given))
 
 
 @route("POST /v1/tenant/export")

@@ -60,7 +60,9 @@ PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "tasks", "doctor", "migrate", "version", "config show"} | {
     f"policy {one}" for one in ["init", "check", "explain", "test", "diff"]
 }
-OTHER = {"run", "principals invite", "budget set", "budget zone"}
+OTHER = {"run", "principals invite", "budget set", "budget zone"} | {
+    f"tenants limits {one}" for one in ["show", "set", "rm"]
+}
 
 
 def commands(app: Typer, before: str = "") -> set[str]:
@@ -144,6 +146,18 @@ def test_tenants_are_managed_by_the_platforms_people_only(two, holdfast):
         code, said = holdfast("--principal", "Ann", "tenants", verb, *arguments)
         assert code == 5, "she is none of them"
         assert "bolt" not in said
+
+
+def test_limits_are_those_of_ones_own_tenant(two, holdfast):
+    before = rows_of(two.scene.admin, two.b.id)
+    shown = holdfast("tenants", "limits", "show", "--json")
+    assert (shown[0], two.a.mark in shown[1], two.b.shows(shown[1])) == (0, True, [])
+    assert holdfast("tenants", "limits", "set", "steps=7")[0] == 0
+    assert holdfast("tenants", "limits", "rm", f"calls:{two.b.mark}")[0] == 2, "it has none of that name"
+    assert holdfast("tenants", "limits", "rm", f"calls:{two.a.mark}")[0] == 0
+    limits = dict(two.scene.admin.execute("select name, ceilings from holdfast.tenants").fetchall())
+    assert (limits["acme"], limits["bolt"]) == ({"steps": 7}, {f"calls:{two.b.mark}": 5000})
+    assert rows_of(two.scene.admin, two.b.id) == before
 
 
 def test_a_session_of_another_tenant_is_as_one_that_nobody_has(two, holdfast):

@@ -48,6 +48,7 @@ _ARGUMENTS = {
     "raise_budget": f"{T}, %(budget)s, '', 9, 'why', 'me', 'scope', 'raise', 'x'",
     "correct_reservation": f"{T}, %(run)s, '#1', 1, 1, 1, 1, 'why', 'me'",
     "set_time_zone": f"{T}, 'Europe/Berlin', 'me'",
+    "set_ceilings": f"{T}, '{{}}', null, 'me'",
     "delete_rows": f"{T}, 100",
     "import_rows": f"{T}, 'sessions', '[]'",
 }
@@ -68,9 +69,10 @@ PLATFORM_ONLY = {
     " gen_random_uuid(), 'first', 'd', 'me')",
     "suspend_tenant": "select holdfast.suspend_tenant(%(b)s, true, 'why', 'me')",
     "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, 'me')",
+    "limit_tenant": "select holdfast.limit_tenant(%(b)s, '{}', 'me')",
     "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
     "bury_tenant": "select holdfast.bury_tenant(%(b)s, 'me', '{}')",
-    "begin_import": "select holdfast.begin_import(gen_random_uuid(), 'another', now(), 'UTC', 'me')",
+    "begin_import": "select holdfast.begin_import(gen_random_uuid(), 'another', now(), 'UTC', '{}', 'me')",
     "halt_tenant": "select * from holdfast.halt_tenant(%(b)s, gen_random_uuid(), 'why', 'me', null)",
     "platform_halts": "select * from holdfast.platform_halts(null, 10)",
     "end_import": "select holdfast.end_import(%(b)s, 'me')",
@@ -225,7 +227,7 @@ def test_what_looks_into_a_tenant_by_itself_leaves_the_scope_as_it_was(two):
 def test_no_row_of_another_tenant_is_imported(two):
     """The tenant that is brought in is set; a row of its export that says it is another's is refused."""
     scene, new = two.scene, uuid4()
-    scene.call(scene.api, PLATFORM, "select holdfast.begin_import(%s, 'new', now(), 'UTC', 'me')", new)
+    scene.call(scene.api, PLATFORM, "select holdfast.begin_import(%s, 'new', now(), 'UTC', '{}', 'me')", new)
     before = rows_of(scene.admin, two.b.id)
     sql = "select holdfast.import_rows(%s, %s, %s) as many"
     row = {

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from leak_rows import rows_of
+from psycopg.types.json import Jsonb
 from two_tenants import DIGEST, LOGINS, SESSION, Two
 
 from support.store_scene import AT
@@ -55,6 +56,7 @@ def parameters(of, tenant: UUID) -> dict:
         "worker": of.held.worker, "epoch": of.held.epoch, "created_at": AT, "suspended": True, "evidence": "{}",
         "authority": 3, "for_s": None, "halt": of.halt, "names": "[]",
         "called": None, "owner": None, "each": 9, "step": None, "attempt": None, "time_zone": "UTC",
+        "put": Jsonb({"steps": 9}), "drop": None, "ceilings": Jsonb({}),
     }  # fmt: skip
 
 

@@ -135,6 +135,10 @@ def _tenant(scene: Scene, name: str, mark: str) -> Tenant:
         " values (%s, %s, 1, 1, 0, 0, 'text', %s, 1) returning 1", id_, held.run, mark.encode(),
         connection=scene.worker,
     )  # fmt: skip
+    call("select holdfast.set_ceilings(%s, %s, null, 'me')", id_, json.dumps({f"calls:{mark}": 5000}))
+    assert outcomes(scene.worker, Member(held, intent=True)) == ["stale"]
+    call("select name from holdfast.renew_rights(%s, %s, %s, %s)", id_, held.run, held.worker, held.epoch,
+         connection=scene.worker)  # fmt: skip
     budget = _spend(scene, id_, held, mark)
     return Tenant(
         id_, name, mark, principal, key, key_digest, held, queued, task, voted, session, invalidation, halt, budget

@@ -13,7 +13,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
 from holdfast.domain.ids import Ref
 from holdfast.domain.ledger import lines_of
-from holdfast.domain.limits import Limits, lowest, raised, read_ceilings
+from holdfast.domain.limits import SINGLE, Limits, Reached, as_written, lowest, raised, read_ceilings, read_stored
 from holdfast.domain.recovery import Recovery
 from holdfast.domain.spent import Spent
 
@@ -75,6 +75,43 @@ def test_people_write_the_same_and_are_told_what_there_is():
             read_ceilings(wrong)
     with pytest.raises(ValueError, match="steps is 'many'"):
         read_ceilings({"steps": "many"})
+
+
+CEILINGS = st.dictionaries(
+    st.sampled_from([*SINGLE, "calls:pay", "writes:bank", "amount:paid", "amount:a b"]), st.integers(0, 2**53 - 1)
+)
+
+
+@given(CEILINGS)
+def test_they_are_written_as_people_write_them_and_read_again(ceilings: dict[str, int]):
+    written = as_written(ceilings)
+    assert read_ceilings(written) == ceilings
+    assert read_stored(ceilings) == ceilings
+    assert all(
+        isinstance(most, str) == (name.startswith("amount:") or name == "cost_usd") for name, most in written.items()
+    )
+
+
+def test_money_and_amounts_are_written_in_full():
+    given = {"cost_usd": "0.50", "wall_clock": "10m", "amount:paid": "200"}
+    assert as_written(read_ceilings(given)) == {"cost_usd": "0.50", "wall_clock": 600, "amount:paid": "200"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stepz": 1}, {"steps": -1}, {"steps": "1"}, {"steps": True}, {"steps": 2**53}, {"writes:": 0}, [], None]
+)
+def test_what_is_stored_elsewhere_and_is_none_is_refused(wrong: Any):
+    with pytest.raises(ValueError, match=r"stepz|steps|writes:|no names"):
+        read_stored(wrong)
+
+
+def test_whose_limit_is_reached_and_how_it_is_raised_is_said():
+    reached = Reached("tool_calls", 2, 2, 1, "a call of 'pay'")
+    assert str(reached) == "The limit on tool calls is reached: 2 of 2, and a call of 'pay' comes next."
+    of_tenant = reached._replace(most=1, tenants=2)
+    assert str(of_tenant).startswith("The tenant's limit on tool calls is reached: 2 of 2, and a call of 'pay' comes")
+    assert str(of_tenant).endswith("`holdfast tenants limits set tool_calls=NUMBER`.")
+    assert str(of_tenant._replace(own=1)).endswith("=NUMBER`. The run's own, 1, has to be raised, too.")
 
 
 def test_the_lowest_rules_and_raising_lowers_nothing():

@@ -329,6 +329,17 @@ class ExportBody(Body):
     key: str = Field(description="32 bytes in base64 or hex, as `openssl rand -base64 32` makes them. Keep it apart.")
 
 
+class TenantLimitsBody(Body):
+    """What each run of a tenant may do at most, all of it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"limits": {"steps": 40, "cost_usd": "5.00"}}]})
+
+    limits: dict[str, Any] = Field(
+        description="By the names of limits, as `steps`, `tokens`, `cost_usd`, `calls:TOOL`, `writes:SYSTEM` or "
+        "`amount:NAME`. What is left out is not limited.",
+    )
+
+
 class QuotasBody(Quotas):
     """What a tenant may have at most; null, or left out, is no limit."""
 

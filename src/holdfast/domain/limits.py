@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from holdfast.domain.durations import seconds_in
 from holdfast.domain.errors import UserError
@@ -126,11 +126,29 @@ class Reached(NamedTuple):
     """What the next step adds, or might."""
     doing: str
     """The next step, in words."""
+    tenants: int | None = None
+    """The limit of the tenant, where that stands in the way."""
+    own: int | None = None
+    """Beside it, the run's own, where that stands in the way as well."""
 
     def __str__(self) -> str:
-        shown = display(self.limit, self.stood), display(self.limit, self.most)
-        text = f"The limit on {describe(self.limit)} is reached: {shown[0]} of {shown[1]}, and {self.doing}"
-        return f"{text} may take {display(self.limit, self.adds)}." if self.adds > 1 else f"{text} comes next."
+        which = "limit" if self.tenants is None else "tenant's limit"
+        most = display(self.limit, self.most if self.tenants is None else self.tenants)
+        text = f"The {which} on {describe(self.limit)} is reached: {display(self.limit, self.stood)} of {most}, and "
+        text += self.doing
+        text += f" may take {display(self.limit, self.adds)}." if self.adds > 1 else " comes next."
+        if self.tenants is None:
+            return text
+        as_well = "" if self.own is None else f" The run's own, {display(self.limit, self.own)}, has to be raised, too."
+        return f"{text} {how_to_raise(self.limit)}{as_well}"
+
+
+def how_to_raise(limit: str) -> str:
+    """Who may raise a limit of the tenant, and how."""
+    return (
+        "No run is raised above it; an administrator of the tenant raises it for all of them: "
+        f"`holdfast tenants limits set {limit}=NUMBER`."
+    )
 
 
 def ceiling_of(ceilings: Ceilings, name: str) -> int | None:
@@ -174,6 +192,34 @@ def read_ceilings(given: Mapping[str, Any]) -> dict[str, int]:
             raise ValueError(
                 f"There is no limit '{name}'. There are {', '.join(SINGLE)}, calls:TOOL, writes:SYSTEM and amount:NAME."
             )
+    return found
+
+
+def as_written(ceilings: Ceilings) -> dict[str, int | str]:
+    """The same as people write them: `read_ceilings` makes these ceilings of it again."""
+    return {name: _as_written(name, most) for name, most in ceilings.items()}
+
+
+def _as_written(name: str, most: int) -> int | str:
+    if name == "cost_usd":
+        return f"{usd(most):f}"
+    return f"{Decimal(most) / AMOUNT_UNITS:f}" if name.startswith("amount:") else most
+
+
+def read_stored(given: object) -> dict[str, int]:
+    """Ceilings as they are stored, from a place that may have been changed or be of a newer release.
+
+    Raises:
+        ValueError: they are none; the message says which.
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError("they are no names and numbers.")  # noqa: TRY004 - what was read is wrong, not the call
+    found = dict[str, int]()
+    for name, most in cast("Mapping[Any, Any]", given).items():
+        if isinstance(most, bool) or not isinstance(most, int) or not 0 <= most <= _MOST:
+            raise ValueError(f"'{name}' is {most!r}, and no whole number that can be counted to.")
+        read_ceilings({name: 0})
+        found[name] = most
     return found
 
 

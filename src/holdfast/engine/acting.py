@@ -1,8 +1,8 @@
-"""Whom a run is for, and whether it may go on for them.
+"""Whom a run is for, and whether it may go on for them, and the limits of their tenant.
 
 A run never does more than its principal may now. What changes their rights marks their runs in the same transaction; an
 intent of a marked run is refused, and its holder looks again before it tries once more. So a tool that is entered was
-announced under the rights that `principal` shows.
+announced under the rights that `principal` shows. The same goes for a tenant's limits.
 
 What an identity provider says of somebody grows old without anybody's doing: the provider may have let them go. A task
 says how old it may be. That is looked at before each intent, by this machine's clock from an age that the database
@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from holdfast.domain.limits import Ceilings
 from holdfast.domain.principal import Principal
 from holdfast.domain.rights import Scope, may_join_others
 from holdfast.domain.state import WaitingOn
@@ -43,6 +44,8 @@ class Acting:
 
     def _know(self, behind: Behind | None) -> None:
         self._principal = None if behind is None else behind.principal
+        self.ceilings: Ceilings = {} if behind is None else behind.ceilings
+        """The limits of the tenant, as of the last look."""
         age_s, most_s = None if behind is None else behind.claims_age_s, self._task.claims_max_age_s
         self._good_until_s = math.inf if age_s is None or most_s is None else self._clock() + most_s - age_s
 

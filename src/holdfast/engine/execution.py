@@ -37,6 +37,7 @@ from holdfast.engine.interrupt import (
     Interrupt,
     LongRoad,
     Lost,
+    OtherLimits,
     Park,
     interrupt_in,
 )
@@ -178,7 +179,7 @@ class Execution:
             return await self._diverged(recorder, diverged)
         except Fail as failed:
             return await self._failed(recorder, failed.error, str(failed), "")
-        except (Cancelling, LongRoad):
+        except (Cancelling, LongRoad, OtherLimits):
             raise _Again from None
         except (HandOver, Lost):
             await self._settle_held(recorder)
@@ -200,6 +201,7 @@ class Execution:
     async def _worked(self, recorder: Recorder) -> tuple[AgentRunResult[Any], bytes]:
         """What the agent made of its task."""
         await self._acting.enter()
+        recorder.check_limits()
         result, output = await self._drive(recorder)
         if recorder.limiting is not None:
             recorder.limiting.check_output(len(output))
@@ -223,7 +225,7 @@ class Execution:
         journal = held or gear.writer.open(claimed, key, known=recorded.content, feature=replay.feature)
         content: dict[str, bytes] = {**recorded.content}
         first: list[ev.AnyEvent] = [] if held is not None else [opening.claimed_by(claimed)]
-        limits = limiting(self._task, gear, recorded.events, facts, claimed.epoch, self._since)
+        limits = limiting(self._task, self._acting.ceilings, gear, recorded.events, facts, claimed.epoch, self._since)
         budgeting = Budgeting(claimed.tenant, replay.feature, gear.writer.bounding, facts)
         repeats = Repeats.of(self._task.loops, facts)
         recorder = Recorder(

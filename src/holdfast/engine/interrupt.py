@@ -85,6 +85,10 @@ class LongRoad(Interrupt):
     """Something came up that only the capabilities can carry: the run goes on with them, from its journal."""
 
 
+class OtherLimits(Interrupt):
+    """The tenant's limits changed while the run was held: it goes on under them, from its journal."""
+
+
 class Diverged(Interrupt):
     """The code does not do what the journal says it did."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from holdfast.domain import events as ev
-from holdfast.domain.limits import Reached, lowest, raised
+from holdfast.domain.limits import Ceilings, Reached, ceiling_of, lowest, raised
 from holdfast.domain.spent import Counted, Intent, Spent
 from holdfast.engine.interrupt import Interrupt
 
@@ -31,7 +31,8 @@ class Limiting:
     """Ceilings of one run, and where it stands. Counting is done as facts are written, before they are committed.
 
     Args:
-        ceilings: the task's and the request's, as people raised them.
+        own: the task's and the request's, as people raised them.
+        tenants: those of the tenant, which nobody raises for one run.
         spent: what was counted so far.
         gear: clocks.
         worked_s: for how long workers held the run before this execution.
@@ -40,12 +41,21 @@ class Limiting:
     """
 
     def __init__(
-        self, ceilings: dict[str, int], spent: Spent, gear: Gear, worked_s: float, since: float, accepted_at: datetime
+        self,
+        own: dict[str, int],
+        tenants: Ceilings,
+        spent: Spent,
+        gear: Gear,
+        worked_s: float,
+        since: float,
+        accepted_at: datetime,
     ) -> None:
-        self.ceilings = ceilings
+        self._own, self._tenants = own, tenants
+        self.ceilings = lowest(own, tenants)
+        """Those that rule."""
         self.spent = spent
         self._gear, self._worked_s, self._since, self._accepted_at = gear, worked_s, since, accepted_at
-        self.bounds_tokens = not _TOKENS.isdisjoint(ceilings)
+        self.bounds_tokens = not _TOKENS.isdisjoint(self.ceilings)
         """Whether it has to be known beforehand what a request may use."""
 
     def begin(self, intent: Intent) -> Counted:
@@ -56,7 +66,7 @@ class Limiting:
         """
         reached = self.spent.reached(intent, self.ceilings, self._times())
         if reached is not None:
-            raise Limited(reached)
+            raise self._limited(reached)
         return self.spent.begin(intent)
 
     def take_back(self, intent: Intent, counted: Counted) -> None:
@@ -67,7 +77,8 @@ class Limiting:
         """Count facts that are written, and raise what people raise. Intents were counted before."""
         for fact in facts:
             if isinstance(fact, ev.EscalationDecided):
-                self.ceilings = raised(self.ceilings, [fact.limits])
+                self._own = raised(self._own, [fact.limits])
+                self.ceilings = lowest(self._own, self._tenants)
             if not isinstance(fact, Intent):
                 self.spent.add(fact)
 
@@ -83,7 +94,7 @@ class Limiting:
         """
         most = self.ceilings.get("output_bytes")
         if most is not None and size > most:
-            raise Limited(Reached("output_bytes", most, 0, size, "the output"))
+            raise self._limited(Reached("output_bytes", most, 0, size, "the output"))
 
     def cut_short(self, name: str, model: str) -> NoReturn:
         """An answer was cut by what was left of a limit.
@@ -92,7 +103,15 @@ class Limiting:
             Limited: always.
         """
         most, stood = self.ceilings[name], self.spent.counts[name]
-        raise Limited(Reached(name, most, stood, most - stood + 1, f"the answer of '{model}'"))
+        raise self._limited(Reached(name, most, stood, most - stood + 1, f"the answer of '{model}'"))
+
+    def _limited(self, reached: Reached) -> Limited:
+        """What stops the run, with whose limit it is: the tenant's has to be raised elsewhere."""
+        tenants, own = ceiling_of(self._tenants, reached.limit), ceiling_of(self._own, reached.limit)
+        needed = reached.stood + reached.adds
+        if tenants is None or tenants >= needed:
+            return Limited(reached)
+        return Limited(reached._replace(tenants=tenants, own=own if own is not None and own < needed else None))
 
     def _times(self) -> dict[str, int]:
         times = dict[str, int]()
@@ -104,19 +123,25 @@ class Limiting:
 
 
 def limiting(
-    task: Task, gear: Gear, recorded: Sequence[StoredEvent], events: Sequence[ev.AnyEvent], epoch: int, since: float
+    task: Task,
+    tenants: Ceilings,
+    gear: Gear,
+    recorded: Sequence[StoredEvent],
+    events: Sequence[ev.AnyEvent],
+    epoch: int,
+    since: float,
 ) -> Limiting | None:
-    """The limits of a run as its journal has it; None where nothing is limited."""
+    """The limits of a run as its journal has it, under those of its tenant; None where nothing is limited."""
     accepted = next((event for event in events if isinstance(event, ev.RunAccepted)), None)
-    if accepted is None or not (task.ceilings or accepted.limits):
+    if accepted is None or not (task.ceilings or accepted.limits or tenants):
         return None
-    ceilings = raised(
+    own = raised(
         lowest(task.ceilings, accepted.limits),
         (event.limits for event in events if isinstance(event, ev.EscalationDecided)),
     )
     spent = Spent.of(events)
-    worked_s = _worked_s(recorded, events, epoch) if "wall_clock" in ceilings else 0.0
-    return Limiting(ceilings, spent, gear, worked_s, since, recorded[0].at)
+    worked_s = _worked_s(recorded, events, epoch) if "wall_clock" in own or "wall_clock" in tenants else 0.0
+    return Limiting(own, tenants, spent, gear, worked_s, since, recorded[0].at)
 
 
 def _worked_s(recorded: Sequence[StoredEvent], events: Sequence[ev.AnyEvent], epoch: int) -> float:

@@ -21,7 +21,7 @@ from holdfast.engine.codec import load_message, parse
 from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
 from holdfast.engine.halting import halted_by
-from holdfast.engine.interrupt import Away, Cancelling, Halted, HandOver, Interrupt, Lost, Park
+from holdfast.engine.interrupt import Away, Cancelling, Halted, HandOver, Interrupt, Lost, OtherLimits, Park
 from holdfast.engine.messages import MessageLog
 from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
@@ -60,6 +60,8 @@ class Recorder:
     ) -> None:
         self.task = task
         self.acting = acting
+        self._tenants = acting.ceilings
+        """The tenant's limits that `limiting` was made with."""
         self.budgeting = budgeting
         self.limiting = limiting
         """None where nothing of the run is limited."""
@@ -254,7 +256,20 @@ class Recorder:
             await self.acting.renew()
         except errors.OperatorError as error:
             raise self.stopped_by(error) from error
+        self.check_limits()
         self._may_start(intent)
+
+    def check_limits(self) -> None:
+        """Stop a run that counts under limits of its tenant which have changed.
+
+        What is counted, what a request may use and what of a call is written depend on which limits there are: it is
+        simplest to begin again from the journal, as a claim would, and it happens as rarely as people change them.
+
+        Raises:
+            OtherLimits: they have.
+        """
+        if self.acting.ceilings != self._tenants:
+            raise OtherLimits
 
     def look(self, what: str, name: str) -> None:
         """The last thing before anything of the user's is entered or sent: is the run still held here?

@@ -55,15 +55,19 @@ def to_add(call: ToolCall) -> list[Tallied]:
 
 
 def written_by(recorder: Recorder, call: ToolCall, values: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
-    """To what system a call writes, and what it adds to the amounts that its task limits; for these alone.
+    """To what system a call writes, and what it adds to the amounts that are limited; for these alone.
+
+    The system is said in any case: a limit on it may come from the tenant, while the run goes on.
 
     Raises:
         CallRefused: one of these is no amount.
     """
     limiting = recorder.limiting
-    written = recorder.task.written.get(call.tool) if limiting is not None else None
-    if limiting is None or written is None:
+    written = recorder.task.written.get(call.tool)
+    if written is None:
         return "", {}
+    if limiting is None or not any(f"amount:{name}" in limiting.ceilings for name in written.tallies):
+        return written.system, {}
     try:
         amounts = written.amounts(values)
     except Unfit as unfit:

@@ -119,6 +119,7 @@ def put(recorder: Recorder, trouble: Trouble, events: Sequence[ev.AnyEvent]) -> 
         trouble=trouble.kind,
         limit=about,
         most=reached.most if reached is not None else 0,
+        of_tenant=reached is not None and reached.tenants is not None,
         stood=reached.stood if reached is not None else loop.times if loop is not None else 0,
         loop=loop.kind if loop is not None else None,
         error=trouble.error,
@@ -214,6 +215,8 @@ def _context(trouble: Trouble, events: Sequence[ev.AnyEvent]) -> dict[str, Any]:
     }
     if (reached := trouble.reached) is not None:
         found["limit"] = {"name": reached.limit, "most": reached.most, "stood": reached.stood, "next": reached.adds}
+        if reached.tenants is not None:
+            found["limit"] |= {"tenants": reached.tenants, "own": reached.own}
     elif (loop := trouble.loop) is not None:
         found["loop"] = {"kind": loop.kind, "tool": loop.tool, "times": loop.times, "round": list(loop.round)}
     else:

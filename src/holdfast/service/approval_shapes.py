@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from pydantic import Field
@@ -92,6 +92,19 @@ class ApprovalView(View):
     """Whom it asks next, and when."""
     decided_at: datetime | None = None
     decided_by: str | None = None
+
+
+def is_tenants_alone(reached: Mapping[str, Any]) -> bool:
+    """Whether the tenant's limit alone stood in the way, by what an escalation shows of the limit that was reached."""
+    return reached.get("tenants") is not None and reached.get("own") is None
+
+
+def to_raise(task: ApprovalView) -> str:
+    """The limit that whoever lets a run go on has to raise; empty where there is none that they could."""
+    if not isinstance(shown := task.args.value, Mapping):
+        return task.tool
+    reached: Mapping[str, Any] = cast("Mapping[str, Any]", shown).get("limit") or {}
+    return "" if is_tenants_alone(reached) else task.tool
 
 
 class HappeningView(View):

@@ -8,14 +8,15 @@ from uuid import UUID
 
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.events import Way
-from holdfast.domain.limits import describe, display, read_ceilings
+from holdfast.domain.limits import ceiling_of, describe, display, how_to_raise, read_ceilings
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
-from holdfast.service.approval_shapes import ApprovalDetail
+from holdfast.service.approval_shapes import ApprovalDetail, is_tenants_alone
 from holdfast.service.approval_view import approval_view, existing_approval
 from holdfast.service.decide_approval import Resolution, Verdict, decide_approval, resolve_effect, settle
 from holdfast.service.services import Services
 from holdfast.store.approvals import ApprovalTask
+from holdfast.store.ceilings import get_ceilings
 
 
 async def decide_escalation(
@@ -37,13 +38,15 @@ async def decide_escalation(
         approval: the task.
         way: what they say.
         digest: the task's digest, as shown to them.
-        limits: with `go_on`, what limits are raised to: the one that was reached, at least.
+        limits: with `go_on`, what limits are raised to: the one that was reached, at least, unless only the tenant's
+            stood in the way and was raised since.
         output: with `finish`, the run's output as JSON shapes.
         reason: with `fail_run`, why.
 
     Raises:
         NotFound, AlreadyDecided, AlreadyVoted, MayNotDecide, DigestMismatch, RunStopping: as `decide_approval`.
-        InvalidInput: the parts do not belong together, the limit is not raised enough, or the output does not fit.
+        InvalidInput: the parts do not belong together, the limit is not raised enough, the tenant's stands in the way,
+            or the output does not fit.
     """
     if limits and way != "go_on":
         raise InvalidInput("Limits are raised for a run that goes on. Leave them out, or say 'go_on'.")
@@ -68,17 +71,32 @@ async def _raised(services: Services, who: Who, row: ApprovalTask, given: Mappin
         limits = read_ceilings(given)
     except ValueError as error:
         raise InvalidInput(str(error)) from error
+    tenants = await get_ceilings(services.db, who.tenant)
+    for name, most in limits.items():
+        if (highest := ceiling_of(tenants, name)) is not None and most > highest:
+            raise InvalidInput(
+                f"{display(name, most)} is above the tenant's limit on {describe(name)}, which is "
+                f"{display(name, highest)}. {how_to_raise(name)}"
+            )
     if not row.tool:
         return limits or None
-    if row.tool not in limits:
-        raise InvalidInput(
-            f"The limit on {describe(row.tool)} is reached. Say to what it is raised: {row.tool}=NUMBER, or the run "
-            "would stand where it stands."
-        )
     shown: Any = (await approval_view(services, who, row, Scope.APPROVALS_DECIDE)).args.value
     # Content that was erased, or is too long to be shown, says nothing: then the engine finds out.
     reached: Mapping[str, Any] = shown["limit"] if shown else {}
     least = int(reached.get("stood", 0)) + int(reached.get("next", 0))
+    highest = ceiling_of(tenants, row.tool)
+    if highest is not None and highest < least:
+        raise InvalidInput(
+            f"The tenant's limit on {describe(row.tool)} is {display(row.tool, highest)}, and the next step needs "
+            f"{display(row.tool, least)}. {how_to_raise(row.tool)}"
+        )
+    if row.tool not in limits:
+        if is_tenants_alone(reached):
+            return limits or None
+        raise InvalidInput(
+            f"The limit on {describe(row.tool)} is reached. Say to what it is raised: {row.tool}=NUMBER, or the run "
+            "would stand where it stands."
+        )
     if limits[row.tool] < least:
         raise InvalidInput(
             f"{display(row.tool, limits[row.tool])} is not enough: the next step needs {display(row.tool, least)}."

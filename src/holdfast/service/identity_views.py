@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import Field
@@ -24,6 +24,16 @@ class Quotas(View):
     """Runs that have not ended."""
     bytes: int | None = Field(None, ge=0)
     """Content and events, measured once a minute."""
+
+
+LimitsAsWritten: TypeAlias = dict[str, int | str]
+"""By the names of limits, as a request names its own: money in dollars, times in seconds, amounts in full."""
+
+
+class TenantLimitsView(View):
+    """What each run of a tenant may do at most."""
+
+    limits: LimitsAsWritten
 
 
 class TenantView(View):

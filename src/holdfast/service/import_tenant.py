@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from holdfast.domain.errors import InvalidInput, NameTaken
+from holdfast.domain.limits import read_stored
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.export_tenant import FORMAT, VERSION
@@ -45,7 +46,13 @@ async def import_tenant(services: Services, who: Who, lines: Iterable[bytes], ke
     digest.update(head.line)
     by = platform_actor(who)
     made = await export.begin_import(
-        services.db, head.id, name=head.name, created_at=head.created_at, time_zone=head.time_zone, by=by
+        services.db,
+        head.id,
+        name=head.name,
+        created_at=head.created_at,
+        time_zone=head.time_zone,
+        ceilings=head.ceilings,
+        by=by,
     )
     if made == "taken":
         raise NameTaken(
@@ -88,6 +95,10 @@ class _Head:
         self.id, self.name = UUID(tenant["id"]), str(tenant["name"])
         self.created_at = datetime.fromisoformat(tenant["created_at"])
         self.time_zone = str(tenant.get("time_zone", "UTC"))
+        try:
+            self.ceilings = read_stored(tenant.get("ceilings", {}))
+        except ValueError as error:
+            raise InvalidInput(f"The tenant's limits cannot be kept here: {error}") from None
 
 
 class _Batch:

@@ -92,7 +92,7 @@ async def get_tenant(services: Services, who: Who, name: str) -> TenantView:
         NotFound: there is none.
     """
     who.reach(Scope.TENANTS_READ)
-    found = await tenants.get_tenant(services.db, await _existing(services, name))
+    found = await tenants.get_tenant(services.db, await existing_tenant(services, name))
     if found is None:
         raise _no_tenant(name)
     return _view(found)
@@ -142,7 +142,7 @@ async def set_quotas(services: Services, who: Who, name: str, quotas: Quotas) ->
         NotFound: there is none.
     """
     who.reach(Scope.TENANTS_WRITE)
-    id_ = await _existing(services, name)
+    id_ = await existing_tenant(services, name)
     most = {"principals": quotas.principals, "runs": quotas.runs, "bytes_": quotas.bytes}
     await tenants.set_quotas(services.db, id_, **most, by=platform_actor(who))
     return await get_tenant(services, who, name)
@@ -159,7 +159,7 @@ async def delete_tenant(services: Services, who: Who, name: str) -> DeletedTenan
         TenantActive: it has to be suspended first.
     """
     who.reach(Scope.TENANTS_WRITE)
-    id_ = await _existing(services, name)
+    id_ = await existing_tenant(services, name)
     runs, heads = await tenants.digest_of_heads(services.db, id_)
     if await tenants.doom_tenant(services.db, id_, by=platform_actor(who)) == "active":
         raise TenantActive(f"Tenant '{name}' is active. Suspend it first, and export what is to be kept.")
@@ -171,7 +171,7 @@ async def delete_tenant(services: Services, who: Who, name: str) -> DeletedTenan
 
 async def _set_suspended(services: Services, who: Who, name: str, *, suspended: bool, reason: str) -> TenantView:
     who.reach(Scope.TENANTS_WRITE)
-    id_ = await _existing(services, name)
+    id_ = await existing_tenant(services, name)
     if id_ == PLATFORM_TENANT:
         raise InvalidInput("The platform's own tenant cannot be suspended: nobody could let it go on.")
     change = await tenants.suspend_tenant(services.db, id_, suspended=suspended, reason=reason, by=platform_actor(who))
@@ -181,7 +181,12 @@ async def _set_suspended(services: Services, who: Who, name: str, *, suspended: 
     return await get_tenant(services, who, name)
 
 
-async def _existing(services: Services, name: str) -> UUID:
+async def existing_tenant(services: Services, name: str) -> UUID:
+    """The id of the tenant of a name.
+
+    Raises:
+        NotFound: there is none.
+    """
     id_ = await tenants.find_tenant(services.db, name)
     if id_ is None:
         raise _no_tenant(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from holdfast.domain import events as ev
-from holdfast.domain.limits import NOT_COUNTED, raised
+from holdfast.domain.limits import NOT_COUNTED, Ceilings, ceiling_of, lowest, raised
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.domain.spent import Spent
@@ -19,6 +19,7 @@ from holdfast.service.services import Services
 from holdfast.service.story import Story, actors_of
 from holdfast.service.views import LimitView, StoryView
 from holdfast.store import approvals
+from holdfast.store.ceilings import get_ceilings
 
 _WAITING_MOST = 200
 
@@ -49,12 +50,15 @@ async def show_run(services: Services, who: Who, run: UUID) -> StoryView:
         asked_by=names[row.principal],
         steps=story.views(plain),
         waiting=[await approval_view(services, who, one, Scope.RUNS_READ) for one in pending],
-        limits=_limits([read.event for read in reads if read.event is not None]),
+        limits=_limits(
+            [read.event for read in reads if read.event is not None],
+            {} if row.state.is_final else await get_ceilings(services.db, who.tenant),
+        ),
     )
 
 
-def _limits(events: list[ev.AnyEvent]) -> list[LimitView]:
-    """The limits of a run as its journal has them, and where it stands."""
+def _limits(events: list[ev.AnyEvent], tenants: Ceilings) -> list[LimitView]:
+    """The limits of a run as its journal has them, under those of its tenant, and where it stands."""
     spent, ceilings = Spent.of(events), dict[str, int]()
     for event in events:
         if isinstance(event, ev.RunAccepted):
@@ -62,7 +66,12 @@ def _limits(events: list[ev.AnyEvent]) -> list[LimitView]:
         elif isinstance(event, ev.EscalationDecided):
             ceilings = raised(ceilings, [event.limits])
     return [
-        LimitView(name=name, most=most, stood=None if name in NOT_COUNTED else spent.counts[name])
-        for name, most in ceilings.items()
+        LimitView(
+            name=name,
+            most=most,
+            stood=None if name in NOT_COUNTED else spent.counts[name],
+            set_by="run" if ceiling_of(ceilings, name) == most else "tenant",
+        )
+        for name, most in lowest(ceilings, tenants).items()
         if name != "writes:"
     ]

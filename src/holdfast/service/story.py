@@ -293,7 +293,10 @@ class Story:
 def _trouble(event: ev.Escalated) -> str:
     if event.loop is not None:
         return f"went on with a loop: {in_words(event.loop, event.stood)}"
-    return f"reached its limit on {describe(event.limit)}" if event.limit else f"would fail: {event.error}"
+    if not event.limit:
+        return f"would fail: {event.error}"
+    whose = "its tenant's" if event.of_tenant else "its"
+    return f"reached {whose} limit on {describe(event.limit)}"
 
 
 _WAYS = {"go_on": "goes on", "finish": "ended with an output of theirs", "fail_run": "failed"}

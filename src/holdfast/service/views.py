@@ -176,6 +176,8 @@ class LimitView(View):
     most: int
     stood: int | None
     """None where that is not counted from the journal: times, and what is bounded for each step by itself."""
+    set_by: Literal["run", "tenant"] = "run"
+    """`run`: its task, its request, or who raised it. `tenant`: the tenant's is lower. Of a run that has not ended."""
 
 
 StepKind = Literal[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
 
-_BEHIND = ("kind", "name", "disabled", "roles", "claims_age_s")
+_BEHIND = ("kind", "name", "disabled", "roles", "claims_age_s", "ceilings")
 
 
 class Behind(NamedTuple):
-    """Whom a run is for, as they stood when the database was asked."""
+    """Whom a run is for and the limits of their tenant, as they stood when the database was asked."""
 
     principal: Principal
     claims_age_s: float | None
     """How long ago their provider had last said who they are. None where none ever did."""
+    ceilings: Mapping[str, int]
+    """The limits of their tenant, which hold for each of its runs."""
 
 
 class ShortJournal(NamedTuple):
@@ -107,12 +109,19 @@ def _claimed(row: dict[str, Any]) -> Claimed:
 
 
 def _behind(
-    tenant: UUID, id_: str, kind: str | None, name: str, disabled: bool, roles: list[str], claims_age_s: float | None
+    tenant: UUID,
+    id_: str,
+    kind: str | None,
+    name: str,
+    disabled: bool,
+    roles: list[str],
+    claims_age_s: float | None,
+    ceilings: dict[str, int],
 ) -> Behind | None:
     if kind is None:
         return None
     principal = Principal.recorded(tenant, UUID(id_), kind=kind, name=name, roles=roles, disabled=disabled)
-    return Behind(principal, claims_age_s)
+    return Behind(principal, claims_age_s, ceilings)
 
 
 async def renew_rights(db: Database, claimed: Claimed) -> Behind | None:

@@ -6,13 +6,14 @@ table that a later release adds is exported without being named here. Live text 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import orjson
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from holdfast.domain.ids import PLATFORM_TENANT
 from holdfast.store.query import query
@@ -54,13 +55,20 @@ async def export_rows(db: Database, tenant: UUID) -> AsyncGenerator[tuple[str, s
 
 
 async def begin_import(
-    db: Database, tenant: UUID, *, name: str, created_at: datetime, time_zone: str, by: str
+    db: Database, tenant: UUID, *, name: str, created_at: datetime, time_zone: str, ceilings: Mapping[str, int], by: str
 ) -> Literal["importing", "taken", "no_zone"]:
     """Make a tenant that nobody gets into yet. All of these raise as `repeat`.
 
     `taken`: one has this id or name. `no_zone`: this server does not know the time zone.
     """
-    parameters = {"tenant": tenant, "name": name, "created_at": created_at, "time_zone": time_zone, "by": by}
+    parameters = {
+        "tenant": tenant,
+        "name": name,
+        "created_at": created_at,
+        "time_zone": time_zone,
+        "ceilings": Jsonb(dict(ceilings)),
+        "by": by,
+    }
     return await db.value("begin_import", parameters, tenant=PLATFORM_TENANT)
 
 

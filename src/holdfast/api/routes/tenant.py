@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from holdfast.api.bodies import ExportBody, TimeZoneBody
+from holdfast.api.bodies import ExportBody, TenantLimitsBody, TimeZoneBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.requests import TheServices, needs, reply
@@ -16,11 +16,12 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.budget_views import TimeZoneView
 from holdfast.service.export_tenant import export_tenant
-from holdfast.service.identity_views import AuditPage, TenantView
+from holdfast.service.identity_views import AuditPage, TenantLimitsView, TenantView
 from holdfast.service.manage_tenants import get_own_tenant
 from holdfast.service.pages import PAGE, PAGE_MOST
 from holdfast.service.read_audit_log import read_audit_log
 from holdfast.service.set_time_zone import get_time_zone, set_time_zone
+from holdfast.service.tenant_limits import get_tenant_limits, set_tenant_limits
 from holdfast.store.vault import WrappingKey
 
 router = APIRouter(tags=["tenant"])
@@ -55,6 +56,32 @@ async def get_zone(services: TheServices, who: Annotated[Who, needs(Scope.BUDGET
 async def put_zone(request: Request, services: TheServices, who: Annotated[Who, needs(Scope.TENANT_WRITE)]) -> Response:
     """Windows of budgets that are under way end, and others begin: what was spent in them stays there."""
     return reply(await set_time_zone(services, who, (await read_body(request, TimeZoneBody)).time_zone))
+
+
+@router.get(
+    "/v1/tenant/limits",
+    summary="Get your tenant's limits",
+    responses={**answer(200, TenantLimitsView, "What each of its runs may do at most."), **problems()},
+)
+async def get_limits(services: TheServices, who: Annotated[Who, needs(Scope.TENANT_READ)]) -> Response:
+    """They hold for each of its runs, whatever its task and its request allow and people raise."""
+    return reply(await get_tenant_limits(services, who))
+
+
+@router.put(
+    "/v1/tenant/limits",
+    summary="Set your tenant's limits",
+    openapi_extra=body(TenantLimitsBody),
+    responses={
+        **answer(200, TenantLimitsView, "What each of its runs may do at most from now on."),
+        **problems("invalid-input", *BODY),
+    },
+)
+async def put_limits(
+    request: Request, services: TheServices, who: Annotated[Who, needs(Scope.TENANT_WRITE)]
+) -> Response:
+    """All of them: what is left out is not limited any more. Runs that are under way go on under them."""
+    return reply(await set_tenant_limits(services, who, (await read_body(request, TenantLimitsBody)).limits))
 
 
 @router.post(

@@ -7,15 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from holdfast.api.bodies import QuotasBody, SuspendBody, TenantBody
+from holdfast.api.bodies import QuotasBody, SuspendBody, TenantBody, TenantLimitsBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.requests import IdempotencyKey, TheServices, needs, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import manage_tenants as use
-from holdfast.service.identity_views import DeletedTenantView, NewTenantView, TenantPage, TenantView
+from holdfast.service.identity_views import DeletedTenantView, NewTenantView, TenantLimitsView, TenantPage, TenantView
 from holdfast.service.pages import PAGE, PAGE_MOST
+from holdfast.service.tenant_limits import limit_tenant
 
 router = APIRouter(tags=["tenants"])
 
@@ -105,6 +106,22 @@ async def put_quotas(
 ) -> Response:
     """What it may have at most. What it has already stays."""
     return reply(await use.set_quotas(services, who, name, await read_body(request, QuotasBody)))
+
+
+@router.put(
+    "/v1/tenants/{name}/limits",
+    summary="Set a tenant's limits",
+    openapi_extra=body(TenantLimitsBody),
+    responses={
+        **answer(200, TenantLimitsView, "What each of its runs may do at most from now on."),
+        **problems("not-found", "invalid-input", *BODY),
+    },
+)
+async def put_limits(
+    request: Request, name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]
+) -> Response:
+    """All of them: what is left out is not limited any more. Its own administrators may set others."""
+    return reply(await limit_tenant(services, who, name, (await read_body(request, TenantLimitsBody)).limits))
 
 
 @router.delete(

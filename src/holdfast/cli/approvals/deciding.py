@@ -122,8 +122,8 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
         print_task(task)
 
 
-def limits_of(given: Sequence[str]) -> dict[str, Any]:
-    """Limits as they are written on a command line, `NAME=NUMBER`.
+def limits_of(given: Sequence[str], hint: str = "--limit") -> dict[str, Any]:
+    """Limits as they are written on a command line, `NAME=NUMBER`; `hint` names the place.
 
     Raises:
         BadParameter: one of them is not.
@@ -132,7 +132,7 @@ def limits_of(given: Sequence[str]) -> dict[str, Any]:
     for one in given:
         name, equals, value = one.rpartition("=")
         if not equals:
-            raise typer.BadParameter(f"'{one}' is not NAME=NUMBER, as steps=40.", param_hint="--limit")
+            raise typer.BadParameter(f"'{one}' is not NAME=NUMBER, as steps=40.", param_hint=hint)
         found[name] = int(value) if value.isdecimal() else value
     return found
 

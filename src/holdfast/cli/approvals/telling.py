@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from holdfast.cli.screen import clock, out
-from holdfast.service.approval_shapes import looked_at_text, source_text
+from holdfast.service.approval_shapes import looked_at_text, source_text, to_raise
 from holdfast.service.visible import visible, visible_json
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def choices(task: ApprovalView) -> str:
         case "in_doubt":
             return "--done JSON | --not-done | --fail"
         case "escalation":
-            raised = f" --limit {task.tool}=NUMBER" if task.tool else ""
+            raised = f" --limit {limit}=NUMBER" if (limit := to_raise(task)) else ""
             return f"--go-on{raised} | --finish JSON | --fail"
 
 

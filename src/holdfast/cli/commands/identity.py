@@ -11,6 +11,7 @@ import typer
 from holdfast.cli.options import DatabaseUrl, DataDir, Json
 
 _tenants = typer.Typer(help="The tenants of this installation.", no_args_is_help=True)
+_limits = typer.Typer(help="What each run of a tenant may do at most. `--tenant` says of which.", no_args_is_help=True)
 _principals = typer.Typer(help="The people and services of a tenant, and their roles.", no_args_is_help=True)
 _keys = typer.Typer(help="API keys.", no_args_is_help=True)
 _audit = typer.Typer(help="What was done to people, roles and keys, and by whom.", no_args_is_help=True)
@@ -27,6 +28,7 @@ _Key: TypeAlias = Annotated[UUID, typer.Argument(metavar="ID", help="As `holdfas
 
 def add_to(program: typer.Typer) -> None:
     """Add these commands."""
+    _tenants.add_typer(_limits, name="limits")
     for name, group in (("tenants", _tenants), ("principals", _principals), ("keys", _keys), ("audit", _audit)):
         program.add_typer(group, name=name)
 
@@ -104,6 +106,45 @@ def tenants_quotas(
 
     quotas = Quotas(principals=principals, runs=runs, bytes=bytes_)
     act(load_settings(data_dir=data_dir, database_url=database_url), name, quotas, as_json=json)
+
+
+@_limits.command("show")
+def limits_show(data_dir: DataDir = None, database_url: DatabaseUrl = None, json: Json = False) -> None:
+    """Show what each run of the tenant may do at most."""
+    from holdfast.cli.identity.limits import show_limits as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), as_json=json)
+
+
+@_limits.command("set")
+def limits_set(
+    limits: Annotated[
+        list[str], typer.Argument(metavar="NAME=NUMBER...", help="steps=40, cost_usd=5, wall_clock=10m, calls:TOOL=2.")
+    ],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Set these; the others stay. No task, request or decision lets a run pass them."""
+    from holdfast.cli.identity.limits import change_limits as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), limits, as_json=json)
+
+
+@_limits.command("rm")
+def limits_rm(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As `tenants limits show` names them.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Take these away: the tenant does not limit them any more."""
+    from holdfast.cli.identity.limits import change_limits as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), (), drop=names, as_json=json)
 
 
 @_tenants.command("export")

@@ -11,6 +11,7 @@ from holdfast.cli.approvals.deciding import limits_of
 from holdfast.cli.teller import preview
 from holdfast.domain.errors import AlreadyDecided, InvalidInput
 from holdfast.domain.limits import describe
+from holdfast.service.approval_shapes import to_raise
 from holdfast.service.decide_approval import (
     AlreadyVoted,
     DigestMismatch,
@@ -78,8 +79,9 @@ async def _in_trouble(services: Services, task: ApprovalView, teller: Teller) ->
     if answer == "f":
         await decide_escalation(services, services.caller, task.id, "fail_run", digest=task.digest)
         return True
-    limits = {task.tool: await _line(teller, f"   Raise {describe(task.tool)} to: ")} if task.tool else None
-    read = None if limits is None else limits_of([f"{name}={value}" for name, value in limits.items()])
+    limit, read = to_raise(task), None
+    if limit:
+        read = limits_of([f"{limit}={await _line(teller, f'   Raise {describe(limit)} to: ')}"])
     await decide_escalation(services, services.caller, task.id, "go_on", digest=task.digest, limits=read)
     return True
 

@@ -137,4 +137,5 @@ def _budget(wait: BudgetWaitView) -> str:
 def _limit(limit: LimitView) -> str:
     most = display(limit.name, limit.most)
     stood = "at most" if limit.stood is None else f"{display(limit.name, limit.stood)} of"
-    return f"{describe(limit.name)} {stood} {most}"
+    whose = " (the tenant's)" if limit.set_by == "tenant" else ""
+    return f"{describe(limit.name)} {stood} {most}{whose}"

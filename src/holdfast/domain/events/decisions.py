@@ -116,6 +116,8 @@ class Escalated(Event):
     """The ceiling that would be exceeded."""
     most: int = 0
     stood: int = 0
+    of_tenant: bool = False
+    """The tenant's stands in the way, which nobody raises for one run."""
     loop: LoopKind | None = None
     """The kind of loop that it is in; `stood` is how often it was seen."""
     error: str = ""

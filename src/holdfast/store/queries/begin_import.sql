@@ -1,2 +1,2 @@
 -- Begins to bring a tenant in, for the platform.
-select holdfast.begin_import(%(tenant)s, %(name)s, %(created_at)s, %(time_zone)s, %(by)s)
+select holdfast.begin_import(%(tenant)s, %(name)s, %(created_at)s, %(time_zone)s, %(ceilings)s, %(by)s)

@@ -1,2 +1,3 @@
--- Whom a run is for, as they stand now, once its rights have changed or its claims are old.
-select kind, name, disabled, roles, claims_age_s from holdfast.renew_rights(%(tenant)s, %(run)s, %(worker)s, %(epoch)s)
+-- Whom a run is for, as they stand now, and its tenant's limits, once either has changed or its claims are old.
+select kind, name, disabled, roles, claims_age_s, ceilings
+from holdfast.renew_rights(%(tenant)s, %(run)s, %(worker)s, %(epoch)s)

@@ -39,7 +39,7 @@
 --   timeline          which history of the database this is: it changes when a standby is promoted
 --   schema_version    the migration in force (Alembic's table)
 --
--- Lock order, for everything: the halt lock (advisory), a row of `workers`, rows of `runs` in key order, then
+-- Lock order, for everything: the halt lock (advisory), the lock of tenants' limits (advisory), a row of `workers`, rows of `runs` in key order, then
 -- rows that belong to a run (approvals, what belongs to those, signals), then `tallies`, then `budget_windows`, then
 -- `sessions`. `append`, `claim_runs` and `tick` never wait for a row: they skip what is locked. What people do to budgets
 -- is one at a time in each tenant (advisory), and may lock a budget and its windows before rows of `runs`. What changes
@@ -57,7 +57,8 @@ create table tenants (
   max_runs int check (max_runs >= 0),  -- that have not ended
   max_bytes bigint check (max_bytes >= 0),  -- of content and events
   bytes bigint not null default 0,  -- as last measured, where there is a limit
-  measured_at timestamptz
+  measured_at timestamptz,
+  ceilings jsonb not null default '{}' check (jsonb_typeof(ceilings) = 'object')  -- of each of its runs (26_ceilings.sql)
 );
 
 create table principals (

@@ -74,6 +74,7 @@ begin
   if any_halt then
     perform pg_advisory_xact_lock_shared(4857);
   end if;
+  perform pg_advisory_xact_lock_shared(4862);  -- whoever changes a tenant's limits has committed, or finds these runs held
   -- Once, but for what is parked: then there may be more behind it.
   for pass in 1..20 loop
     parked := 0;
@@ -189,10 +190,11 @@ as $$
 $$;
 
 -- Whom a run is for, as they stand now: no row where there is nobody of that id. `claims_age_s` is how long ago their
--- provider last said who they are, null where none ever did. It reads as its caller, in the run's tenant. Read after the
--- run's row was locked and `stale` taken from it, it misses no change that `stale` told of.
+-- provider last said who they are, null where none ever did; `ceilings` are the limits of their tenant. It reads as its
+-- caller, in the run's tenant. Read after the run's row was locked and `stale` taken from it, it misses no change that
+-- `stale` told of.
 create function acting(p_tenant uuid, p_principal text)
-returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision)
+returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision, ceilings jsonb)
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 declare
@@ -201,17 +203,18 @@ begin
   return query
     select p.kind, p.name, p.disabled_at is not null,
       array(select m.role from memberships m where m.tenant = p.tenant and m.principal = p.id),
-      extract(epoch from holdfast.now() - p.claims_at)::double precision
+      extract(epoch from holdfast.now() - p.claims_at)::double precision,
+      (select t.ceilings from tenants t where t.id = p.tenant)
     from principals p
     where p.tenant = p_tenant and p.id = principal_id(p_principal);
   perform set_config('holdfast.tenant', before, true);
 end $$;
 
--- For the holder of a run whose rights have changed or whose principal has to sign in again: who it is for, as they stand
+-- For the holder of a run whose rights, or whose tenant's limits, have changed or whose principal has to sign in again: who it is for, as they stand
 -- now, and whether it is still held. A sign-in that is under way is waited for: it has been when this reads, or it comes
 -- later and finds the run held, or parked, and marks or wakes it.
 create function renew_rights(p_tenant uuid, p_run uuid, p_worker uuid, p_epoch bigint)
-returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision)
+returns table (kind text, name text, disabled boolean, roles text[], claims_age_s double precision, ceilings jsonb)
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 #variable_conflict use_column
@@ -224,7 +227,7 @@ begin
   update runs r set stale = false
   where r.tenant = p_tenant and r.id = p_run and r.state = 'running' and r.worker = p_worker and r.epoch = p_epoch
   returning r.principal into whose;
-  return query select a.kind, a.name, a.disabled, a.roles, a.claims_age_s from acting(p_tenant, whose) a;
+  return query select a.kind, a.name, a.disabled, a.roles, a.claims_age_s, a.ceilings from acting(p_tenant, whose) a;
 end $$;
 
 grant execute on function principal_id(text), acting(uuid, text), renew_rights(uuid, uuid, uuid, bigint) to holdfast_worker;

@@ -89,7 +89,8 @@ end $$;
 
 -- Begins to bring a tenant in from an export: it is there, and nobody gets in. 'importing'; 'taken' when a tenant has this
 -- id or name; 'no_zone' when this server does not know its time zone.
-create function begin_import(p_tenant uuid, p_name text, p_created_at timestamptz, p_time_zone text, p_by text) returns text
+create function begin_import(p_tenant uuid, p_name text, p_created_at timestamptz, p_time_zone text, p_ceilings jsonb,
+  p_by text) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
@@ -97,8 +98,8 @@ begin
   if not exists (select from pg_timezone_names z where z.name = p_time_zone) then
     return 'no_zone';
   end if;
-  insert into tenants (id, name, state, created_at, time_zone)
-  values (p_tenant, p_name, 'importing', p_created_at, p_time_zone)
+  insert into tenants (id, name, state, created_at, time_zone, ceilings)
+  values (p_tenant, p_name, 'importing', p_created_at, p_time_zone, p_ceilings)
   on conflict do nothing;
   if not found then
     return 'taken';
@@ -121,7 +122,7 @@ begin
 end $$;
 
 grant execute on function suspend_tenant(uuid, boolean, text, text), set_quotas(uuid, int, int, bigint, text),
-  doom_tenant(uuid, text), bury_tenant(uuid, text, text), begin_import(uuid, text, timestamptz, text, text),
+  doom_tenant(uuid, text), bury_tenant(uuid, text, text), begin_import(uuid, text, timestamptz, text, jsonb, text),
   end_import(uuid, text) to holdfast_api;
 set local role holdfast_owner;
 
