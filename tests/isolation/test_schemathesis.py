@@ -26,7 +26,7 @@ from holdfast.api.scopes import PUBLIC
 from support.api_process import started
 from support.credentials import local_bearer
 
-EXAMPLES = 8
+EXAMPLES = 5
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
