@@ -19,6 +19,7 @@ from holdfast.domain.rights import Role
 from holdfast.domain.state import WaitingOn
 from holdfast.identity.claims import Claims
 from holdfast.service.get_run import get_run
+from holdfast.service.tenant_limits import set_tenant_limits
 from holdfast.store import identities
 
 HOUR_S = 3600
@@ -199,3 +200,15 @@ async def test_a_limit_that_is_none_is_refused_at_registration(make):
     for limit in (0, -1.0, float("nan")):
         with pytest.raises(UserError, match="claims_max_age_s"):
             await make(agent("done"), claims_max_age_s=limit)
+
+
+async def test_limits_of_the_tenant_that_are_read_with_a_sign_in_bind_the_first_step(make, times):
+    lab, provider = await make(agent("done"))
+    await lab.start(who=await provider.sign_in())
+    times.pass_by(hours=25)
+    async with lab.worker() as execution:
+        await set_tenant_limits(lab.services, WHO, {"model_requests": 0})
+        await provider.sign_in()
+        assert await execution.run() == "parked"
+    assert lab.row()["waiting_on"] == "limit"
+    assert await lab.of(ev.ModelRequested) == []
