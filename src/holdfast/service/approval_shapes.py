@@ -33,7 +33,7 @@ class EscalationView(View):
 
 
 class ApprovalView(View):
-    """What people have to decide: whether a tool may be called, what became of an effect, or of a run in trouble."""
+    """What people have to decide: whether a tool may be called, what it asks, what became of an effect or of a run."""
 
     id: UUID
     run: UUID
@@ -81,7 +81,7 @@ class ApprovalView(View):
     refused: str | None = None
     """Why you may not decide it, as a word: `requester`, `role`, `not_behind`, `beholden`, …; null where you may."""
     if_rejected: str
-    """What follows where somebody rejects it, or says that it did not happen."""
+    """What follows where somebody rejects it, gives no answer, or says that it did not happen."""
     if_unanswered: str
     """What follows where nobody answers."""
     asked_at: datetime
@@ -105,7 +105,7 @@ class HappeningView(View):
     digest: str
     """What a decision is bound to from then on."""
     content: ContentView | None = None
-    """The arguments as edited, the reason of a rejection, the result somebody said."""
+    """The arguments as edited, the reason of a rejection, the result or answer somebody gave."""
 
 
 class VoteView(View):
@@ -129,6 +129,8 @@ class ApprovalDetail(ApprovalView):
     """The statements of it that ask."""
     reason: ContentView | None = None
     """The reason that these give."""
+    metadata: ContentView | None = None
+    """What the tool says of it."""
     sources: dict[str, list[str]] | None = None
     """Where each argument came from, as far as it is known: `user`, who wrote it word for word; `editor`, who changed
     it since; `untrusted`, that nobody vouches for: a document, another tool, the model. Null where nothing is."""

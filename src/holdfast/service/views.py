@@ -184,6 +184,7 @@ StepKind = Literal[
     "tool",
     "output",
     "approval",
+    "question",
     "denied",
     "loop",
     "in_doubt",
