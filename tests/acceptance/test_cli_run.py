@@ -83,12 +83,20 @@ def test_a_run_that_needs_approval_waits_and_goes_on_where_it_was(cli):
 
 
 @pytest.mark.parametrize(
-    ("answers", "code", "output"),
-    [("y\n", 0, "It says: paid 5"), ("perhaps\nn\ntoo dear\n", 0, "It says: too dear"), ("l\n", 7, None)],
+    ("task", "answers", "code", "output"),
+    [
+        ("pay", "y\n", 0, "It says: paid 5"),
+        ("pay", "perhaps\nn\ntoo dear\n", 0, "It says: too dear"),
+        ("pay", "l\n", 7, None),
+        ("ask", "a\nthe blue one\n", 0, "It says: the blue one"),
+        ("ask", "x\nj\n{\n[1]\n", 0, "It says: [1]"),
+        ("ask", "d\nno idea\n", 0, "It says: no idea"),
+        ("ask", "l\n", 7, None),
+    ],
 )
-def test_on_a_terminal_the_person_is_asked(cli, answers, code, output):
+def test_on_a_terminal_the_person_is_asked(cli, task, answers, code, output):
     ours, theirs = pty.openpty()
-    process = cli.start("run", APP, "pay", "x", stdin=theirs, stderr=theirs, stdout=subprocess.PIPE)
+    process = cli.start("run", APP, task, "x", stdin=theirs, stderr=theirs, stdout=subprocess.PIPE)
     os.close(theirs)
     os.write(ours, answers.encode())
     shown = b""
@@ -99,8 +107,45 @@ def test_on_a_terminal_the_person_is_asked(cli, answers, code, output):
         pass
     out, _ = process.communicate(timeout=60)
     assert process.returncode == code, shown.decode()
-    assert "Approve?" in shown.decode()
+    assert ("Approve?" if task == "pay" else "[a]nswer, answer with [j]son, [d]ecline") in shown.decode()
     assert out == ("" if output is None else f"{output}\n")
+
+
+def test_a_question_is_answered_and_the_run_goes_on_with_it(cli):
+    waits = cli("run", APP, "ask", "x")
+    assert (waits.code, waits.out) == (7, "")
+    task = cli("approvals", "ls", "--json").json()["items"][0]
+    assert (task["kind"], task["ask"], task["args"]["value"]) == ("question", "user", {"text": "Which colour?"})
+    choices = "--answer TEXT | --answer-json JSON | --decline"
+    assert f"holdfast approvals decide {task['id']} {choices}" in waits.err
+    shown = cli("approvals", "show", task["id"]).out
+    for line in (
+        "ask: What is the answer?",
+        'the tool says: {"choices": ["red", "blue"]}',
+        "if declined: The call has",
+    ):
+        assert line in shown
+    assert cli("approvals", "decide", task["id"], "--approve").code == 2, "it is no approval"
+    for several in (["--answer", "a", "--decline"], ["--answer", "a", "--answer-json", "1"], ["--answer-json", "{"]):
+        assert cli("approvals", "decide", task["id"], *several).code == 2
+    assert cli("approvals", "decide", task["id"], "--answer", "a", "--reason", "b").code == 2
+    assert cli("approvals", "decide", task["id"], "--digest", task["digest"], "--answer", "blue").code == 0
+    resumed = cli("run", APP, "--resume", task["run"])
+    assert (resumed.code, resumed.out) == (0, "It says: blue\n")
+    story = " ".join(cli("runs", "show", task["run"]).out.split())
+    for told in ("ask asked a question: answered", "answer: blue", "waited for an answer"):
+        assert told in story
+
+
+def test_a_question_is_declined_with_a_reason_or_answered_with_json(cli):
+    for given, output in (
+        (["--decline", "--reason", "ask him"], "ask him"),
+        (["--answer-json", '{"a": 1}'], '{"a":1}'),
+    ):
+        assert cli("run", APP, "ask", "x").code == 7
+        task = cli("approvals", "ls", "--json").json()["items"][0]
+        assert cli("approvals", "decide", task["id"], *given).code == 0
+        assert output in cli("run", APP, "--resume", task["run"]).out.replace("'", '"').replace(": 1", ":1")
 
 
 def test_a_crash_in_the_middle_of_a_tool_without_a_class_is_put_to_a_person(cli):

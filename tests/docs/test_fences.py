@@ -18,6 +18,7 @@ from typer.main import get_command
 from holdfast.cli.program import program
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.domain.rights import GIVEN, Role, Scope
+from holdfast.engine.inspect import shapes_of
 from holdfast.testing import ModelServer, Script, call, say
 from support import forked
 from support.cli import Cli
@@ -123,6 +124,14 @@ def test_the_page_of_policies_runs(tmp_path):
 
 def test_the_page_of_the_boundary_runs(database, tmp_path):
     assert play("docs/boundary.md", Cli(tmp_path, database), tmp_path) == 5
+
+
+def test_the_question_on_the_page_of_approvals_is_a_task(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    [text] = [text for language, text in fences("docs/approvals.md") if language == "python"]
+    made: dict[str, object] = {}
+    exec(text, made)
+    assert [tool.name for tool in shapes_of(made["app"]["support"])] == ["ask_customer", "measure"]
 
 
 def test_the_page_of_loops_runs(database, tmp_path):

@@ -24,6 +24,8 @@ def post_decision(w: World, r: Random, who: Key) -> Plan:
             {"verdict": "rejected", "reason": tainted(who, "no")},
             {"verdict": "done", "result": tainted(who, "result")},
             {"verdict": "not_done"},
+            {"verdict": "answered", "answer": tainted(who, "answer")},
+            {"verdict": "declined", "reason": tainted(who, "why")},
         ]
     )
     name = "POST /v1/approvals/{approval}/decision"

@@ -41,7 +41,7 @@ CAST: dict[str, tuple[str, ...]] = {
 }
 LOOSE = {"Lou", "Max"}
 STARTERS = ("Ada", "Ann", "Ben", "Mia", "Svc")
-STATES = ("queued", "running", "approval", "in_doubt", "succeeded", "failed", "cancelled")
+STATES = ("queued", "running", "approval", "question", "in_doubt", "succeeded", "failed", "cancelled")
 NARROW = ("runs:read", "keys:write", "approvals:decide", "runs:start", "principals:write", "sessions:read")
 LEASE_S = 24 * 3600.0
 """Longer than the longest campaign: its runs stay as they were driven."""
@@ -153,9 +153,8 @@ class Cast:
             self.world.speaking.append(thing)
             return
         await held.respond({"part_kind": "text", "content": f"{mark}answer"})
-        if state in {"approval", "in_doubt"}:
-            kind = "approval" if state == "approval" else "in_doubt"
-            id_ = await held.ask_person({"text": f"{mark}args"}, kind=kind)
+        if state in {"approval", "question", "in_doubt"}:
+            id_ = await held.ask_person({"text": f"{mark}args"}, kind=state)
             self.world.add("approval", str(id_), thing.tenant, thing.owner)
         elif state == "failed":
             await held.fail(message=f"{mark}error")

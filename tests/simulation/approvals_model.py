@@ -45,6 +45,7 @@ class Model:
     newcomer: int
     expires: int | None
     chain: list[tuple[int, str]]
+    is_question: bool = False
     now: int = 0
     digest: str = "shown"
     edited: str | None = None
@@ -65,7 +66,7 @@ class Model:
 
     @property
     def needed(self) -> int:
-        return Ask.parse(self.ask).count if self.ask else 1
+        return Ask.parse(self.ask).count if self.ask and not self.is_question else 1
 
     @property
     def roles(self) -> set[str]:
@@ -86,11 +87,11 @@ class Model:
             if behind:
                 return None if behind[0] == who else "not_behind"
             roles = AUTHORISING
-        if who in self.requesters:
+        if who in self.requesters and not self.is_question:
             return "requester"
         if not roles & person.roles.keys():
             return "role"
-        return "beholden" if who in self._beholden() else None
+        return "beholden" if who in self._beholden() and not self.is_question else None
 
     def _beholden(self) -> set[str]:
         found = set(self.requesters)
@@ -157,8 +158,8 @@ class Model:
             return "refused", why
         if why is not None:
             return "edited", why
-        if verdict == "rejected":
-            self._settle("rejected", who, [who])
+        if verdict in {"rejected", "declined"}:
+            self._settle(verdict, who, [who])
             return "decided", None
         again = any(one.digest == self.digest and one.voter == who for one in self.votes)
         if not again:
@@ -167,6 +168,6 @@ class Model:
         if did_edit and who not in voters:
             voters.append(who)
         if len(voters) >= self.needed:
-            self._settle("approved", who, voters)
+            self._settle("answered" if self.is_question else "approved", who, voters)
             return "decided", None
         return ("again" if again else "voted"), None

@@ -22,6 +22,7 @@ SEEN = {
     *(("decide", outcome) for outcome in ("decided", "voted", "edited", "already", "again", "mismatch", "cancelling")),
     *(("refused", why) for why in ("no_person", "disabled", "not_behind", "requester", "role", "beholden")),
     *(("state", state) for state in ("pending", "approved", "rejected", "expired", "void")),
+    *(("state", state) for state in ("answered", "declined")),
     ("tick", "expired"),
     ("tick", "escalated"),
 }
@@ -31,7 +32,7 @@ SEEN = {
 class Seed:
     """One task's life in both."""
 
-    def __init__(self, scene: Scene, number: int, seen: set[tuple[str, str]]) -> None:
+    def __init__(self, scene: Scene, number: int, seen: set[tuple[str, str]], *, is_question: bool) -> None:
         self.scene, self.rng, self.seen = scene, Random(number), seen
         self.log: list[str] = [f"seed {number}"]
         rng, people = self.rng, {}
@@ -46,9 +47,19 @@ class Seed:
         requested_by = None if requested_by == principal else requested_by
         expires = rng.choice([None, rng.randint(1, 60)])
         chain = sorted({rng.randint(1, 60): rng.choice(ASKS[2:]) for _ in range(rng.choice([0, 0, 1, 2]))}.items())
-        self.model = Model(people, principal, requested_by, rng.choice(ASKS), rng.choice([0, 24]), expires, list(chain))
+        self.model = Model(
+            people,
+            principal,
+            requested_by,
+            rng.choice(ASKS),
+            rng.choice([0, 24]),
+            expires,
+            list(chain),
+            is_question=is_question,
+        )
         self.held = held_for(scene, principal, requested_by)
         more = {"escalate": [[at * HOUR_S, ask] for at, ask in chain]}
+        more |= {"kind": "question"} if self.model.is_question else {}
         if expires is not None:
             more["expires_s"] = expires * HOUR_S
         self.task: UUID = asking(scene, self.held, self.model.ask, park=False, **more)
@@ -65,6 +76,8 @@ class Seed:
         if rng.random() < 0.5:  # somebody who may, where there is one
             who = rng.choice([one for one in model.people if model.refusal(one) is None] or [who])
         verdict = "rejected" if rng.random() < 0.07 else "approved"
+        if model.is_question:
+            verdict = "declined" if rng.random() < 0.3 else "answered"
         edit = rng.choice(["a", "b", "c"]) if verdict == "approved" and rng.random() < 0.15 else None
         digest = model.digest if rng.random() < 0.93 else "shown" if model.digest != "shown" else "other"
         content = None if edit is None else edit.encode()
@@ -148,9 +161,11 @@ class Seed:
 
 def run_seeds(scene: Scene, count: int, seen: set[tuple[str, str]]) -> None:
     for number in range(count):
-        Seed(scene, number, seen).run()
-        scene.admin.execute("truncate holdfast.runs, holdfast.approvals, holdfast.principals, holdfast.memberships")
-        scene.admin.execute("update holdfast.clock set skew = '0'")
+        # A question has fewer rules than an approval, and takes fewer seeds.
+        for is_question in (False, True) if number % 4 == 0 else (False,):
+            Seed(scene, number, seen, is_question=is_question).run()
+            scene.admin.execute("truncate holdfast.runs, holdfast.approvals, holdfast.principals, holdfast.memberships")
+            scene.admin.execute("update holdfast.clock set skew = '0'")
 
 
 @pytest.fixture
@@ -168,12 +183,13 @@ def test_the_database_decides_as_the_model_does(scene):
         assert SEEN - seen == set()
 
 
-@pytest.mark.parametrize("sabotage", ["requester", "beholden", "digest"])
+@pytest.mark.parametrize("sabotage", ["requester", "beholden", "digest", "questions"])
 def test_a_rule_that_is_not_kept_is_found(scene, sabotage):
     """The seeds find what they are there to find."""
     what, by = {
         "requester": ("if p_actor = any (task.requesters) and", "if false and"),
         "beholden": ("and is_beholden(task, p_actor, p_newcomer) then", "and false then"),
+        "questions": ("and authorises(task) then", "then"),
         "digest": ("when task.digest <> p_digest then 'mismatch'", "when false then 'mismatch'"),
     }[sabotage]
     function = "decide_approval" if sabotage == "digest" else "refusal"

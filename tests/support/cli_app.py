@@ -8,7 +8,7 @@ from typing import Any
 
 import watchfiles
 from pydantic import BaseModel
-from pydantic_ai import Agent, ApprovalRequired, RunContext
+from pydantic_ai import Agent, ApprovalRequired, CallDeferred, RunContext
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
@@ -109,7 +109,17 @@ def print_it() -> str:
     raise RuntimeError("tray 2 is empty")
 
 
+asker = Agent(_calls("ask", text="Which colour?"))
+
+
+@asker.tool_plain
+@effect.pure
+def ask(text: str) -> str:
+    raise CallDeferred(metadata={"choices": ["red", "blue"]}, kind="question")
+
+
 app = App("shop")
+app.task("ask", agent=asker, stream=False)
 app.task("echo", agent=echo, stream=False)
 app.task("order", agent=echo, input=Order, stream=False)
 app.task("pay", agent=payer, stream=False)

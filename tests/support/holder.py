@@ -112,7 +112,7 @@ class HeldRun:
 
     async def ask_person(
         self, args: dict[str, Any], *, kind: str = "approval", call: str = "c1", event: dict[str, Any] | None = None,
-        sources: dict[str, list[str]] | None = None, **more: Any,
+        sources: dict[str, list[str]] | None = None, tool: str = "refund", **more: Any,
     ) -> UUID:  # fmt: skip
         """Open a human task and park on it. `more` is of its row, `event` of the event that asks."""
         approval, ref = uuid7(), self.text(args)
@@ -124,6 +124,18 @@ class HeldRun:
                 approval=approval, scope="", step=1, call=call, tool="refund", args=ref, digest=digest, **(event or {})
             )
             waiting = WaitingOn.APPROVAL
+        elif kind == "question":
+            fact = ev.QuestionAsked(
+                approval=approval, scope="", step=1, call=call, tool="refund", schema="", args=ref, digest=digest,
+                **{"kind": "question", **(event or {})},
+            )  # fmt: skip
+            waiting = WaitingOn.QUESTION
+        elif kind == "escalation":
+            fact = ev.Escalated(
+                approval=approval, trouble="limit" if tool else "failure", limit=tool, context=ref, message=ref,
+                digest=digest,
+            )  # fmt: skip
+            waiting = WaitingOn.LIMIT if tool else WaitingOn.ESCALATION
         else:
             fact = ev.EffectInDoubt(
                 approval=approval, scope="", step=1, call=call, tool="refund", key="k", why="its worker died"
@@ -135,7 +147,7 @@ class HeldRun:
             scope="",
             step=1,
             call=call,
-            tool="refund",
+            tool=tool,
             args=ref,
             digest=digest,
             key="k",

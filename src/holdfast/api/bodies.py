@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, model_validator
@@ -130,8 +130,8 @@ class MessageBody(Body):
 
 
 class DecisionBody(Body):
-    """What a person decides: `approved` or `rejected` of an approval; `done`, `not_done` or `fail_run` of an effect in
-    doubt; `go_on`, `finish` or `fail_run` of a run in trouble.
+    """What a person decides: `approved` or `rejected` of an approval; `answered` or `declined` of a question; `done`,
+    `not_done` or `fail_run` of an effect in doubt; `go_on`, `finish` or `fail_run` of a run in trouble.
     """
 
     model_config = ConfigDict(
@@ -140,19 +140,27 @@ class DecisionBody(Body):
                 {"verdict": "approved", "digest": "<digest of the approval>"},
                 {"verdict": "approved", "digest": "<digest of the approval>", "args": {"amount": "20.00"}},
                 {"verdict": "rejected", "digest": "<digest of the approval>", "reason": "not this customer"},
+                {"verdict": "answered", "digest": "<digest of the task>", "answer": "the blue one"},
                 {"verdict": "done", "digest": "<digest of the task>", "result": {"refund": "r-17"}},
                 {"verdict": "go_on", "digest": "<digest of the task>", "limits": {"steps": 40}},
             ]
         }
     )
 
-    verdict: Literal["approved", "rejected", "done", "not_done", "go_on", "finish", "fail_run"]
+    verdict: Literal["approved", "rejected", "answered", "declined", "done", "not_done", "go_on", "finish", "fail_run"]
     digest: str = Field(description="The digest of what was shown.", max_length=512)
     args: dict[str, Any] | None = Field(None, description="With `approved`: the arguments to use instead.")
-    reason: str | None = Field(None, description="With `rejected` or `fail_run`: why.")
+    reason: str | None = Field(None, description="With `rejected`, `declined` or `fail_run`: why.")
     result: Any = Field(None, description="With `done`: what the tool's result is.")
     limits: dict[str, Any] | None = Field(None, description="With `go_on`: to what limits are raised, by their names.")
     output: Any = Field(None, description="With `finish`: the run's output.")
+    answer: Any = Field(None, description="With `answered`: the call's result, most often a text. It has to be there.")
+
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        if self.verdict == "answered" and "answer" not in self.model_fields_set:
+            raise ValueError("'answered' needs an `answer`; null is one.")
+        return self
 
 
 class LinkBody(Body):

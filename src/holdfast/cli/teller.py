@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PREVIEW_CHARS = 160
 _WAITS = {
     "approval": "It waits for an approval.",
+    "question": "It waits for an answer.",
     "in_doubt": "It waits for a person to say what became of an effect.",
     "limit": "It reached a limit.",
     "escalation": "It waits for a person to say what becomes of it.",
@@ -91,7 +92,8 @@ class Teller:
             case "tool_finished":
                 self._tool_finished(data, item.content.get("result"))
             case _:
-                self._turning_point(item.type, data, item.content)
+                if not self._people(item.type, data, item.content):
+                    self._turning_point(item.type, data, item.content)
 
     def _tool_finished(self, data: Mapping[str, Any], result: ContentView | None) -> None:
         said = preview(result)
@@ -104,15 +106,26 @@ class Teller:
                 said = f"{other}: {said}"
         self.say(f"<- {data['tool']}: {said}  [{lasted(data['latency_ms'])}]")
 
-    def _turning_point(self, kind: str, data: Mapping[str, Any], content: Mapping[str, ContentView]) -> None:
+    def _people(self, kind: str, data: Mapping[str, Any], content: Mapping[str, ContentView]) -> bool:
+        """Write what people are asked and what they say. False where it is something else."""
         match kind:
             case "approval_asked":
                 self.say(f"?  May {data['tool']}({_arguments(content.get('args'))}) be called?")
-            case "approval_decided" | "effect_resolved" | "escalation_decided":
-                said = data.get("verdict") or data.get("resolution") or data.get("way")
-                self.say(f"!  {data['by']}: {said}. {preview(content.get('reason'))}".rstrip())
+            case "question_asked":
+                said = preview(content.get("metadata"))
+                self.say(f"?  {data['tool']}({_arguments(content.get('args'))}) waits for an answer. {said}".rstrip())
             case "effect_in_doubt":
                 self.say(f"?  {data['why']}")
+            case "approval_decided" | "question_answered" | "effect_resolved" | "escalation_decided":
+                verdict = data.get("verdict") or data.get("resolution") or data.get("way")
+                said = preview(content.get("answer") or content.get("reason"))
+                self.say(f"!  {data['by']}: {verdict}. {said}".rstrip())
+            case _:
+                return False
+        return True
+
+    def _turning_point(self, kind: str, data: Mapping[str, Any], content: Mapping[str, ContentView]) -> None:
+        match kind:
             case "loop_detected":
                 self.say(f"!  It is in a loop. {preview(content.get('why'))}")
             case "escalated":

@@ -11,10 +11,22 @@ from holdfast.domain.errors import UserError
 from holdfast.domain.ids import Ref
 from holdfast.domain.verdict import Ask
 
-TaskKind = Literal["approval", "in_doubt", "escalation"]
-"""What people are asked: whether a tool may be called, what became of an effect, what becomes of a run in trouble."""
+TaskKind = Literal["approval", "question", "in_doubt", "escalation"]
+"""What people are asked: whether a tool may be called, what a tool that was called wants to know, what became of an
+effect, what becomes of a run in trouble."""
 TaskState = Literal[
-    "pending", "approved", "rejected", "expired", "done", "not_done", "go_on", "finish", "fail_run", "void"
+    "pending",
+    "approved",
+    "rejected",
+    "answered",
+    "declined",
+    "expired",
+    "done",
+    "not_done",
+    "go_on",
+    "finish",
+    "fail_run",
+    "void",
 ]
 OnExpiry = Literal["reject", "fail_run"]
 """What an unanswered question comes to: the model is told no, or the run fails."""

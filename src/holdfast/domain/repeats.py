@@ -149,6 +149,8 @@ class Repeats:
                     self._agents[fact.scope].told_now.append(fact)
             case ev.ApprovalAsked() | ev.ApprovalDecided():
                 self._people(fact)
+            case ev.QuestionAsked() | ev.QuestionAnswered():
+                self._answer(fact)
             case ev.EscalationDecided() | ev.MessageReceived():
                 # People have looked at it, or said something new: it begins afresh.
                 self._agents.clear()
@@ -166,6 +168,18 @@ class Repeats:
         made = None if asked is None or fact.verdict != "rejected" else self._made(*asked)
         if made is not None:
             made.result = ("rejected", fact.reason or "")
+
+    def _answer(self, fact: ev.QuestionAsked | ev.QuestionAnswered) -> None:
+        """What people answer is what came of a call that asked them."""
+        if isinstance(fact, ev.QuestionAsked):
+            made = self._made(fact.scope, fact.step, fact.call, (fact.tool, fact.args))
+            if made is not None:
+                self._asked[fact.approval] = (fact.scope, fact.step, fact.call, made.call)
+            return
+        asked = self._asked.pop(fact.approval, None)
+        made = None if asked is None else self._made(*asked)
+        if made is not None:
+            made.result = (fact.verdict, fact.answer or fact.reason or "")
 
     def _made(self, scope: str, step: int, name: str, call: Call) -> _Made | None:
         """A call of the answer under way, by the first that was said of it; None if it is of an earlier one."""

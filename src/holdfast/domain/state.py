@@ -23,6 +23,8 @@ class WaitingOn(StrEnum):
     """What a parked run waits for."""
 
     APPROVAL = "approval"
+    QUESTION = "question"
+    """A tool wants to know something: until somebody answers."""
     IN_DOUBT = "in_doubt"
     LIMIT = "limit"
     """Its next step would exceed a limit: until somebody who may raises it."""

@@ -1,12 +1,12 @@
-"""Calls that wait for a person: asked once, decided by others, bound to exactly what was shown."""
+"""Calls that wait for people: asked once, decided by others, bound to exactly what was shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic_ai.exceptions import ApprovalRequired, UserError
+from pydantic_ai.exceptions import ApprovalRequired, ToolFailed
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunContext, ToolApproved, ToolDenied
 
@@ -14,16 +14,17 @@ from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
 from holdfast.domain.verdict import Decision
 from holdfast.effects.declare import Declaration
-from holdfast.engine.asking import agreed_args, answered, ask, check_bound
+from holdfast.engine.asking import agreed_args, answered, ask, check_bound, refused, rejection_of
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import canonical, dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
+from holdfast.engine.external import permitted
 from holdfast.engine.handlers import handled
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
-from holdfast.engine.looping import loop_told
-from holdfast.engine.replay import ApprovalEntry
-from holdfast.engine.verdicts import denied, refusal_of, verdict_on
+from holdfast.engine.questioning import answer_of, ask_question, is_answered, may_end_with_requests
+from holdfast.engine.replay import ApprovalEntry, QuestionEntry
+from holdfast.engine.verdicts import verdict_on
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder
@@ -35,8 +36,7 @@ async def decide_batch(
 ) -> DeferredToolResults | None:
     """What the agent's own handlers, where it has any, and people decided about a batch of calls.
 
-    Returns: a result for each call that asks for approval, and for those others that a handler answered; None when
-        there is none.
+    Returns: a result for each call, except those that the agent's output may be instead; None when there is none.
 
     Raises:
         Park: not every call is decided yet.
@@ -54,48 +54,57 @@ async def decide_batch(
     entries = {
         call: await ask(recorder, seen, ApprovalRequired(requests.metadata.get(call))) for call, seen in shown.items()
     }
-    waiting = sum(not answered(entry) for entry in entries.values())
-    if waiting:
-        decided = len(entries) - waiting
-        raise Park(WaitingOn.APPROVAL, f"{waiting} to decide" + (f", {decided} decided" if decided else ""))
+    open_ = _Open()
+    if not may_end_with_requests(ctx):
+        left = [call for call in requests.calls if call.tool_call_id not in results.calls]
+        open_ = await _asked_outside(seam, ctx, requests, left)
+    waiting = open_.to_agree + sum(not answered(entry) for entry in entries.values())
+    unanswered = sum(not is_answered(entry) for entry in open_.questions.values())
+    if waiting or unanswered:
+        raise _park(waiting, unanswered, len(entries) + len(open_.questions) + open_.to_agree)
     for call, entry in entries.items():
         results.approvals[call] = _verdict(recorder, shown[call], entry)
-    if handlers and requests.remaining(results) is not None and not _may_end_with(requests, ctx):
-        names = ", ".join(
-            sorted(f"'{call.tool_name}'" for call in requests.calls if call.tool_call_id not in results.calls)
-        )
-        raise UserError(f"{names} asked for an answer from outside, and no handler of the agent's gave one.")
+    results.calls.update(open_.refused)
+    results.calls.update({call: answer_of(recorder, entry) for call, entry in open_.questions.items()})
     return results if results.approvals or results.calls else None
 
 
-def _may_end_with(requests: DeferredToolRequests, ctx: RunContext[Any]) -> bool:
-    """Whether the agent's output may be the calls that nobody answered."""
-    types: Any = None if ctx.agent is None else ctx.agent.output_type
-    return types is type(requests) or (isinstance(types, list | tuple) and type(requests) in types)
+def _park(waiting: int, unanswered: int, all_: int) -> Park:
+    open_ = [f"{waiting} to decide"] if waiting else []
+    open_ += [f"{unanswered} to answer"] if unanswered else []
+    open_ += [f"{done} decided"] if (done := all_ - waiting - unanswered) else []
+    return Park(WaitingOn.APPROVAL if waiting else WaitingOn.QUESTION, ", ".join(open_))
 
 
-async def refused(recorder: Recorder, call: ToolCall) -> str | None:
-    """Why nobody is asked about a call that its declaration would have people asked about: policy, or a loop.
+@dataclass
+class _Open:
+    """What becomes of calls that wait for a result from outside, by call id."""
 
-    Returns: what the model is told; None where people are asked.
+    questions: dict[str, QuestionEntry] = field(default_factory=dict[str, QuestionEntry])
+    refused: dict[str, ToolFailed] = field(default_factory=dict[str, ToolFailed])
+    to_agree: int = 0
+    """Calls that people have to agree to before anybody is asked for their result."""
 
-    Raises:
-        Looped: the model was told of the loop before.
-    """
-    key = (call.scope, call.step, call.call, False)
-    if key in recorder.replay.approvals:
-        return None  # what came of it as it was dispatched is an outcome
-    if (recorded := recorder.replay.denied.get(key)) is not None:
-        return refusal_of(recorder.text(recorded.why))
-    if (told := await loop_told(recorder, call)) is not None:
-        return told
-    verdict = await verdict_on(recorder, call, call.args)
-    if verdict is None or verdict.decision is not Decision.DENY:
-        return None
-    fact = denied(recorder, call, verdict, call.args)
-    await recorder.record(fact)
-    recorder.replay.add(recorder.journal.seq, fact)
-    return refusal_of(verdict.reason)
+
+async def _asked_outside(
+    seam: Seam, ctx: RunContext[Any], requests: DeferredToolRequests, calls: Sequence[ToolCallPart]
+) -> _Open:
+    """Put calls before those who are to answer them. What the model is told of one that may not be is final."""
+    found, recorder = _Open(), seam.recorder
+    for call in calls:
+        id_, seen = call.tool_call_id, _shown(seam, ctx, call)
+        if (seen.step, id_) not in seam.deferred:  # it was not decided on as it was entered
+            may = await permitted(recorder, seen)
+            if may is None:
+                found.to_agree += 1
+                continue
+            if isinstance(may, ToolFailed):
+                found.refused[id_] = may
+                continue
+            seen = may
+        kind = "question" if requests.kind(id_) == "question" else "external"
+        found.questions[id_] = await ask_question(recorder, seen, kind, requests.metadata.get(id_))
+    return found
 
 
 async def _open_to_handlers(
@@ -152,10 +161,8 @@ def _shown(seam: Seam, ctx: RunContext[Any], call: ToolCallPart) -> ToolCall:
 
 
 def _verdict(recorder: Recorder, call: ToolCall, entry: ApprovalEntry) -> ToolApproved | ToolDenied:
-    assert entry.decided is not None
-    if entry.decided.verdict == "rejected":
-        reason = recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
-        return ToolDenied(message=reason)
+    if (why := rejection_of(recorder, entry)) is not None:
+        return ToolDenied(message=why)
     agreed = agreed_args(entry)
     if agreed == recorder.seal(call.args):
         return ToolApproved()

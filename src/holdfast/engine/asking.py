@@ -14,8 +14,9 @@ from holdfast.domain.state import WaitingOn
 from holdfast.domain.verdict import Decision
 from holdfast.engine.errors import ApprovalMismatch
 from holdfast.engine.interrupt import Fail, Park
+from holdfast.engine.looping import loop_told
 from holdfast.engine.question import bound, question
-from holdfast.engine.verdicts import PolicyAsks, verdict_on
+from holdfast.engine.verdicts import PolicyAsks, denied, refusal_of, verdict_on
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ def answered(entry: ApprovalEntry) -> bool:
     return entry.decided is not None
 
 
+def rejection_of(recorder: Recorder, entry: ApprovalEntry) -> str | None:
+    """What the model is told of a call that people rejected; None where they agreed. It is decided."""
+    assert entry.decided is not None
+    if entry.decided.verdict != "rejected":
+        return None
+    return recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
+
+
 def check_bound(recorder: Recorder, call: ToolCall, entry: ApprovalEntry) -> None:
     """Refuse an approval that is not of what was asked, or not of what the edits made of it.
 
@@ -57,6 +66,30 @@ def check_bound(recorder: Recorder, call: ToolCall, entry: ApprovalEntry) -> Non
         raise ApprovalMismatch(
             f"'{call.tool}' ({call.call}) is no longer what was approved: its arguments, schema or requester changed."
         )
+
+
+async def refused(recorder: Recorder, call: ToolCall) -> str | None:
+    """Why nobody is asked about a call that its declaration would have people asked about: policy, or a loop.
+
+    Returns: what the model is told; None where people are asked.
+
+    Raises:
+        Looped: the model was told of the loop before.
+    """
+    key = (call.scope, call.step, call.call, False)
+    if key in recorder.replay.approvals:
+        return None  # what came of it as it was dispatched is an outcome
+    if (recorded := recorder.replay.denied.get(key)) is not None:
+        return refusal_of(recorder.text(recorded.why))
+    if (told := await loop_told(recorder, call)) is not None:
+        return told
+    verdict = await verdict_on(recorder, call, call.args)
+    if verdict is None or verdict.decision is not Decision.DENY:
+        return None
+    fact = denied(recorder, call, verdict, call.args)
+    await recorder.record(fact)
+    recorder.replay.add(recorder.journal.seq, fact)
+    return refusal_of(verdict.reason)
 
 
 async def ask(recorder: Recorder, call: ToolCall, required: ApprovalRequired) -> ApprovalEntry:
@@ -118,6 +151,7 @@ async def _put(recorder: Recorder, call: ToolCall, asked: ev.ApprovalAsked) -> A
                 key=call.key,
                 why=f"'{call.tool}' asks for approval" if not asked.policy else f"policy has '{call.tool}' agreed to",
                 ask=asked.ask,
+                round=asked.round,
                 received=asked.received,
                 expires_s=approving.expires_s,
                 on_expiry=approving.on_expiry,

@@ -20,6 +20,7 @@ from holdfast.store.inbox import Signal
 
 Seal = Callable[[bytes], Ref]
 _UNANSWERED = b'"Nobody answered in time whether this may be called, so it was not."'
+_NO_ANSWER = b'"Nobody answered in time."'
 
 
 def fold(
@@ -53,6 +54,8 @@ def _decision(
 ) -> ev.AnyEvent | None:
     approval = UUID(body["approval"])
     match body["verdict"]:
+        case "answered" | "declined" | "expired" as verdict if body["kind"] == "question":
+            return _answered(signal, replay, approval, verdict, body, content, seal)
         case "approved" | "rejected" | "expired" as verdict:
             asked = replay.asked(approval)
             return None if asked is None else _answer(signal, asked, verdict, body, content, seal)
@@ -121,6 +124,31 @@ def _answer(
             return replace(told, reason=None if content is None else seal(content))
         case "expired":
             return replace(told, reason=seal(_UNANSWERED), on_expiry=body["on_expiry"])
+
+
+def _answered(
+    signal: Signal,
+    replay: Replay,
+    approval: UUID,
+    verdict: Literal["answered", "declined", "expired"],
+    body: dict[str, Any],
+    content: bytes | None,
+    seal: Seal,
+) -> ev.QuestionAnswered | None:
+    """What was answered to a call that asks. One that nobody answered in time counts as declined."""
+    question = replay.question(approval)
+    if question is None or question.answered is not None:
+        return None
+    told = ev.QuestionAnswered(
+        approval=approval, call=question.asked.call, verdict="declined", by=signal.by, digest=body["digest"]
+    )
+    match verdict:
+        case "answered":
+            return replace(told, verdict="answered", answer=seal(content or b"null"), own_word=body["own_word"])
+        case "declined":
+            return replace(told, reason=None if content is None else seal(content))
+        case "expired":
+            return replace(told, reason=seal(_NO_ANSWER), on_expiry=body["on_expiry"])
 
 
 def _is_last_edit(signal: Signal, edits: list[dict[str, str]]) -> bool:

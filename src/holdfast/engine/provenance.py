@@ -1,7 +1,8 @@
 """Where the arguments of a call came from, as far as can be told from the journal.
 
-`user`: the person wrote it, word for word, in the run's input or in a message to it. Whatever else a model hands to a
-tool counts as `untrusted`: a document or another tool's result may have put it there.
+`user`: the person wrote it, word for word, in the run's input, in a message to it or in answer to what a tool asked
+them. Whatever else a model hands to a tool counts as `untrusted`: a document or another tool's result may have put it
+there.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def _said(recorder: Recorder) -> list[str]:
     replay = recorder.replay
     refs = [] if replay.accepted is None else [replay.accepted.input]
     refs += [message.message for _, message in replay.messages]
+    answers = [entry.answered for entry in replay.questions.values() if entry.answered is not None]
+    refs += [told.answer for told in answers if told.own_word and told.answer is not None]
     return [leaf for ref in refs for leaf in map(str, _leaves(parse(recorder.content(ref))))]
 
 

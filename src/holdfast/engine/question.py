@@ -68,14 +68,14 @@ def question(
         rules=[] if verdict is None else [rule.id for rule in verdict.rules],
         why=recorder.seal_text(verdict.reason) if verdict is not None and verdict.reason else None,
         round=round_,
-        sources=recorder.seal(_sources(recorder, call)),
+        sources=recorder.seal(sources(recorder, call)),
         seen={} if verdict is None else dict(verdict.seen),
         facts=None if verdict is None else sealed_facts(recorder, verdict),
     )
     return replace(asked, digest=bound(recorder, call, asked))
 
 
-def _sources(recorder: Recorder, call: ToolCall) -> bytes:
+def sources(recorder: Recorder, call: ToolCall) -> bytes:
     """Where the arguments came from. Sealed: a model may name arguments as it likes."""
     return dump_json({name: sorted(labels) for name, labels in labels_of(recorder, parse(call.args)).items()})
 

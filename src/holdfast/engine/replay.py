@@ -76,6 +76,14 @@ class ApprovalEntry:
     decided: ev.ApprovalDecided | None = None
 
 
+@dataclass(slots=True)
+class QuestionEntry:
+    """What a call waited for from outside."""
+
+    asked: ev.QuestionAsked
+    answered: ev.QuestionAnswered | None = None
+
+
 StepKey = tuple[str, int]
 CallKey = tuple[str, int, str, bool]
 """Scope, step, call id, and whether it is the execution that a person approved."""
@@ -89,6 +97,8 @@ class Replay:
     tools: dict[CallKey, ToolEntry] = field(default_factory=dict[CallKey, ToolEntry])
     outputs: dict[CallKey, OutputEntry] = field(default_factory=dict[CallKey, OutputEntry])
     approvals: dict[CallKey, ApprovalEntry] = field(default_factory=dict[CallKey, ApprovalEntry])
+    questions: dict[CallKey, QuestionEntry] = field(default_factory=dict[CallKey, QuestionEntry])
+    """By the execution that asks: a call may have been approved before."""
     denied: dict[CallKey, ev.CallDenied] = field(default_factory=dict[CallKey, ev.CallDenied])
     looped: dict[CallKey, ev.LoopDetected] = field(default_factory=dict[CallKey, ev.LoopDetected])
     notes: dict[tuple[str, str], ev.Noted] = field(default_factory=dict[tuple[str, str], ev.Noted])
@@ -107,6 +117,7 @@ class Replay:
     _holder: UUID | None = None
     """Who held the run at this point of the journal."""
     _by_approval: dict[UUID, CallKey] = field(default_factory=dict[UUID, CallKey])
+    _questions: dict[UUID, QuestionEntry] = field(default_factory=dict[UUID, QuestionEntry])
     _doubts: dict[UUID, ev.EffectInDoubt] = field(default_factory=dict[UUID, ev.EffectInDoubt])
     _by_key: dict[str, ToolEntry] = field(default_factory=dict[str, ToolEntry])
     _entries: dict[CallKey, ToolEntry] = field(default_factory=dict[CallKey, ToolEntry])
@@ -176,6 +187,13 @@ class Replay:
             case ev.ApprovalDecided():
                 if (key := self._by_approval.get(event.approval)) is not None:
                     self.approvals[key].decided = event
+            case ev.QuestionAsked():
+                question = QuestionEntry(event)
+                self.questions[event.scope, event.step, event.call, event.approved] = question
+                self._questions[event.approval] = question
+            case ev.QuestionAnswered():
+                if (question := self._questions.get(event.approval)) is not None:
+                    question.answered = event
             case ev.CallDenied():
                 self.denied[event.scope, event.step, event.call, False] = event
             case ev.LoopDetected():
@@ -230,6 +248,10 @@ class Replay:
         """The question that an approval answers."""
         key = self._by_approval.get(approval)
         return None if key is None else self.approvals[key].asked
+
+    def question(self, task: UUID) -> QuestionEntry | None:
+        """The question of a call that a human task is about."""
+        return self._questions.get(task)
 
     def in_doubt(self, task: UUID) -> ev.EffectInDoubt | None:
         """The effect in doubt that a human task is about."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.agent import Agent
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
-from pydantic_ai.exceptions import ApprovalRequired, ModelRetry
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, ToolFailed
 from pydantic_ai.messages import AgentStreamEvent, ModelResponse, ToolCallPart
 from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.output import OutputContext
@@ -24,6 +24,7 @@ from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, RunCont
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from holdfast.domain.errors import TalliesMoved
+from holdfast.domain.state import WaitingOn
 from holdfast.effects.declare import Effect, enter
 from holdfast.engine.approvals import check_approved, decide_batch, shown_args
 from holdfast.engine.asking import ask
@@ -34,12 +35,13 @@ from holdfast.engine.entering import looked_at
 from holdfast.engine.errors import ArgumentsChanged
 from holdfast.engine.handlers import has_handlers, staying_out
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
-from holdfast.engine.interrupt import Interrupt
+from holdfast.engine.interrupt import Interrupt, Park
 from holdfast.engine.looping import check_loop
 from holdfast.engine.model import JournaledModel
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.output import output_step
 from holdfast.engine.permitting import permit
+from holdfast.engine.questioning import answer_of, ask_question, is_answered, may_end_with_requests
 from holdfast.engine.step import announce, tool_step
 from holdfast.engine.verdicts import PolicyAsks
 
@@ -66,6 +68,8 @@ class Seam:
         """Calls under way, by step and call id."""
         self.outputs: dict[tuple[int, str], ToolCall] = {}
         """Answers under way, by step and the id of their call, if any."""
+        self.deferred: set[tuple[int, str]] = set()
+        """Calls whose tool left the result to somebody outside, by step and call id."""
         self._names = CallNames()
 
     @contextmanager
@@ -174,9 +178,43 @@ class Outer(AbstractCapability[Any]):
             if isinstance(required, PolicyAsks) or not has_handlers(ctx, Outer | Inner):
                 await ask(seam.recorder, replace(found, args=shown_args(call)), required)
             raise
+        except CallDeferred as deferred:
+            seam.deferred.add((found.step, call.tool_call_id))
+            if may_end_with_requests(ctx) or (not found.approved and has_handlers(ctx, Outer | Inner)):
+                raise
+            answer = await self._from_outside(replace(found, args=shown_args(call)), deferred)
+            if deferred.kind == "question" and ctx.root_capability is not None:
+                return await ctx.root_capability.after_tool_execute(
+                    ctx, call=call, tool_def=tool_def, args=args, result=answer
+                )
+            return answer
         finally:
             seam.subagents.leave(outside)
             del seam.calls[found.step, call.tool_call_id]
+
+    async def _from_outside(self, call: ToolCall, deferred: CallDeferred) -> Any:
+        """Put a call before whoever is to answer it. Returns the answer where people had approved the call.
+
+        Raises:
+            CallDeferred: they had not: the batch goes on with it. The framework takes no second deferral of a call.
+            ToolFailed: nobody answers.
+            Park: nobody has yet, and no sibling is under way any more.
+        """
+        recorder = self._seam.recorder
+        try:
+            entry = await ask_question(recorder, call, deferred.kind, deferred.metadata)
+            if not call.approved:
+                raise deferred
+            if not is_answered(entry):
+                await recorder.flight.wait_for_group((call.scope, call.step))
+                raise Park(WaitingOn.QUESTION, f"'{call.tool}' asks for an answer")
+        except Interrupt as interrupt:
+            recorder.interrupted_by(interrupt)
+            raise
+        answer = answer_of(recorder, entry)
+        if isinstance(answer, ToolFailed):
+            raise answer
+        return answer
 
     async def wrap_output_process(
         self,

@@ -39,6 +39,7 @@ from holdfast.engine.interrupt import LongRoad
 from holdfast.engine.model import JournaledModel
 from holdfast.engine.modelstep import ModelStep
 from holdfast.engine.outside import Outside
+from holdfast.engine.questioning import ask_question
 from holdfast.engine.seam import args_bytes, has_own_capabilities, infrastructure, perform_intent
 from holdfast.engine.step import tool_step
 
@@ -216,10 +217,14 @@ class ShortRoad:
             return await tool_step(recorder, call, perform, nested=Outside(call, context))
         except ApprovalRequired as required:
             # The question reaches the inbox now, while siblings go on.
-            await ask(recorder, replace(call, args=shown_args(_part(context, tool, args))), required)
+            await ask(recorder, self._as_shown(call, tool, args, context), required)
             await self._after_siblings(call, "a call waits for approval")
-        except CallDeferred:
+        except CallDeferred as deferred:
+            await ask_question(recorder, self._as_shown(call, tool, args, context), deferred.kind, deferred.metadata)
             await self._after_siblings(call, "a call was deferred")
+
+    def _as_shown(self, call: ToolCall, tool: ShortTool, args: dict[str, Any], context: RunContext[Any]) -> ToolCall:
+        return replace(call, args=shown_args(_part(context, tool, args)))
 
     def _call(self, tool: ShortTool, args: dict[str, Any], context: RunContext[Any]) -> ToolCall:
         assert context.tool_call_id is not None

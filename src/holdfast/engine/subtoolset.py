@@ -1,30 +1,35 @@
-"""The tools of a sub-agent: each call goes through the pipeline, and approvals reach the run's own inbox."""
+"""The tools of a sub-agent: each call goes through the pipeline; approvals and questions reach the run's own inbox."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pydantic_ai.exceptions import ApprovalRequired, SkipToolExecution, ToolFailed
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, SkipToolExecution, ToolFailed
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import RunContext
 from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 
 from holdfast.domain import events as ev
 from holdfast.domain.errors import UserError
+from holdfast.domain.recovery import Recovery
 from holdfast.domain.state import WaitingOn
 from holdfast.domain.verdict import Decision
-from holdfast.engine.approvals import refused, shown_args
-from holdfast.engine.asking import agreed_args, answered, ask, check_bound
+from holdfast.effects.declare import Declaration
+from holdfast.engine.approvals import shown_args
+from holdfast.engine.asking import agreed_args, answered, ask, check_bound, refused, rejection_of
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.emitted import HeardContext
 from holdfast.engine.entering import looked_at
 from holdfast.engine.errors import CallRefused
+from holdfast.engine.external import permitted
+from holdfast.engine.handlers import has_handlers
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Park
 from holdfast.engine.outside import Outside, surrounding
+from holdfast.engine.questioning import answer_of, ask_question, is_answered, may_end_with_requests
 from holdfast.engine.step import tool_step
 from holdfast.engine.verdicts import denied, refusal_of, verdict_on
 
@@ -35,14 +40,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class SubToolset(WrapperToolset[Any]):
-    """A sub-agent's tools: each call is journaled and replayed, and approvals reach the run's own inbox."""
+    """A sub-agent's tools: each call is journaled and replayed; what people have to say reaches the run's own inbox."""
 
     subagents: SubAgents
     agent: str
     gated: set[str] = field(default_factory=set[str])
+    external: set[str] = field(default_factory=set[str])
 
     async def get_tools(self, ctx: RunContext[Any]) -> dict[str, ToolsetTool[Any]]:
-        """The tools; those that need approval are gated here, where the run can park, not by the inner agent."""
+        """The tools; those that wait for people or for work outside do it here, where the run can park."""
         tools = await super().get_tools(ctx)
         outside = surrounding.get()
         if outside is None:
@@ -51,6 +57,9 @@ class SubToolset(WrapperToolset[Any]):
         for name, tool in tools.items():
             if tool.tool_def.kind == "unapproved":
                 self.gated.add(name)
+                tools[name] = replace(tool, tool_def=replace(tool.tool_def, kind="function"))
+            elif tool.tool_def.kind == "external" and self._asks_people(ctx) and self.subagents.current() is not None:
+                self.external.add(name)
                 tools[name] = replace(tool, tool_def=replace(tool.tool_def, kind="function"))
         return tools
 
@@ -70,6 +79,8 @@ class SubToolset(WrapperToolset[Any]):
             tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool, ApprovalRequired())
         call = self._call(outside.scope_of(self.agent, ctx.run_id), name, tool_args, ctx, tool)
         try:
+            if name in self.external:
+                return await self._done_outside(call, tool_args)
             return await self._through(recorder, call, name, tool_args, ctx, tool)
         except ApprovalRequired as required:
             tool_args, ctx = await self._approved(outside, name, tool_args, ctx, tool, required)
@@ -88,13 +99,16 @@ class SubToolset(WrapperToolset[Any]):
                 raise ApprovalRequired
             await self._decide(name, tool_args, ctx, tool)
             return await super().call_tool(name, tool_args, ctx, tool)
-        except ApprovalRequired:
+        except (ApprovalRequired, CallDeferred) as waits:
+            if isinstance(waits, CallDeferred) and not self._asks_people(ctx):
+                raise
             outside = surrounding.get()
             if outside is None:
                 raise
+            what, outer = "approval" if isinstance(waits, ApprovalRequired) else "an answer", outside.call.tool
             raise UserError(
-                f"'{name}' of sub-agent '{self.agent}' asks for approval inside '{outside.call.tool}', which is one "
-                f"step and cannot wait. Declare '{outside.call.tool}' @effect.delegate, and let it only run agents."
+                f"'{name}' of sub-agent '{self.agent}' asks for {what} inside '{outer}', which is one step and cannot "
+                f"wait. Declare '{outer}' @effect.delegate, and let it only run agents."
             ) from None
 
     async def _decide(self, name: str, tool_args: dict[str, Any], ctx: RunContext[Any], tool: ToolsetTool[Any]) -> None:
@@ -135,8 +149,48 @@ class SubToolset(WrapperToolset[Any]):
             return await tool_step(recorder, call, perform, nested=nested)
         except SkipToolExecution as replayed:
             return replayed.result
+        except CallDeferred as deferred:
+            if not self._asks_people(ctx):
+                raise
+            return await self._answer(_shown(call, tool_args), deferred.kind, deferred.metadata)
         finally:
             self.subagents.leave(nested)
+
+    def _asks_people(self, ctx: RunContext[Any]) -> bool:
+        """Whether nobody else answers a call that waits for its result: no handler of the agent's, nor its caller."""
+        from holdfast.engine.seam import Inner, Outer
+
+        return not may_end_with_requests(ctx) and not has_handlers(ctx, Outer | Inner)
+
+    async def _done_outside(self, call: ToolCall, tool_args: dict[str, Any]) -> Any:
+        """The result of a call that is never made here."""
+        told = replace(_shown(call, tool_args), declaration=Declaration(Recovery.ONCE))
+        may = await permitted(self.subagents.recorder, told)
+        if may is None:
+            await self._park(call, WaitingOn.APPROVAL, "approval")
+        if isinstance(may, ToolFailed):
+            raise may
+        return await self._answer(may, "external")
+
+    async def _answer(self, call: ToolCall, kind: ev.QuestionKind, metadata: Any = None) -> Any:
+        """What was answered to a call.
+
+        Raises:
+            ToolFailed: nobody answers.
+            Park: nobody has yet.
+        """
+        recorder = self.subagents.recorder
+        entry = await ask_question(recorder, call, kind, metadata)
+        if not is_answered(entry):
+            await self._park(call, WaitingOn.QUESTION, "an answer")
+        answer = answer_of(recorder, entry)
+        if isinstance(answer, ToolFailed):
+            raise answer
+        return answer
+
+    async def _park(self, call: ToolCall, on: WaitingOn, what: str) -> NoReturn:
+        await self.subagents.recorder.flight.wait_for_family(call.scope)
+        raise Park(on, f"'{call.tool}' of sub-agent '{self.agent}' asks for {what}")
 
     async def _approved(
         self,
@@ -148,22 +202,16 @@ class SubToolset(WrapperToolset[Any]):
         required: ApprovalRequired,
     ) -> tuple[dict[str, Any], RunContext[Any]]:
         recorder = self.subagents.recorder
-        part = ToolCallPart(name, tool_args, tool_call_id=ctx.tool_call_id or name)
-        asked = self._call(outside.scope_of(self.agent, ctx.run_id), name, tool_args, ctx, tool)
-        asked = replace(asked, args=shown_args(part), attempt=Attempt())
+        asked = _shown(self._call(outside.scope_of(self.agent, ctx.run_id), name, tool_args, ctx, tool), tool_args)
         if (why := await refused(recorder, asked)) is not None:
             raise CallRefused(why)
         entry = await ask(recorder, asked, required)
         if not answered(entry):
-            await recorder.flight.wait_for_family(asked.scope)
-            raise Park(WaitingOn.APPROVAL, f"'{name}' of sub-agent '{self.agent}' asks for approval")
-        assert entry.decided is not None
-        if entry.decided.verdict == "rejected":
-            raise ToolFailed(
-                recorder.text(entry.decided.reason) if entry.decided.reason else "A person rejected this call."
-            )
+            await self._park(asked, WaitingOn.APPROVAL, "approval")
+        if (why := rejection_of(recorder, entry)) is not None:
+            raise ToolFailed(why)
         check_bound(recorder, asked, entry)
-        if (agreed := agreed_args(entry)) != recorder.seal(shown_args(part)):
+        if (agreed := agreed_args(entry)) != recorder.seal(asked.args):
             tool_args = tool.args_validator.validate_python(parse(recorder.content(agreed)))
         return tool_args, replace(ctx, tool_call_approved=True)
 
@@ -191,3 +239,9 @@ class SubToolset(WrapperToolset[Any]):
             key=recorder.key_of(scope, ctx.run_step, call),
             attempt=Attempt(),
         )
+
+
+def _shown(call: ToolCall, tool_args: dict[str, Any]) -> ToolCall:
+    """The call as people are shown it."""
+    part = ToolCallPart(call.tool, tool_args, tool_call_id=call.call)
+    return replace(call, args=shown_args(part), attempt=Attempt())

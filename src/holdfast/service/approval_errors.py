@@ -57,7 +57,7 @@ _BECAUSE: dict[Refusal, str] = {
     "no_person": "This needs the agreement of {who}: services do not give it, and neither does who works on the "
     "installation's own machine without being somebody of the tenant.",
     "disabled": "You are disabled.",
-    "not_behind": "Only the person behind the run can confirm this, and that is somebody else.",
+    "not_behind": "Only the person behind the run can say this, and that is somebody else.",
     "requester": "You are behind this call: the run is yours, you asked for it, or you edited its arguments. It needs "
     "the agreement of {who} who are not.",
     "role": "This needs the agreement of {who}, and you do not have such a role now. Ask an administrator.",

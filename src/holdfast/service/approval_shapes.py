@@ -34,7 +34,7 @@ class EscalationView(View):
 
 
 class ApprovalView(View):
-    """What people have to decide: whether a tool may be called, what became of an effect, or of a run in trouble."""
+    """What people have to decide: whether a tool may be called, what it asks, what became of an effect or of a run."""
 
     id: UUID
     run: UUID
@@ -82,7 +82,7 @@ class ApprovalView(View):
     refused: str | None = None
     """Why you may not decide it, as a word: `requester`, `role`, `not_behind`, `beholden`, …; null where you may."""
     if_rejected: str
-    """What follows where somebody rejects it, or says that it did not happen."""
+    """What follows where somebody rejects it, gives no answer, or says that it did not happen."""
     if_unanswered: str
     """What follows where nobody answers."""
     asked_at: datetime
@@ -119,7 +119,7 @@ class HappeningView(View):
     digest: str
     """What a decision is bound to from then on."""
     content: ContentView | None = None
-    """The arguments as edited, the reason of a rejection, the result somebody said."""
+    """The arguments as edited, the reason of a rejection, the result or answer somebody gave."""
 
 
 class VoteView(View):
@@ -147,6 +147,8 @@ class ApprovalDetail(ApprovalView):
     """What the policy looked at beside the arguments: the hour, sums with this call in them, and the like."""
     facts: ContentView | None = None
     """What it looked at of what functions of the tool say of the arguments, by name."""
+    metadata: ContentView | None = None
+    """What the tool says of it."""
     sources: dict[str, list[str]] | None = None
     """Where each argument came from, as far as it is known: `user`, who wrote it word for word; `editor`, who changed
     it since; `untrusted`, that nobody vouches for: a document, another tool, the model. Null where nothing is."""

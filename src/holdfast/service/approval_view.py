@@ -63,6 +63,7 @@ async def approval_detail(
     run = await existing_run(services, who, row.run, scope)
     contents = _contents(services, run, row)
     asked = await _asked(services, run, row.id)
+    agreeing = asked if isinstance(asked, ev.ApprovalAsked) else None
     history = await approvals.read_history(services.db, who.tenant, row.id)
     votes = await approvals.read_votes(services.db, who.tenant, row.id)
     plain = await contents.plain(one.content.hex() for one in history if one.content is not None)
@@ -71,11 +72,12 @@ async def approval_detail(
     fields = await _fields(row, contents)
     return ApprovalDetail(
         **fields,
-        policy=asked.policy if asked else "",
-        rules=asked.rules if asked else [],
-        reason=await contents.shown(asked.why) if asked else None,
-        seen=asked.seen if asked else {},
-        facts=await contents.shown(asked.facts) if asked else None,
+        policy=agreeing.policy if agreeing else "",
+        rules=agreeing.rules if agreeing else [],
+        reason=await contents.shown(agreeing.why) if agreeing else None,
+        seen=agreeing.seen if agreeing else {},
+        facts=await contents.shown(agreeing.facts) if agreeing else None,
+        metadata=await contents.shown(asked.metadata) if asked else None,
         sources=_sources(await contents.shown(asked.sources) if asked else None, fields["original"], fields["args"]),
         votes=[_vote(one, row) for one in votes],
         history=[_happening(one, shown(one.content.hex(), plain) if one.content else None) for one in history],
@@ -117,6 +119,7 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 _IF_REJECTED = {
     "approval": "The tool is not called; the model is told that it was rejected, and the reason.",
+    "question": "The call has failed, without a result; the model is told that nobody answers, and the reason.",
     "in_doubt": "'not_done' calls the tool again; 'fail_run' ends the run.",
     "escalation": "'fail_run' ends the run; 'finish' ends it with an output of yours.",
 }
@@ -127,17 +130,21 @@ def _if_unanswered(row: ApprovalTask) -> str:
         return "It waits for good."
     if row.on_expiry == "fail_run":
         return "The run fails."
-    return "The tool is not called; the model is told that nobody answered."
+    what = "The call has failed, without a result" if row.kind == "question" else "The tool is not called"
+    return f"{what}; the model is told that nobody answered."
 
 
-async def _asked(services: Services, run: RunRow, approval: UUID) -> ev.ApprovalAsked | None:
-    """The event that asked, which says which lines of a policy do."""
+_ASKING = {ev.ApprovalAsked.type, ev.QuestionAsked.type}
+
+
+async def _asked(services: Services, run: RunRow, approval: UUID) -> ev.ApprovalAsked | ev.QuestionAsked | None:
+    """The event that asked, which says which lines of a policy do, and what the tool says of it."""
     after = 0
     while page := await services.journal(run.tenant, run.id, after=after, limit=_PAGE):
         for stored in page:
-            if stored.type == ev.ApprovalAsked.type:
+            if stored.type in _ASKING:
                 event = ReadEvent.of(stored).event
-                if isinstance(event, ev.ApprovalAsked) and event.approval == approval:
+                if isinstance(event, ev.ApprovalAsked | ev.QuestionAsked) and event.approval == approval:
                     return event
         after = page[-1].seq
     return None

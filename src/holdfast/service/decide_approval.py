@@ -6,7 +6,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 from holdfast.domain.errors import InvalidInput
-from holdfast.domain.events import Way
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.approval_errors import AlreadyVoted as AlreadyVoted  # noqa: PLC0414  raised by these use cases
@@ -109,7 +108,7 @@ async def settle(
     who: Who,
     approval: UUID,
     kind: str,
-    verdict: Verdict | Resolution | Way,
+    verdict: approvals.Verdict,
     digest: str,
     content: Any,
     what: str,
@@ -151,6 +150,7 @@ def _wrong_kind(kind: str) -> InvalidInput:
 
 _SAY = {
     "approval": "This is an approval. Say 'approved' or 'rejected'.",
+    "question": "This is a question of a tool's. Say 'answered' with the answer, or 'declined'.",
     "in_doubt": "This is an effect in doubt. Say 'done' with the result, 'not_done' to run it, or 'fail_run'.",
     "escalation": "This is a run in trouble. Say 'go_on', 'finish' with its output, or 'fail_run'.",
 }

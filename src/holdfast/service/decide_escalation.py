@@ -1,4 +1,4 @@
-"""Decide what becomes of a run that cannot go on by itself, and either kind of decision in one place."""
+"""Decide what becomes of a run that cannot go on by itself, and every kind of decision in one place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from holdfast.domain.events import Way
 from holdfast.domain.limits import ceiling_of, describe, display, how_to_raise, read_ceilings
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
+from holdfast.service.answer_question import Answer, answer_question
 from holdfast.service.approval_shapes import ApprovalDetail, is_tenants_alone
 from holdfast.service.approval_view import approval_view, existing_approval
 from holdfast.service.decide_approval import Resolution, Verdict, decide_approval, resolve_effect, settle
@@ -108,7 +109,7 @@ async def decide(
     services: Services,
     who: Who,
     approval: UUID,
-    verdict: Verdict | Resolution | Way,
+    verdict: Verdict | Answer | Resolution | Way,
     *,
     digest: str,
     args: dict[str, Any] | None = None,
@@ -116,6 +117,7 @@ async def decide(
     result: Any = None,
     limits: Mapping[str, Any] | None = None,
     output: Any = None,
+    answer: Any = None,
 ) -> ApprovalDetail:
     """Any kind of decision, for interfaces that take all in one place.
 
@@ -125,13 +127,15 @@ async def decide(
     kind = _ONLY_OF.get(verdict)
     if kind is None:
         kind = (await existing_approval(services, who, approval, Scope.APPROVALS_DECIDE)).kind
-    parts = {"args": args, "result": result, "limits": limits, "output": output}
+    parts = {"args": args, "result": result, "limits": limits, "output": output, "answer": answer}
     for part, of in _PARTS.items():
         if parts[part] is not None and of != kind:
             raise InvalidInput(f"`{part}` does not belong to '{verdict}'. Leave it out.")
     match verdict:
         case "approved" | "rejected":
             return await decide_approval(services, who, approval, verdict, digest=digest, args=args, reason=reason)
+        case "answered" | "declined":
+            return await answer_question(services, who, approval, verdict, digest=digest, answer=answer, reason=reason)
         case "done" | "not_done":
             return await resolve_effect(services, who, approval, verdict, digest=digest, result=result, reason=reason)
         case "fail_run" if kind != "escalation":
@@ -145,9 +149,17 @@ async def decide(
 _ONLY_OF = {
     "approved": "approval",
     "rejected": "approval",
+    "answered": "question",
+    "declined": "question",
     "done": "in_doubt",
     "not_done": "in_doubt",
     "go_on": "escalation",
     "finish": "escalation",
 }
-_PARTS = {"args": "approval", "result": "in_doubt", "limits": "escalation", "output": "escalation"}
+_PARTS = {
+    "args": "approval",
+    "result": "in_doubt",
+    "limits": "escalation",
+    "output": "escalation",
+    "answer": "question",
+}

@@ -23,6 +23,8 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "output_processed": ("result",),
     "approval_asked": ("args", "metadata", "received", "why", "sources", "facts"),
     "approval_decided": ("args", "reason"),
+    "question_asked": ("args", "metadata", "sources"),
+    "question_answered": ("answer", "reason"),
     "call_denied": ("args", "why", "facts"),
     "loop_detected": ("args", "why"),
     "effect_resolved": ("result",),

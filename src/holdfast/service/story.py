@@ -18,6 +18,7 @@ from holdfast.service.views import StepKind, StepView
 
 _WAITS = {
     WaitingOn.APPROVAL: "waited for an approval",
+    WaitingOn.QUESTION: "waited for an answer",
     WaitingOn.IN_DOUBT: "waited for a person to say what became of an effect",
     WaitingOn.LIMIT: "waited for a limit to be raised",
     WaitingOn.BUDGET: "waited for a budget to have room",
@@ -103,6 +104,8 @@ def actors_of(events: Iterable[ReadEvent]) -> set[str]:
                 found.add(actor or "")
             case ev.ApprovalDecided(by=actor) | ev.EffectResolved(by=actor) | ev.EscalationDecided(by=actor):
                 found.add(actor)
+            case ev.QuestionAnswered(by=actor):
+                found.add(actor)
             case _:
                 pass
     return found - {""}
@@ -170,6 +173,8 @@ class Story:
                 self._decision(read, event)
             case ev.Escalated() | ev.EscalationDecided():
                 self._trouble(read, event)
+            case ev.QuestionAsked() | ev.QuestionAnswered():
+                self._question(read, event)
             case ev.CallDenied():
                 self._begin(read, "denied", f"refused to call {event.tool}").end(at, "denied")
             case ev.LoopDetected():
@@ -273,6 +278,16 @@ class Story:
                 step = self._resume(read, "in_doubt", "not known whether it was done", event.key)
                 step.end(at, event.resolution)
                 step.why = f"{step.why} Resolved by {self._name(event.by)}.".strip()
+
+    def _question(self, read: ReadEvent, event: ev.QuestionAsked | ev.QuestionAnswered) -> None:
+        if isinstance(event, ev.QuestionAsked):
+            asked = f"{event.tool} asked a question" if event.kind == "question" else f"{event.tool} is done outside"
+            step = self._begin(read, "question", asked, event.approval)
+            step.why = f"asks {event.ask or 'whoever may decide'}"
+            return
+        step = self._resume(read, "question", "asked a question", event.approval)
+        step.end(read.stored.at, "expired" if event.on_expiry else event.verdict)
+        step.why = f"by {self._name(event.by)}"
 
     def _looped(self, read: ReadEvent, event: ev.LoopDetected) -> None:
         step = self._begin(read, "loop", f"was told of a loop: did not call {event.tool}")

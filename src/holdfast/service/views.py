@@ -186,6 +186,7 @@ StepKind = Literal[
     "tool",
     "output",
     "approval",
+    "question",
     "denied",
     "loop",
     "in_doubt",

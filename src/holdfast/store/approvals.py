@@ -1,4 +1,4 @@
-"""Human tasks: tool calls that wait for people, and effects in doubt. `18_approvals.sql` says who may decide them."""
+"""Human tasks: calls that wait for people, effects in doubt, runs in trouble. `18_approvals.sql` says who decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from holdfast.domain.approving import OnExpiry, TaskKind, TaskState
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
-Verdict = Literal["approved", "rejected", "done", "not_done", "go_on", "finish", "fail_run"]
+Verdict = Literal["approved", "rejected", "answered", "declined", "done", "not_done", "go_on", "finish", "fail_run"]
 Refusal = Literal["no_person", "disabled", "not_behind", "requester", "role", "beholden", "one_hand"]
 """Why somebody may not decide: see `refusal` in `18_approvals.sql`."""
 NEWCOMER_S = 7 * 86_400.0
@@ -119,7 +119,7 @@ class Happening:
     ask: str
     """Who has to agree from then on."""
     content: bytes | None
-    """Digest of the arguments as edited, of a reason, of a result."""
+    """Digest of the arguments as edited, of a reason, of a result, of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,8 @@ async def decide_approval(
         verdict: what is said.
         digest: what it is said of.
         by: who says it.
-        content: with `approved` the arguments to use instead, with `rejected` a reason, with `done` a result: sealed.
+        content: with `approved` the arguments to use instead, with `rejected` or `declined` a reason, with `done` a
+            result, with `answered` the answer: sealed.
         content_digest: its digest.
         newcomer_s: for how long those whom a requester admitted or promoted may not authorise.
         via: who made the link by which they decide, if they decide by one.

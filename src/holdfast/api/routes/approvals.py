@@ -43,7 +43,7 @@ async def get_approvals(
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
 ) -> Response:
-    """Approvals to give, effects in doubt to resolve and runs in trouble, each with exactly what it is about."""
+    """Approvals to give, questions to answer, effects in doubt and runs in trouble, each with what it is about."""
     return reply(
         await list_tasks_to_decide(
             services,
@@ -68,7 +68,7 @@ async def get_approvals(
 async def get_approval(
     approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_READ)]
 ) -> Response:
-    """An approval or an effect in doubt, with its digest."""
+    """Exactly what a decision would be about, with its digest."""
     return reply(await get_task_to_decide(services, who, read_id(approval)))
 
 
@@ -95,7 +95,7 @@ async def get_approval(
 async def post_decision(
     request: Request, approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_DECIDE)]
 ) -> Response:
-    """Approve or reject a call; say what became of an effect in doubt, or what becomes of a run in trouble.
+    """Approve or reject a call; answer what one asks; say what became of an effect in doubt or a run in trouble.
 
     Where several have to agree, the task stays pending until they have. Edited arguments of a call that others
     authorise make another digest, and everybody is asked anew.
@@ -114,5 +114,6 @@ async def post_decision(
         result=given.result,
         limits=given.limits,
         output=given.output,
+        answer=given.answer,
     )
     return reply(view)

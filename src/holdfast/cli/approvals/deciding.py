@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import typer
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
     from holdfast.service.approval_shapes import ApprovalDetail
     from holdfast.service.services import Services
     from holdfast.settings import Settings
+    from holdfast.store.approvals import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the person says."""
 
-    verdict: Literal["approved", "rejected", "done", "not_done", "go_on", "finish", "fail_run"]
+    verdict: Verdict
     args: dict[str, Any] | None = None
     result: Any = None
     reason: str | None = None
     limits: dict[str, Any] | None = None
     output: Any = None
+    answer: Any = None
 
     @classmethod
     def of(
@@ -42,6 +44,9 @@ class Decision:
         approve: bool,
         args: str | None,
         reject: bool,
+        answer: str | None,
+        answer_json: str | None,
+        decline: bool,
         done: str | None,
         not_done: bool,
         go_on: bool,
@@ -58,6 +63,8 @@ class Decision:
         said = {
             "approved": approve,
             "rejected": reject,
+            "answered": answer is not None or answer_json is not None,
+            "declined": decline,
             "done": done is not None,
             "not_done": not_done,
             "go_on": go_on,
@@ -65,14 +72,15 @@ class Decision:
             "fail_run": fail,
         }
         chosen = [verdict for verdict, given in said.items() if given]
-        if len(chosen) != 1:
+        if len(chosen) != 1 or None not in {answer, answer_json}:
             raise typer.BadParameter(
-                "Give exactly one of --approve, --reject, --done, --not-done, --go-on, --finish, --fail."
+                "Give exactly one of --approve, --reject, --answer, --answer-json, --decline, --done, --not-done, "
+                "--go-on, --finish, --fail."
             )
         if args is not None and not approve:
             raise typer.BadParameter("It goes with --approve.", param_hint="--args")
-        if reason is not None and not (reject or fail):
-            raise typer.BadParameter("It goes with --reject or --fail.", param_hint="--reason")
+        if reason is not None and not (reject or decline or fail):
+            raise typer.BadParameter("It goes with --reject, --decline or --fail.", param_hint="--reason")
         if limits and not go_on:
             raise typer.BadParameter("It goes with --go-on.", param_hint="--limit")
         return cls(
@@ -82,6 +90,7 @@ class Decision:
             reason=reason,
             limits=limits_of(limits) or None,
             output=None if finish is None else _json(finish, "--finish"),
+            answer=answer if answer_json is None else _json(answer_json, "--answer-json"),
         )
 
 
@@ -113,6 +122,7 @@ def decide(settings: Settings, approval: UUID, decision: Decision, *, digest: st
             result=decision.result,
             limits=decision.limits,
             output=decision.output,
+            answer=decision.answer,
         )
 
     task = with_services(settings, act)

@@ -35,6 +35,7 @@ def print_task(task: ApprovalDetail) -> None:
 
 _QUESTIONS = {
     "approval": "{}: May it be called?",
+    "question": "{}: What is the answer?",
     "in_doubt": "{}: Did it take place?",
     "escalation": "The run cannot go on by itself. What becomes of it?",
 }
@@ -45,6 +46,8 @@ def choices(task: ApprovalView) -> str:
     match task.kind:
         case "approval":
             return "--approve | --reject"
+        case "question":
+            return "--answer TEXT | --answer-json JSON | --decline"
         case "in_doubt":
             return "--done JSON | --not-done | --fail"
         case "escalation":
@@ -59,6 +62,7 @@ def _lines(task: ApprovalDetail) -> Iterator[str]:
     if task.on_the_way:
         yield "the agent's own code changes it on the way:"
         yield from _changes(task.on_the_way)
+    yield from () if task.metadata is None else [f"the tool says: {_content(task.metadata)}"]
     for name, labels in (task.sources or {}).items():
         yield f"{name}: {source_text(labels)}"
     if task.why:
@@ -71,7 +75,7 @@ def _lines(task: ApprovalDetail) -> Iterator[str]:
     if task.state == "pending":
         if task.refused or task.voted:
             yield "not yours to decide: " + (task.refused or "you have agreed already")
-        yield f"if rejected: {task.if_rejected}"
+        yield f"{'if declined' if task.kind == 'question' else 'if rejected'}: {task.if_rejected}"
         ends = f" That is {clock(task.expires_at)}." if task.expires_at else ""
         yield f"if nobody answers: {task.if_unanswered}{ends}"
         for one in task.escalates:

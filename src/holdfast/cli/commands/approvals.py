@@ -33,7 +33,7 @@ def ls(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """List tool calls to approve, effects in doubt and runs in trouble, oldest first."""
+    """List tool calls to approve, questions, effects in doubt and runs in trouble, oldest first."""
     from holdfast.cli.approvals.listing import list_approvals as act
     from holdfast.cli.settings import load_settings
 
@@ -69,6 +69,13 @@ def decide(
         str | None, typer.Option("--args", help="With --approve: JSON arguments to use instead of those shown.")
     ] = None,
     reject: Annotated[bool, typer.Option("--reject", help="The tool may not be called; the model is told.")] = False,
+    answer: Annotated[
+        str | None, typer.Option("--answer", metavar="TEXT", help="A question: this is the answer.")
+    ] = None,
+    answer_json: Annotated[
+        str | None, typer.Option("--answer-json", metavar="JSON", help="A question: this is the result.")
+    ] = None,
+    decline: Annotated[bool, typer.Option("--decline", help="A question: no answer; the model is told.")] = False,
     done: Annotated[
         str | None, typer.Option("--done", metavar="JSON", help="In doubt: it took place, and this is its result.")
     ] = None,
@@ -82,7 +89,7 @@ def decide(
         str | None, typer.Option("--finish", metavar="JSON", help="In trouble: the run ends with this output.")
     ] = None,
     fail: Annotated[bool, typer.Option("--fail", help="In doubt or in trouble: end the run as failed.")] = False,
-    reason: Annotated[str | None, typer.Option("--reason", help="With --reject or --fail.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="With --reject, --decline or --fail.")] = None,
     digest: Annotated[
         str | None, typer.Option("--digest", help="Decide only if this is still the digest of what is asked.")
     ] = None,
@@ -90,7 +97,7 @@ def decide(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Decide. Give exactly one of --approve, --reject, --done, --not-done, --go-on, --finish, --fail."""
+    """Decide. Give one of --approve, --reject, --answer, --decline, --done, --not-done, --go-on, --finish, --fail."""
     from holdfast.cli.approvals.deciding import Decision
     from holdfast.cli.approvals.deciding import decide as act
     from holdfast.cli.settings import load_settings
@@ -99,6 +106,9 @@ def decide(
         approve=approve,
         args=args,
         reject=reject,
+        answer=answer,
+        answer_json=answer_json,
+        decline=decline,
         done=done,
         not_done=not_done,
         go_on=go_on,

@@ -11,6 +11,7 @@ from holdfast.cli.approvals.deciding import limits_of
 from holdfast.cli.teller import preview
 from holdfast.domain.errors import AlreadyDecided, InvalidInput
 from holdfast.domain.limits import describe
+from holdfast.service.answer_question import answer_question
 from holdfast.service.approval_shapes import to_raise
 from holdfast.service.decide_approval import (
     AlreadyVoted,
@@ -58,12 +59,25 @@ async def _approval(services: Services, task: ApprovalView, teller: Teller) -> b
     return True
 
 
+async def _question(services: Services, task: ApprovalView, teller: Teller) -> bool:
+    said = await _one_of(teller, "   [a]nswer, answer with [j]son, [d]ecline, [l]eave it open: ", "ajdl")
+    if said == "l":
+        return False
+    if said == "d":
+        reason = await _line(teller, "   Why not? (the model is told; may be empty): ")
+        await answer_question(services, services.caller, task.id, "declined", digest=task.digest, reason=reason or None)
+        return True
+    answer = await _json(teller, "   The answer, as JSON: ") if said == "j" else await _line(teller, "   The answer: ")
+    await answer_question(services, services.caller, task.id, "answered", digest=task.digest, answer=answer)
+    return True
+
+
 async def _in_doubt(services: Services, task: ApprovalView, teller: Teller) -> bool:
     answer = await _one_of(teller, "   [d]one, [n]ot done: run it, [f]ail the run, [l]eave it open: ", "dnfl")
     if answer == "l":
         return False
     if answer == "d":
-        result = await _json(teller)
+        result = await _json(teller, "   Its result, as JSON: ")
         await resolve_effect(services, services.caller, task.id, "done", digest=task.digest, result=result)
     else:
         await resolve_effect(
@@ -86,13 +100,13 @@ async def _in_trouble(services: Services, task: ApprovalView, teller: Teller) ->
     return True
 
 
-_ASKING = {"approval": _approval, "in_doubt": _in_doubt, "escalation": _in_trouble}
+_ASKING = {"approval": _approval, "question": _question, "in_doubt": _in_doubt, "escalation": _in_trouble}
 
 
-async def _json(teller: Teller) -> Any:
+async def _json(teller: Teller, question: str) -> Any:
     while True:
         try:
-            return json.loads(await _line(teller, "   Its result, as JSON: ") or "null")
+            return json.loads(await _line(teller, question) or "null")
         except ValueError as error:
             teller.say(f"   That is not JSON: {error}.")
 

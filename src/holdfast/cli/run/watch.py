@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from holdfast.service.views import RunView
 
 
-_DECIDED = frozenset({WaitingOn.APPROVAL, WaitingOn.IN_DOUBT, WaitingOn.LIMIT, WaitingOn.ESCALATION})
+_DECIDED = frozenset(
+    {WaitingOn.APPROVAL, WaitingOn.QUESTION, WaitingOn.IN_DOUBT, WaitingOn.LIMIT, WaitingOn.ESCALATION}
+)
 """What people decide."""
 
 

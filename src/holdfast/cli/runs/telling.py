@@ -82,7 +82,7 @@ def _what(step: StepView, *, full: bool) -> Text:
         told.append(f"\n{indent}  {step.why}", style="yellow")
     for name, content in step.content.items():
         # What was sent to a model is long and told by the steps before; it is shown where all was asked for.
-        if full or name in {"input", "args", "result", "message", "reason", "output"}:
+        if full or name in {"input", "args", "result", "message", "reason", "output", "answer"}:
             told.append(f"\n{indent}  {name}: {preview(content, None if full else 160)}", style="dim")
     return told
 

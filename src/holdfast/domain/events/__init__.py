@@ -33,6 +33,9 @@ from holdfast.domain.events.decisions import (
     Edited,
     Escalated,
     EscalationDecided,
+    QuestionAnswered,
+    QuestionAsked,
+    QuestionKind,
     Trouble,
     Way,
 )
@@ -81,6 +84,9 @@ __all__ = [
     "Outcome",
     "OutputProcessed",
     "OutputStarted",
+    "QuestionAnswered",
+    "QuestionAsked",
+    "QuestionKind",
     "RunAccepted",
     "RunCancelled",
     "RunClaimed",
@@ -110,6 +116,8 @@ AnyEvent: TypeAlias = (
     | OutputProcessed
     | ApprovalAsked
     | ApprovalDecided
+    | QuestionAsked
+    | QuestionAnswered
     | CallDenied
     | LoopDetected
     | EffectInDoubt
@@ -141,6 +149,8 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         OutputProcessed,
         ApprovalAsked,
         ApprovalDecided,
+        QuestionAsked,
+        QuestionAnswered,
         CallDenied,
         LoopDetected,
         EffectInDoubt,
@@ -167,6 +177,7 @@ OUTCOMES: frozenset[str] = frozenset(
         ToolFinished.type,
         OutputProcessed.type,
         ApprovalDecided.type,
+        QuestionAnswered.type,
         EffectResolved.type,
         EscalationDecided.type,
     }

@@ -78,6 +78,57 @@ class ApprovalDecided(Event):
     """What it comes to that nobody answered in time; None where somebody did."""
 
 
+QuestionKind: TypeAlias = Literal["question", "external"]
+"""Who is to answer what a call waits for: the person behind the run, or whatever does the work outside."""
+
+
+@fact
+class QuestionAsked(Event):
+    """A tool call has no result of its own: it waits for one from outside."""
+
+    type: ClassVar[str] = "question_asked"
+    approval: UUID
+    """The human task."""
+    scope: str
+    step: int
+    call: str
+    approved: bool = False
+    """Whether it is the execution that people had approved which asks."""
+    tool: str
+    schema: str
+    kind: QuestionKind
+    args: Ref
+    """As the model gave them, or as people edited them when they approved the call."""
+    digest: str
+    metadata: Ref | None = None
+    """What the tool says of it."""
+    ask: str = ""
+    """Who is to answer, as `Ask` is written; empty: whoever may decide."""
+    sources: Ref | None = None
+    """Labels of each argument, by name."""
+
+
+@fact
+class QuestionAnswered(Event):
+    """The result came, or somebody said that none will."""
+
+    type: ClassVar[str] = "question_answered"
+    approval: UUID
+    call: str
+    verdict: Literal["answered", "declined"]
+    by: str
+    digest: str
+    """What was answered, as it was shown to whoever did."""
+    answer: Ref | None = None
+    """The call's result, as JSON."""
+    own_word: bool = False
+    """Whether the person behind the run gave it, by no link of another's: then they vouch for it."""
+    reason: Ref | None = None
+    """Why there is no answer."""
+    on_expiry: Literal["reject", "fail_run"] | None = None
+    """What it comes to that nobody answered in time; None where somebody did."""
+
+
 @fact
 class CallDenied(Event):
     """A tool call was refused, and the model told why."""

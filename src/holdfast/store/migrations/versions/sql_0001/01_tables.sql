@@ -14,7 +14,7 @@
 --   events            the journals; a body is the exact text that was hashed, and holds no personal content
 --   blobs             content, sealed under its subject's key, named by run and keyed digest
 --   signals           the inbox of each run, in order
---   approvals         every human task: approvals, and effects in doubt
+--   approvals         every human task: approvals, questions, effects in doubt, runs in trouble
 --   approval_votes    who has agreed to one, and to exactly what
 --   approval_history  what has happened to one: votes, edits, escalations, its end
 --   idempotency_keys  requests that were accepted, so that a repeated one answers the same
@@ -226,9 +226,10 @@ create table approvals (
   tenant uuid not null,
   id uuid not null,
   run uuid not null,
-  kind text not null check (kind in ('approval', 'in_doubt', 'escalation')),
+  kind text not null check (kind in ('approval', 'question', 'in_doubt', 'escalation')),
   state text not null default 'pending'
-    check (state in ('pending', 'approved', 'rejected', 'expired', 'done', 'not_done', 'go_on', 'finish', 'fail_run', 'void')),
+    check (state in ('pending', 'approved', 'rejected', 'answered', 'declined', 'expired', 'done', 'not_done', 'go_on', 'finish',
+      'fail_run', 'void')),
   scope text not null,
   step bigint not null,
   call text not null,
@@ -268,7 +269,7 @@ create table approval_votes (
   digest text not null,
   voter text not null,
   verdict text not null,
-  content bytea,  -- digest of the result they say an effect had
+  content bytea,  -- digest of the result they say an effect had, of an answer
   via text,  -- who made the link they decided by, if another
   at timestamptz not null,
   primary key (tenant, approval, digest, voter)
@@ -283,7 +284,7 @@ create table approval_history (
   by text not null,
   digest text not null,  -- from then on
   ask text not null,  -- from then on
-  content bytea,  -- digest of the arguments as edited, of a reason, of a result
+  content bytea,  -- digest of the arguments as edited, of a reason, of a result, of an answer
   primary key (tenant, approval, nth)
 );
 

@@ -51,9 +51,9 @@ begin
     select array_agg(x.m) into more
     from jsonb_to_recordset(rare -> 'next') as x (m int, state text),
       lateral (select count(*) as present from approvals a where a.tenant = m_tenant[x.m] and a.run = m_run[x.m]
-               and a.state = 'pending' and a.kind = 'approval') p,
+               and a.state = 'pending' and a.kind <> 'in_doubt') p,
       lateral (select count(*) as locked from (select from approvals a where a.tenant = m_tenant[x.m]
-               and a.run = m_run[x.m] and a.state = 'pending' and a.kind = 'approval'
+               and a.run = m_run[x.m] and a.state = 'pending' and a.kind <> 'in_doubt'
                for no key update skip locked) l) l
     where verdict[x.m] = 'appended' and x.state <> 'parked' and p.present <> l.locked;
     obstructed := obstructed || more;

@@ -4,11 +4,12 @@
 -- authorisation: so many distinct persons who hold a role, none of whom is behind the call. Whoever agrees leaves a vote,
 -- bound to the digest of what they were shown. A vote counts while its voter could cast it: it is judged anew each time the
 -- task is, so that one whose role was taken counts no more. Edited arguments make another digest, and votes of the one
--- before count no more either.
+-- before count no more either. A question is answered by one of those whom it asks: nobody authorises anything by that.
 --
 -- Everything about one task happens under its run's lock and then its own. What rests on identities first takes its tenant's
 -- row for key share: `begin_change` (14_identity.sql) takes it for update, so no role changes while one is counted on.
--- A task leaves 'pending' once, by `settle_approval`, with the signal that tells its run.
+-- A task leaves 'pending' once, by `settle_approval`, with the signal that tells its run. 18_decisions.sql is how people get
+-- there.
 
 -- Which roles let somebody authorise this; none for a confirmation.
 create function ask_roles(p_ask text) returns text[]
@@ -22,6 +23,27 @@ $$;
 create function ask_count(p_ask text) returns int
 language sql immutable set search_path = holdfast, pg_temp
 as $$ select coalesce(array_position(array['one', 'two', 'three', 'four', 'five'], split_part(p_ask, ' ', 1)), 1) $$;
+
+-- The same of one task: an answer is one person's, whoever is asked for it.
+create function needed_by(task approvals) returns int
+language sql immutable set search_path = holdfast, pg_temp
+as $$ select case when task.kind = 'question' then 1 else ask_count(task.ask) end $$;
+
+-- Whether it lets something be done, so that those who want it done have no say. A run in trouble and a question are no call
+-- that somebody wants made: whoever is asked may say.
+create function authorises(task approvals) returns boolean
+language sql immutable set search_path = holdfast, pg_temp
+as $$ select task.kind in ('approval', 'in_doubt') $$;
+
+-- What may be said of a kind of task.
+create function verdicts_on(p_kind text) returns text[]
+language sql immutable set search_path = holdfast, pg_temp
+as $$
+  select case p_kind when 'approval' then array['approved', 'rejected']
+                     when 'question' then array['answered', 'declined']
+                     when 'escalation' then array['go_on', 'finish', 'fail_run']
+                     else array['done', 'not_done', 'fail_run'] end
+$$;
 
 -- What a decision is bound to once arguments are edited: what it was bound to before, the new arguments by their keyed
 -- digest, and who edited them. Whoever knows the first digest and the edits can work out the last.
@@ -106,26 +128,26 @@ begin
     end if;
     roles := ask_roles('approver');  -- a service's own run: somebody has to answer for it
   end if;
-  -- A run in trouble is no call that somebody wants made: whoever holds the role may say what becomes of it.
-  if p_actor = any (task.requesters) and task.kind <> 'escalation' then
+  if p_actor = any (task.requesters) and authorises(task) then
     return 'requester';
   end if;
   if not exists (select from memberships m where m.tenant = task.tenant and m.principal = person.id and m.role = any (roles)) then
     return 'role';
   end if;
-  if task.kind <> 'escalation' and is_beholden(task, p_actor, p_newcomer) then
+  if authorises(task) and is_beholden(task, p_actor, p_newcomer) then
     return 'beholden';
   end if;
   return null;
 end $$;
 
--- Whether a decision by a link that another made would let one hand do what takes two: the maker is behind the call, owes
--- what they are to those who are, or has a part in another vote.
+-- Whether a decision by a link that another made would let one hand do what takes two: the maker is behind a call that others
+-- authorise, or owes what they are to those who are, or has a part in another vote.
 create function is_one_hand(task approvals, p_by text, p_via text, p_newcomer interval) returns boolean
 language sql stable set search_path = holdfast, pg_temp
 as $$
   select task.ask <> '' and (
-    (p_via is not null and p_via <> p_by and (p_via = any (task.requesters) or is_beholden(task, p_via, p_newcomer)
+    (p_via is not null and p_via <> p_by and (
+      authorises(task) and (p_via = any (task.requesters) or is_beholden(task, p_via, p_newcomer))
       or exists (select from approval_votes v where v.tenant = task.tenant and v.approval = task.id and v.digest = task.digest
                  and v.voter <> p_by and p_via in (v.voter, v.via))))
     or exists (select from approval_votes v where v.tenant = task.tenant and v.approval = task.id and v.digest = task.digest
@@ -155,6 +177,14 @@ as $$
   from approval_history h where h.tenant = task.tenant and h.approval = task.id
 $$;
 
+-- Whether the person behind the run said it themselves, and not by a link of another's.
+create function is_own_word(task approvals, p_by text) returns boolean
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select coalesce(p_by = person_behind(task), false) and not exists (
+    select from approval_votes v where v.tenant = task.tenant and v.approval = task.id and v.voter = p_by and v.via is not null)
+$$;
+
 -- Settles a task, and tells its run. The caller holds run and task, and has found it pending. Answers the place in the run's
 -- inbox; null for a run that has ended.
 create function settle_approval(
@@ -172,7 +202,7 @@ begin
   perform tell(task, p_verdict, p_by, p_content_digest);
   select d.seq into told from deliver_signal(task.tenant, task.run, 'decision', json_build_object(
       'approval', task.id, 'kind', task.kind, 'verdict', p_verdict, 'digest', task.digest, 'ask', task.ask,
-      'voters', p_voters, 'edits', coalesce(edits, '[]'),
+      'voters', p_voters, 'edits', coalesce(edits, '[]'), 'own_word', is_own_word(task, p_by),
       'on_expiry', case when p_verdict = 'expired' then task.on_expiry end)::text,
     p_content, p_content_digest, p_by, null) d;
   return told;
@@ -212,7 +242,7 @@ begin
       where v.tenant = task.tenant and v.approval = task.id and v.digest = task.digest
     loop
       voters := agreeing(task, cast_one.verdict, cast_one.content, task.newcomer);
-      if cardinality(voters) >= ask_count(task.ask) then
+      if cardinality(voters) >= needed_by(task) then
         update approvals a set ask = task.ask, escalated = task.escalated where a.tenant = task.tenant and a.id = task.id;
         perform case when task.kind = 'approval' then settle_approved(task, voters[cardinality(voters)], voters)
           else settle_approval(task, cast_one.verdict, voters[cardinality(voters)], voters,
@@ -226,7 +256,8 @@ begin
   where a.tenant = task.tenant and a.id = task.id;
   if task.expires_at <= moment then
     expired := 1;
-    perform settle_approval(task, case when task.kind = 'approval' then 'expired' else 'fail_run' end, 'expiry', '{}', null, null);
+    perform settle_approval(task, case when task.kind in ('approval', 'question') then 'expired' else 'fail_run' end, 'expiry',
+      '{}', null, null);
   end if;
 end $$;
 
@@ -256,123 +287,6 @@ begin
   end if;
 end $$;
 
--- Decides, or adds a vote. The digest is the one shown to the person who decides: if the task is bound to another, nothing
--- happens. A run that has ended is not told; the decision is recorded all the same. While a worker's late report of this very
--- effect waits in the run's inbox nobody decides: what a person says then might have no effect. Whoever holds the run reads
--- the report, and closes the task or leaves it to people.
---
--- Outcomes. Something happened: 'decided'; 'voted', more have to agree; 'edited', the arguments are others and everybody is
--- asked anew. Nothing did: 'already' (state and decided_by are the first's), 'again' (this person has agreed already),
--- 'mismatch', 'reported', 'cancelling' (the run is to stop), 'refused' (why: as `refusal` says, or 'one_hand'), 'invalid' (no
--- verdict on this kind of task), 'absent'.
-create function decide_approval(
-  p_tenant uuid, p_approval uuid, p_verdict text, p_digest text, p_by text, p_content bytea, p_content_digest bytea,
-  p_newcomer_s double precision, p_via text
-) returns table (outcome text, state text, decided_by text, run uuid, seq bigint, why text, agreed int, needed int)
-language plpgsql volatile security definer set search_path = holdfast, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  task approvals;
-  newcomer interval := make_interval(secs => p_newcomer_s);
-  edits boolean := p_verdict = 'approved' and p_content is not null;
-  said text;  -- the outcome so far
-  reason text;
-  voters text[] := '{}';
-  again boolean := false;
-  told bigint;
-begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
-  select * into task from approvals a where a.tenant = p_tenant and a.id = p_approval;
-  if not found then
-    return query select 'absent', null::text, null::text, null::uuid, null::bigint, null::text, 0, 0;
-    return;
-  end if;
-
-  -- Who is what, then the run, as everywhere; then the task, read again under its lock.
-  perform from tenants t where t.id = p_tenant for key share;
-  perform from runs r where r.tenant = p_tenant and r.id = task.run for no key update;
-  select * into task from approvals a where a.tenant = p_tenant and a.id = p_approval for no key update;
-  perform from pass_time(task, holdfast.now());
-  select * into task from approvals a where a.tenant = p_tenant and a.id = p_approval;
-  reason := refusal(task, p_by, newcomer);
-  said := case
-    when not p_verdict = any (case task.kind when 'approval' then array['approved', 'rejected']
-                                             when 'escalation' then array['go_on', 'finish', 'fail_run']
-                                             else array['done', 'not_done', 'fail_run'] end) then 'invalid'
-    when task.state <> 'pending' then 'already'
-    when task.digest <> p_digest then 'mismatch'
-    when exists (
-      select from runs r join signals s on s.tenant = r.tenant and s.run = r.id and s.seq > r.folded_seq
-      where r.tenant = p_tenant and r.id = task.run and s.kind = 'late_outcome'
-        and s.dedupe ^@ ('late:' || task.key || ':')) then 'reported'
-    when task.kind <> 'in_doubt' and exists (
-      select from runs r where r.tenant = p_tenant and r.id = task.run and r.cancelling) then 'cancelling'
-    -- Who is behind a call may not authorise it, and may say better what it should be: everybody is asked anew.
-    when reason is not null and not (edits and reason = 'requester') then 'refused'
-    when task.kind <> 'escalation' and is_one_hand(task, p_by, p_via, newcomer) then 'refused'
-  end;
-  if said is not null then
-    return query select said, task.state, task.decided_by, task.run, null::bigint,
-      case when said = 'refused' then coalesce(reason, 'one_hand') end, 0, ask_count(task.ask);
-    return;
-  end if;
-
-  if p_content is not null then  -- for those who are asked next, and for the record
-    insert into blobs (tenant, run, digest, body) values (p_tenant, task.run, p_content_digest, p_content)
-    on conflict do nothing;
-  end if;
-  if edits and p_content_digest <> coalesce(task.edited, task.args) then
-    task.digest := edited_digest(task.digest, p_content_digest, p_by);
-    task.edited := p_content_digest;
-    task.requesters := array_append(array_remove(task.requesters, p_by), p_by);
-    update approvals a set digest = task.digest, edited = task.edited, requesters = task.requesters
-    where a.tenant = p_tenant and a.id = p_approval;
-    perform tell(task, 'edited', p_by, p_content_digest);
-    said := 'edited';
-  end if;
-  -- An editor agrees to what they made of it where one person's word is enough; else they are behind the call from now on.
-  if said = 'edited' and ask_roles(task.ask) <> '{}' or reason is not null then
-    return query select coalesce(said, 'refused'), task.state, task.decided_by, task.run, null::bigint,
-      case when said is null then reason end, 0, ask_count(task.ask);
-    return;
-  end if;
-
-  if p_verdict = 'rejected' then
-    told := settle_approval(task, p_verdict, p_by, array[p_by], p_content, p_content_digest);
-    return query select 'decided', p_verdict, p_by, task.run, told, null::text, 1, ask_count(task.ask);
-    return;
-  end if;
-  again := exists (select from approval_votes v where v.tenant = p_tenant and v.approval = p_approval
-    and v.digest = task.digest and v.voter = p_by and v.verdict = p_verdict
-    and (edits or v.content is not distinct from p_content_digest));
-  if not again then
-    insert into approval_votes as v (tenant, approval, digest, voter, verdict, content, via, at)
-    values (p_tenant, p_approval, task.digest, p_by, p_verdict, case when not edits then p_content_digest end,
-            nullif(p_via, p_by), holdfast.now())
-    on conflict (tenant, approval, digest, voter)
-      do update set verdict = excluded.verdict, content = excluded.content, via = excluded.via, at = excluded.at;
-    update approvals a set newcomer = make_interval(secs => p_newcomer_s) where a.tenant = p_tenant and a.id = p_approval;
-  end if;
-  -- The person behind a call that they edited is one of its requesters, and is asked all the same.
-  voters := agreeing(task, p_verdict, case when not edits then p_content_digest end, newcomer);
-  if said = 'edited' and not p_by = any (voters) then
-    voters := voters || p_by;  -- who stood in for the person behind a service's run
-  end if;
-  if cardinality(voters) < ask_count(task.ask) then
-    if not again then
-      perform tell(task, 'voted', p_by, p_content_digest);
-    end if;
-    return query select case when again then 'again' else 'voted' end, task.state, task.decided_by, task.run, null::bigint,
-      null::text, cardinality(voters), ask_count(task.ask);
-    return;
-  end if;
-  told := case when p_verdict = 'approved' then settle_approved(task, p_by, voters)
-               else settle_approval(task, p_verdict, p_by, voters, p_content, p_content_digest) end;
-  return query select 'decided', p_verdict, p_by, task.run, told, null::text, cardinality(voters), ask_count(task.ask);
-end $$;
-
 -- How a task stands for one who looks at it: who has agreed so far, or agreed where it is settled; how many have to; whether
 -- the one who looks has; why they may not decide it, null where they may.
 create function approval_standing(p_tenant uuid, p_approval uuid, p_by text, p_newcomer_s double precision)
@@ -394,15 +308,13 @@ begin
         select distinct v.verdict, v.content from approval_votes v
         where v.tenant = p_tenant and v.approval = p_approval and v.digest = task.digest) c
       order by cardinality(agreeing(task, c.verdict, c.content, newcomer)) desc limit 1), '{}') end,
-    ask_count(task.ask),
+    needed_by(task),
     exists (select from approval_votes v where v.tenant = p_tenant and v.approval = p_approval and v.digest = task.digest
             and v.voter = p_by),
     refusal(task, p_by, newcomer);
 end $$;
 
 grant execute on function let_time_pass(uuid, uuid) to holdfast_engine;
-grant execute on function
-  decide_approval(uuid, uuid, text, text, text, bytea, bytea, double precision, text) to holdfast_worker, holdfast_api;
 grant execute on function approval_standing(uuid, uuid, text, double precision) to holdfast_worker, holdfast_api;
 
 -- The human tasks that an append opens. An effect in doubt asks for the authority that its approval needed, where the append
@@ -423,7 +335,7 @@ as $$
       on_expiry text, escalate jsonb)
     join runs r on r.tenant = m_tenant[x.m] and r.id = m_run[x.m]
     cross join lateral (
-      select case when x.kind = 'approval' or x.on_expiry = 'fail_run' then moment + make_interval(secs => x.expires_s) end as at
+      select case when x.kind in ('approval', 'question') or x.on_expiry = 'fail_run' then moment + make_interval(secs => x.expires_s) end as at
     ) ends
     cross join lateral (
       select coalesce(array_agg(e.at order by e.at, e.nth), '{}') as at, coalesce(array_agg(e.ask order by e.at, e.nth), '{}') as ask
