@@ -1,16 +1,18 @@
-"""The page behind a link: what is asked, whole, and two buttons. Needs no script; what others wrote is escaped."""
+"""The page behind a link: what is asked, whole, and what can be said. Needs no script; what others wrote is escaped."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
 from typing import Any
 
 from starlette.responses import HTMLResponse, Response
 
+from holdfast.api.link_form import form_of
+from holdfast.domain.approving import TaskKind, TaskState
 from holdfast.service.approval_links import OpenLink
 from holdfast.service.approval_shapes import ApprovalDetail, ChangeView, looked_at_text, source_text
 from holdfast.service.base_views import ContentView
@@ -24,7 +26,8 @@ _STYLE = (
     "vertical-align:top;overflow-wrap:anywhere}dl{margin:1.5rem 0}h2+dl{margin-top:0}"
     "dt{font-weight:600;overflow-wrap:anywhere}dd{margin:0 0 .5rem;overflow-wrap:anywhere}"
     "label{display:block;font-weight:600;margin:1rem 0 .25rem}"
-    "input,button{font:inherit;min-height:2.75rem;box-sizing:border-box}input{padding:.35rem;width:100%}"
+    "input,textarea,button{font:inherit;min-height:2.75rem;box-sizing:border-box}"
+    "input,textarea{padding:.35rem;width:100%}"
     "button{padding:.5rem 1.25rem;margin:1rem .5rem 0 0}:focus-visible{outline:3px solid #06c;outline-offset:2px}"
     ".warn{background:#fff3cd;padding:.75rem}"
     "@media(min-width:40rem){dl{display:grid;grid-template-columns:11rem 1fr}}"
@@ -40,16 +43,41 @@ _HEADERS = {
 }
 
 
-_NO_DEFAULT = "<button disabled hidden></button>"
-"""Enter in a field presses a form's first button. Who has just typed why they reject would approve: it presses none."""
+_TITLES: dict[TaskKind, str] = {
+    "approval": "{name}, may {tool} be called?",
+    "question": "{name}, what is the answer to {tool}?",
+    "in_doubt": "{name}, did {tool} take place?",
+    "escalation": "{name}, what becomes of this run?",
+}
+_HEADS: dict[TaskKind, str] = {
+    "approval": "With these arguments",
+    "question": "What it asks",
+    "in_doubt": "With these arguments",
+    "escalation": "What happened, and what the run has done so far",
+}
+_IF_NOT: dict[TaskKind, tuple[str, str | None]] = {
+    "approval": ("If you reject", None),
+    "question": ("If you decline", None),
+    "in_doubt": ("If it was not done", "The tool is called again. If you fail the run, it ends."),
+    "escalation": ("If you fail the run", "It ends as failed."),
+}
+"""What the other answer is called, and what follows from it; None: as the task says it."""
+_SAID: dict[TaskState, str] = {
+    "done": "It took place.",
+    "not_done": "It did not take place.",
+    "go_on": "The run goes on.",
+    "fail_run": "The run fails.",
+}
 
 
-def asking_page(link: OpenLink, *, warning: str = "", status: int = 200) -> Response:
-    """What is asked, and the form that decides it."""
+def asking_page(
+    link: OpenLink, *, warning: str = "", status: int = 200, kept: Mapping[str, str] | None = None
+) -> Response:
+    """What is asked, and the form that decides it, with what was typed into it before."""
     task = link.task
     warn = f'<p class="warn">{escape(warning)}</p>' if warning else ""
-    title = f"{visible(link.name)}, may {visible(task.tool)} be called?"
-    return _page(title, f"{warn}{_arguments(task)}{_facts(link)}{_form(link)}", status)
+    title = _TITLES[task.kind].format(name=visible(link.name), tool=visible(task.tool))
+    return _page(title, f"{warn}{_arguments(task)}{_facts(link)}{form_of(link, kept or {})}", status)
 
 
 def decided_page(link: OpenLink, task: ApprovalDetail) -> Response:
@@ -57,7 +85,7 @@ def decided_page(link: OpenLink, task: ApprovalDetail) -> Response:
     if task.state == "pending":
         said = f"{len(task.agreed)} of {task.needed} have agreed now. It waits for the others."
     else:
-        said = f"It is {task.state}."
+        said = _SAID.get(task.state, f"It is {task.state}.")
     return _page("Thank you.", f"<p>{_text(link.name)}, your word is kept. {escape(said)}</p>")
 
 
@@ -74,15 +102,18 @@ def _facts(link: OpenLink) -> str:
     task, names = link.task, link.task.names
     called = {actor: f"{names.get(actor, actor)}" for actor in (task.principal, task.requested_by or "")}
     behind = called[task.principal] + (f", asked for by {called[task.requested_by]}" if task.requested_by else "")
+    other, follows = _IF_NOT[task.kind]
+    whom = "Who answers" if task.kind == "question" else "Who has to agree"
+    so_far = "" if task.kind == "question" else f": {len(task.agreed)} of {task.needed} so far"
     rows = [
         ("The run is for", behind),
         ("Task", task.task),
-        ("Who has to agree", f"{task.ask or 'whoever may decide'}: {len(task.agreed)} of {task.needed} so far"),
+        (whom, f"{task.ask or 'whoever may decide'}{so_far}"),
         ("Have agreed", ", ".join(names.get(one, one) for one in task.agreed)),
         ("Why it is asked", " ".join(filter(None, [task.why, _plain(task.reason)]))),
         ("The policy looked at", looked_at_text(task)),
         ("Lines of the policy", ", ".join(map(_line, task.rules)) + (f" (of {task.policy})" if task.policy else "")),
-        ("If you reject", task.if_rejected),
+        (other, follows or task.if_rejected),
         ("If nobody answers", task.if_unanswered + (f" At {_clock(task.expires_at)}." if task.expires_at else "")),
         ("Then asked", "; ".join(f"{one.ask or 'whoever may decide'} at {_clock(one.at)}" for one in task.escalates)),
         ("Run", str(task.run)),
@@ -92,7 +123,9 @@ def _facts(link: OpenLink) -> str:
 
 
 def _arguments(task: ApprovalDetail) -> str:
-    shown = f"<h2>With these arguments</h2>{_content(task.args)}"
+    shown = f"<h2>{_HEADS[task.kind]}</h2>{_content(task.args)}"
+    if task.metadata is not None:
+        shown += f"<h2>The tool says</h2>{_content(task.metadata)}"
     if task.edits:
         shown += f"<h2>Edited: in what they differ from what the model gave</h2>{_changes(task.edits)}"
     if task.received:
@@ -112,22 +145,6 @@ def _changes(changes: Iterable[ChangeView]) -> str:
         for one in changes
     )
     return f"<table><tr><th>place</th><th>before</th><th>after</th></tr>{rows}</table>" if rows else ""
-
-
-def _form(link: OpenLink) -> str:
-    login = (
-        '<label for="credential">You are an administrator: log in, or give an API key of yours</label>'
-        '<input type="password" id="credential" name="credential" autocomplete="off">'
-        if link.needs_login
-        else ""
-    )
-    return (
-        f'<form method="post">{_NO_DEFAULT}<input type="hidden" name="page" value="{escape(link.page)}">{login}'
-        '<label for="reason">If you reject: why (the model is told)</label>'
-        '<input id="reason" name="reason" maxlength="2000" autocomplete="off">'
-        '<button name="verdict" value="approved">Approve</button>'
-        '<button name="verdict" value="rejected">Reject</button></form>'
-    )
 
 
 def _list(rows: Iterable[tuple[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""Links by which one person can decide one approval: signed, for one digest, for a while, good for one decision.
+"""Links by which one person can decide one human task: signed, for one digest, for a while, good for one decision.
 
 Looking decides nothing, since mail scanners look at every link. A link proves that whoever holds it got it from
 somebody who may hand out such links; that is enough for an approver, and not for an administrator, who logs in as well.
@@ -11,7 +11,7 @@ import base64
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
@@ -21,7 +21,7 @@ from holdfast.domain.principal import PrincipalKind, Who
 from holdfast.domain.rights import Reach, Role, Scope
 from holdfast.service.approval_shapes import ApprovalDetail, LinkView
 from holdfast.service.approval_view import approval_detail, existing_approval
-from holdfast.service.decide_approval import decide_approval
+from holdfast.service.decide_escalation import decide
 from holdfast.service.manage_principals import existing_principal
 from holdfast.service.services import Services
 from holdfast.store import audit
@@ -34,6 +34,12 @@ PATH = "/links/"
 _LINK = b"holdfast.approval-link.1"
 _PAGE = b"holdfast.approval-link-page.1"
 _PAGE_S = 3600
+_AUTHORISED = frozenset({"approval", "in_doubt"})
+"""Kinds that those behind the call have no say in, as `authorises` in `18_approvals.sql`."""
+
+
+LinkVerdict = Literal["approved", "rejected", "answered", "declined", "done", "not_done", "go_on", "fail_run"]
+"""What can be said by a link. To raise a limit, and to end a run with an output, takes an interface of its own."""
 
 
 class LinkInvalid(NotFound):
@@ -41,6 +47,16 @@ class LinkInvalid(NotFound):
 
     def __init__(self) -> None:
         super().__init__("This link opens nothing, or nothing any more. Ask for another.")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDecision:
+    """What somebody says by a link."""
+
+    verdict: LinkVerdict
+    reason: str | None = None
+    result: Any = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +76,13 @@ class OpenLink:
 async def make_link(
     services: Services, who: Who, approval: UUID, principal: UUID, *, base_url: str, ends_in_s: float = ENDS_IN_S
 ) -> LinkView:
-    """A link for a person to decide an approval as it is now. The audit log says who made it for whom.
+    """A link for a person to decide a task as it is now. The audit log says who made it for whom.
 
     For oneself it takes the right to decide; for others also that to make keys of theirs, since it lets its holder act
     as them.
 
     Raises:
-        NotFound: there is no such approval, or no such principal.
+        NotFound: there is no such task, or no such principal.
         MissingScope: they may not make links for others.
         InvalidInput: this one could not decide it, or who makes it is behind the call.
     """
@@ -74,13 +90,13 @@ async def make_link(
     if str(principal) != who.principal:
         if who.narrowed or who.reach(Scope.KEYS_WRITE) is not Reach.TENANT:
             raise MissingScope.of(Scope.KEYS_WRITE)
-        if row.ask and who.principal in row.requesters:
+        if row.ask and row.kind in _AUTHORISED and who.principal in row.requesters:
             raise InvalidInput("You are behind this call; a link of yours would let nobody decide it.")
     person = await existing_principal(services, who.tenant, principal)
     theirs = await get_approval(services.db, who.tenant, approval, by=str(principal), newcomer_s=services.newcomer_s)
     assert theirs is not None
-    if row.kind != "approval" or row.state != "pending":
-        raise InvalidInput("A link is for an approval that waits to be decided, and this does not.")
+    if row.state != "pending":
+        raise InvalidInput("A link is for what waits to be decided, and this does not.")
     if person.kind is not PrincipalKind.PERSON or theirs.refused or theirs.voted:
         why = theirs.refused or ("voted" if theirs.voted else "no_person")
         raise InvalidInput(f"A link for {person.name} would open nothing: they may not decide this ({why}).")
@@ -133,9 +149,8 @@ async def decide_by_link(
     link: OpenLink,
     token: str,
     page: str,
-    verdict: Literal["approved", "rejected"],
+    said: LinkDecision,
     *,
-    reason: str | None = None,
     logged_in: Who | None = None,
 ) -> ApprovalDetail:
     """Decide by a link, from a page that it was shown on.
@@ -145,11 +160,11 @@ async def decide_by_link(
         link: the link, opened.
         token: the same as it was sent.
         page: what the page sent back.
-        verdict: what its person says.
-        reason: with a rejection, why.
+        said: what its person says.
         logged_in: who asks, where they have shown a credential.
 
     Raises:
+        InvalidInput: the parts do not belong together, or to this task.
         LinkInvalid: the page is none of ours or an old one, who is logged in is another, an administrator is not logged
             in, or the database says no.
     """
@@ -160,13 +175,15 @@ async def decide_by_link(
         raise LinkInvalid
     who = logged_in if logged_in is not None else link.who
     try:
-        return await decide_approval(
+        return await decide(
             services,
             who,
             link.task.id,
-            verdict,
+            said.verdict,
             digest=link.task.digest,
-            reason=reason,
+            reason=said.reason,
+            result=said.result,
+            answer=said.answer,
             via=None if theirs else link.maker,
         )
     except InvalidInput:

@@ -77,6 +77,7 @@ async def resolve_effect(
     digest: str,
     result: Any = None,
     reason: str | None = None,
+    via: str | None = None,
 ) -> ApprovalDetail:
     """Say what became of an effect in doubt: done with this result, not done so run it, or fail the run.
 
@@ -90,6 +91,7 @@ async def resolve_effect(
         digest: the task's digest, as shown to them.
         result: with `done`, the tool's result as JSON shapes; None is a result too.
         reason: with `fail_run`, why.
+        via: who made the link by which they decide, if they decide by one.
 
     Raises:
         EffectReported: the worker that lost the run has said what became of it; the run has yet to read that.
@@ -100,7 +102,7 @@ async def resolve_effect(
     if resolution != "fail_run" and reason is not None:
         raise InvalidInput("A reason belongs to failing the run. Leave it out, or say 'fail_run'.")
     content, what = (result, "result") if resolution == "done" else (reason, "reason")
-    return await settle(services, who, approval, "in_doubt", resolution, digest, content, what, None)
+    return await settle(services, who, approval, "in_doubt", resolution, digest, content, what, via)
 
 
 async def settle(

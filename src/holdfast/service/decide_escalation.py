@@ -30,6 +30,7 @@ async def decide_escalation(
     limits: Mapping[str, Any] | None = None,
     output: Any = None,
     reason: str | None = None,
+    via: str | None = None,
 ) -> ApprovalDetail:
     """Say what becomes of a run in trouble: it goes on, it ends with this output, or it fails.
 
@@ -43,6 +44,7 @@ async def decide_escalation(
             stood in the way and was raised since.
         output: with `finish`, the run's output as JSON shapes.
         reason: with `fail_run`, why.
+        via: who made the link by which they decide, if they decide by one.
 
     Raises:
         NotFound, AlreadyDecided, AlreadyVoted, MayNotDecide, DigestMismatch, RunStopping: as `decide_approval`.
@@ -64,7 +66,7 @@ async def decide_escalation(
         if services.app is not None:
             services.task(row.task).read_output(output)
     what = {"go_on": "limits", "finish": "output", "fail_run": "reason"}[way]
-    return await settle(services, who, approval, "escalation", way, digest, content, what)
+    return await settle(services, who, approval, "escalation", way, digest, content, what, via)
 
 
 async def _raised(services: Services, who: Who, row: ApprovalTask, given: Mapping[str, Any]) -> dict[str, int] | None:
@@ -118,6 +120,7 @@ async def decide(
     limits: Mapping[str, Any] | None = None,
     output: Any = None,
     answer: Any = None,
+    via: str | None = None,
 ) -> ApprovalDetail:
     """Any kind of decision, for interfaces that take all in one place.
 
@@ -133,16 +136,22 @@ async def decide(
             raise InvalidInput(f"`{part}` does not belong to '{verdict}'. Leave it out.")
     match verdict:
         case "approved" | "rejected":
-            return await decide_approval(services, who, approval, verdict, digest=digest, args=args, reason=reason)
+            return await decide_approval(
+                services, who, approval, verdict, digest=digest, args=args, reason=reason, via=via
+            )
         case "answered" | "declined":
-            return await answer_question(services, who, approval, verdict, digest=digest, answer=answer, reason=reason)
+            return await answer_question(
+                services, who, approval, verdict, digest=digest, answer=answer, reason=reason, via=via
+            )
         case "done" | "not_done":
-            return await resolve_effect(services, who, approval, verdict, digest=digest, result=result, reason=reason)
+            return await resolve_effect(
+                services, who, approval, verdict, digest=digest, result=result, reason=reason, via=via
+            )
         case "fail_run" if kind != "escalation":
-            return await resolve_effect(services, who, approval, verdict, digest=digest, reason=reason)
+            return await resolve_effect(services, who, approval, verdict, digest=digest, reason=reason, via=via)
         case _:
             return await decide_escalation(
-                services, who, approval, verdict, digest=digest, limits=limits, output=output, reason=reason
+                services, who, approval, verdict, digest=digest, limits=limits, output=output, reason=reason, via=via
             )
 
 

@@ -1,4 +1,4 @@
-"""Links by which one person decides one approval: made here, and the page behind them."""
+"""Links by which one person decides one human task: made here, and the page behind them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from holdfast.api.bodies import LinkBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.forms import read_form
+from holdfast.api.link_form import decision_of
 from holdfast.api.link_page import asking_page, decided_page, invalid_page
 from holdfast.api.requests import TheServices, credential_of, needs, read_id, reply
 from holdfast.domain.errors import InvalidInput, Unauthenticated
@@ -37,9 +38,9 @@ _FORM_BYTES = 32 * 1024
 async def post_link(
     request: Request, approval: str, services: TheServices, who: Annotated[Who, needs(Scope.APPROVALS_DECIDE)]
 ) -> Response:
-    """A link by which one person can decide this approval, as it is now, once.
+    """A link by which one person can decide this task, as it is now, once.
 
-    For oneself, or, by whoever may make keys of others, for another. Whoever has it can read the approval and decide it
+    For oneself, or, by whoever may make keys of others, for another. Whoever has it can read the task and decide it
     in that one's name, so send it to them alone. An administrator has to log in as well.
     """
     given = await read_body(request, LinkBody)
@@ -72,30 +73,19 @@ async def post_decision_by_link(token: str, request: Request, services: TheServi
     except LinkInvalid:
         return invalid_page()
     except Unauthenticated:
-        return asking_page(link, warning="Nothing was decided: log in as yourself first.", status=401)
+        return asking_page(link, warning="Nothing was decided: log in as yourself first.", status=401, kept=form)
     except InvalidInput as error:
-        return asking_page(link, warning=f"Nothing was decided. {error}", status=422)
+        return asking_page(link, warning=f"Nothing was decided. {error}", status=422, kept=form)
 
 
 async def _decided(
     services: Services, request: Request, link: OpenLink, token: str, form: dict[str, str]
 ) -> ApprovalDetail:
-    verdict = form.get("verdict", "")
-    if verdict != "approved" and verdict != "rejected":  # noqa: PLR1714 - narrows the type
-        raise InvalidInput("Choose one of the two.")
+    said = decision_of(link.task, form)
     logged_in = await _logged_in(request, form) if link.needs_login else None
     if link.needs_login and (logged_in is None or logged_in.principal != link.who.principal):
         raise Unauthenticated("another")
-    reason = form.get("reason", "").strip() or None
-    return await decide_by_link(
-        services,
-        link,
-        token,
-        form.get("page", ""),
-        verdict,
-        reason=reason if verdict == "rejected" else None,
-        logged_in=logged_in,
-    )
+    return await decide_by_link(services, link, token, form.get("page", ""), said, logged_in=logged_in)
 
 
 async def _logged_in(request: Request, form: dict[str, str]) -> Who | None:

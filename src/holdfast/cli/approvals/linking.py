@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def link(settings: Settings, approval: UUID, name: str, *, ends_in_s: float, as_json: bool) -> None:
-    """Print a link by which one person can decide one approval.
+    """Print a link by which one person can decide one task.
 
     Raises:
-        NotFound: there is no such approval, or nobody of that name.
+        NotFound: there is no such task, or nobody of that name.
         InvalidInput: they could not decide it.
     """
     base = settings.public_url or f"http://{settings.host}:{settings.port}"

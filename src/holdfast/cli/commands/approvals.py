@@ -129,7 +129,7 @@ def link(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Make a link by which one person can decide an approval, once. An administrator has to log in as well."""
+    """Make a link by which one person can decide a task, once. An administrator has to log in as well."""
     from holdfast.cli.approvals.linking import link as act
     from holdfast.cli.identity.keys import seconds_of
     from holdfast.cli.settings import load_settings
