@@ -1,0 +1,67 @@
+"""A database on a server of a test's own, which it may kill."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from holdfast.embedded import EmbeddedServer, acquire, status
+from holdfast.store.migrate import migrate
+
+
+@dataclass(frozen=True)
+class PrivateDatabase:
+    """The server, and how it is reached."""
+
+    server: EmbeddedServer
+    data_dir: Path
+
+    def url_of(self, role: str) -> str:
+        return self.server.url(user=role, database="postgres")
+
+    @property
+    def admin_url(self) -> str:
+        return self.url_of("admin")
+
+    @property
+    def worker_url(self) -> str:
+        return self.url_of("holdfast_worker")
+
+    @property
+    def api_url(self) -> str:
+        return self.url_of("holdfast_api")
+
+    def kill(self, number: int) -> int:
+        """Signal the postmaster; its pid."""
+        pid = status(self.data_dir).pid
+        assert pid is not None
+        os.kill(pid, number)
+        return pid
+
+    def is_back(self, after: int) -> bool:
+        found = status(self.data_dir)
+        if not found.running or found.pid == after:
+            return False
+        try:
+            psycopg.connect(self.admin_url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def serving(settings: Mapping[str, str]) -> Iterator[PrivateDatabase]:
+    """One in a folder of its own. Not in pytest's, which every session that begins shuts to others: as root, PostgreSQL
+    runs as another user, who has to come through it.
+    """
+    with tempfile.TemporaryDirectory(prefix="holdfast-tests-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        with acquire(folder / "pg", settings={**settings}) as server:
+            database = PrivateDatabase(server, folder / "pg")
+            migrate(database.admin_url)
+            yield database
