@@ -101,7 +101,7 @@ class Judge:
                 case ev.ModelRequested():
                     self.told["requests announced"] += 1
                 case ev.ToolFinished(cost=ev.Cost(unpriced=[*what])) if set(what) - {CUT_OFF}:
-                    self.told["calls that seem to have asked models by themselves"] += 1
+                    self.wrong.append(f"{row['id']}: no tool asks models by itself: {event}")
                 case _:
                     pass
 

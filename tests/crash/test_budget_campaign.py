@@ -1,7 +1,7 @@
 """The budget campaign: many branches at once on a hierarchy of budgets, a lying provider, kills and database faults.
 
 Reservations beyond a limit: none. Leaked reservations: none. Overruns: counted apart, each explained by what the
-provider said. The ledger: what the journals say. `make test` runs 300 runs, `make test-long` 10,000; CAMPAIGN_RUNS and
+provider said. The ledger: what the journals say. `make test` runs 120 runs, `make test-long` 10,000; CAMPAIGN_RUNS and
 CRASH_SEED choose otherwise; after CAMPAIGN_S seconds none is begun any more. What a run does and how its provider
 answers hangs on the seed alone; what dies when, does not.
 """
@@ -41,6 +41,7 @@ from support.proxy import Proxy
 
 IN_FLIGHT = 130
 AT_ONCE = 64
+"""Branches that have to have been in flight at once: each holds a reservation."""
 BETWEEN_FAULTS = (1, 12)
 """How many runs end between one fault and the next."""
 SERVER = {"shared_buffers": "128MB", "fsync": "off", "max_connections": "200"}
@@ -54,15 +55,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 @pytest.mark.timeout(175)
 async def test_budgets_hold_in_a_small_campaign(campaign_folder: Path, provider: Provider, staff: Nursery):
     async with campaigning(campaign_folder, provider, staff) as campaign:
-        await campaign.run(int(os.environ.get("CAMPAIGN_RUNS", "300")))
+        await campaign.run(int(os.environ.get("CAMPAIGN_RUNS", "120")))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 async def test_budgets_hold_in_ten_thousand_runs(campaign_folder: Path, provider: Provider, staff: Nursery):
     async with campaigning(campaign_folder, provider, staff) as campaign:
-        await campaign.run(int(os.environ.get("CAMPAIGN_RUNS", "10000")))
-        assert provider.most_at_once() >= AT_ONCE
+        assert await campaign.run(int(os.environ.get("CAMPAIGN_RUNS", "10000"))) >= AT_ONCE
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ class Campaign:
         self._open = set[UUID]()
         self._until = time.monotonic() + float(os.environ.get("CAMPAIGN_S", "inf"))
 
-    async def run(self, runs: int) -> None:
-        """So many runs, then everything is judged."""
+    async def run(self, runs: int) -> int:
+        """So many runs, then everything is judged. Returns how many reservations were held at once, at the most."""
         await self._treasury.found()
         with Observer(self._database.admin_url) as observer:
             await self._rage(runs, observer)
@@ -126,8 +126,9 @@ class Campaign:
             raise observer.failed
         wrong = [*observer.wrong, *judge.wrong]
         assert not wrong, f"{len(wrong)} things are wrong (seed {self._seed}):\n" + "\n".join(wrong)
-        for what in ("requests arrived", "estimated", "overruns (steps)", "parks: budget", "failed: BudgetSpent"):
-            assert judge.told[what] != 0 or what not in judge.told, f"nothing was tried: {what}"
+        for what in ("estimated", "overruns (steps)", "parks: budget"):
+            assert judge.told[what] > 0, f"nothing was tried: {what}"
+        return observer.most_at_once
 
     async def _rage(self, runs: int, observer: Observer) -> None:
         ended, fault_at, moved = 0, self._rng.randint(*BETWEEN_FAULTS), time.monotonic()

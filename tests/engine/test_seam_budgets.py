@@ -377,3 +377,32 @@ async def test_a_call_does_not_pay_for_the_request_of_a_branch_beside_it(make_la
     assert sql(lab, "select count(*) from holdfast.overruns") == [(0,)]
     looked = [event for event in await lab.of(ev.ToolFinished) if event.tool == "look"]
     assert [(event.usage, event.cost.unpriced) for event in looked] == [(None, [])]
+
+
+async def test_a_branch_whose_stream_broke_has_asked_no_model_past_the_journal(make_lab):
+    async def breaks(_messages: Any, _info: Any) -> Any:
+        yield "half"
+        raise RuntimeError("cut")
+
+    inner = Agent(FunctionModel(stream_function=breaks, model_name="priced-one"), name="inner", model_settings=SHORT)
+    outer = Model([("ask", {}, "a")], "done").agent(model_settings=SHORT)
+
+    async def watched(_ctx: Any, events: Any) -> None:
+        async for _event in events:
+            pass
+
+    @outer.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any]) -> str:
+        try:
+            return (await inner.run("go", usage=ctx.usage, event_stream_handler=watched)).output
+        except RuntimeError:
+            return "nothing"
+
+    lab = await priced(make_lab, outer, agents=[inner])
+    requests = allow(lab, "99requests/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert standing(lab, requests) == (3, 0)
+    [asked] = await lab.of(ev.ToolFinished)
+    assert asked.cost is None
