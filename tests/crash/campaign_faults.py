@@ -55,7 +55,7 @@ class Faults:
     async def next(self) -> None:
         """One thing goes wrong."""
         happens: dict[Callable[[], Awaitable[None]], int] = {
-            self._kill: 8, self._sever: 5, self._cut: 10, self._lock: 5, self._restart: 1
+            self._kill: 12, self._sever: 5, self._cut: 10, self._lock: 5, self._restart: 1
         }  # fmt: skip
         [one] = self._rng.choices([*happens], [*happens.values()])
         await one()
