@@ -78,7 +78,8 @@ def steps_of(run: UUID, events: Iterable[ev.AnyEvent]) -> list[Step]:
                     call = Step(run, name, 0, "", dict.fromkeys(UNITS, 0), event.scope, event.step)
                     made.append(call)
                 if call is not None:
-                    unsure = event.cost is not None and bool(event.cost.unpriced)
+                    # What was not reserved counts as far as it is known.
+                    unsure = event.cost is not None and bool(event.cost.unpriced) and call.attempt > 0
                     call.used, call.fact = {"usd": None if unsure else paid, "tokens": 0, "requests": 0}, event
             case _:
                 pass
