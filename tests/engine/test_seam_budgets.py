@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from pydantic_ai import Agent
+from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelHTTPError, RetryModelRequest
-from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.usage import RequestUsage
@@ -24,6 +24,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.budgets import Allowance, read_scope
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.engine import affording
+from holdfast.engine.usage import is_measured
 from holdfast.service.cancel_run import cancel_run
 
 
@@ -306,3 +307,102 @@ async def test_a_hook_that_asks_twice_pays_twice(make_lab):
     assert standing(lab, budget) == (2 * EACH, 0)
     assert standing(lab, requests) == (2, 0)
     assert sql(lab, "select count(*) from holdfast.overruns") == [(0,)]
+
+
+@pytest.mark.parametrize(("said", "tokens"), [(9 * 10**18, None), (11.5, 19)])
+async def test_what_its_provider_says_may_be_no_count(make_lab, said, tokens):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=said, output_tokens=7)
+        return ModelResponse(parts=[TextPart("done")], usage=usage, model_name="priced-one")
+
+    lab = await make_lab(Agent(FunctionModel(answer, model_name="priced-one"), model_settings=SHORT), stream=False)
+    lab.prices = BOOK
+    money, counted = allow(lab, "1usd/day"), allow(lab, "100000tokens/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    [asked] = await lab.of(ev.ModelRequested)
+    bound = asked.bound.input_tokens + asked.bound.output_tokens
+    assert standing(lab, counted) == (bound if tokens is None else tokens, 0)
+    assert standing(lab, money) == (asked.bound_usd_micros if tokens is None else await ledger(lab), 0)
+    assert sql(lab, "select estimated from holdfast.reservations") == ([(True,)] if tokens is None else [])
+
+
+def test_an_answer_that_took_nothing_was_not_measured():
+    assert not is_measured(RequestUsage())
+    assert not is_measured(RequestUsage(unmeasured_requests=1, input_tokens=1))
+    assert is_measured(RequestUsage(input_tokens=1))
+
+
+async def test_a_call_does_not_pay_for_the_request_of_a_branch_beside_it(make_lab):
+    beside = asyncio.Event()
+
+    def says(messages: Any, _info: Any) -> ModelResponse:
+        topic = messages[0].parts[0].content
+        is_first = len(messages) == 1
+        asks = {"go": [ToolCallPart("ask", {"topic": one}, one) for one in "ab"], "a": [ToolCallPart("look", {}, "l")]}
+        parts = asks.get(topic) if is_first else None
+        usage = RequestUsage(input_tokens=100, output_tokens=10)
+        return ModelResponse(parts=parts or [TextPart("done")], usage=usage, model_name="priced-one")
+
+    inner = Agent(FunctionModel(says, model_name="priced-one"), name="inner", model_settings=SHORT)
+    outer = Agent(FunctionModel(says, model_name="priced-one"), model_settings=SHORT)
+    looking = asyncio.Event()
+
+    @inner.tool_plain
+    @holdfast.costs("0.02")
+    @effect.pure
+    async def look() -> str:
+        looking.set()
+        await beside.wait()
+        return "seen"
+
+    @outer.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any], topic: str) -> str:
+        if topic == "b":
+            await looking.wait()
+        said = (await inner.run(topic, usage=ctx.usage)).output
+        if topic == "b":
+            beside.set()
+        return said
+
+    lab = await priced(make_lab, outer, agents=[inner])
+    money, requests = allow(lab, "1usd/day"), allow(lab, "99requests/day")
+    await lab.start(input="go")
+    assert await lab.work() == "finished"
+    assert standing(lab, requests) == (5, 0)
+    assert standing(lab, money) == (5 * EACH + 20_000, 0)
+    assert await ledger(lab) == 5 * EACH + 20_000
+    assert sql(lab, "select count(*) from holdfast.overruns") == [(0,)]
+    looked = [event for event in await lab.of(ev.ToolFinished) if event.tool == "look"]
+    assert [(event.usage, event.cost.unpriced) for event in looked] == [(None, [])]
+
+
+async def test_a_branch_whose_stream_broke_has_asked_no_model_past_the_journal(make_lab):
+    async def breaks(_messages: Any, _info: Any) -> Any:
+        yield "half"
+        raise RuntimeError("cut")
+
+    inner = Agent(FunctionModel(stream_function=breaks, model_name="priced-one"), name="inner", model_settings=SHORT)
+    outer = Model([("ask", {}, "a")], "done").agent(model_settings=SHORT)
+
+    async def watched(_ctx: Any, events: Any) -> None:
+        async for _event in events:
+            pass
+
+    @outer.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any]) -> str:
+        try:
+            return (await inner.run("go", usage=ctx.usage, event_stream_handler=watched)).output
+        except RuntimeError:
+            return "nothing"
+
+    lab = await priced(make_lab, outer, agents=[inner])
+    requests = allow(lab, "99requests/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    assert standing(lab, requests) == (3, 0)
+    [asked] = await lab.of(ev.ToolFinished)
+    assert asked.cost is None

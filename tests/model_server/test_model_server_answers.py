@@ -11,6 +11,7 @@ from pydantic_ai.messages import RetryPromptPart, ToolCallPart, ToolReturnPart
 
 from holdfast.testing import (
     ModelServer,
+    RawUsage,
     Route,
     Script,
     ScriptError,
@@ -237,6 +238,18 @@ async def test_usage_is_derived_or_set_and_equal_in_both_deliveries(model_on, as
             second = await ask(Agent(model), "more", message_history=first.all_messages())
     usage = second.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens) == (1000, 200, 900)
+
+
+async def test_usage_may_be_unsaid_and_an_answer_be_cut_short(model_on, ask):
+    script = Script([say("x", usage=Usage(9, 2, cache_write_tokens=8)), say("y", usage=RawUsage(None), cut_short=True)])
+    with ModelServer(script) as server:
+        async with model_on(server) as model:
+            first = await ask(Agent(model), "hi")
+            second = await ask(Agent(model), "more", message_history=first.all_messages())
+    assert first.usage.cache_write_tokens == 8
+    [response] = [part for part in second.new_messages() if part.kind == "response"]
+    assert response.usage.unmeasured_requests == 1
+    assert response.finish_reason == "length"
 
 
 async def test_ids_are_unique_in_a_run_and_may_be_set(model_on, ask):

@@ -1,8 +1,9 @@
-"""A PostgreSQL server of one test's own, which it may kill."""
+"""A database on a server of a test's own, which it may kill."""
 
-import itertools
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from holdfast.store.migrate import migrate
 
 @dataclass(frozen=True)
 class PrivateDatabase:
-    """A database on a server of this test's own, which it may kill."""
+    """The server, and how it is reached."""
 
     server: EmbeddedServer
     data_dir: Path
@@ -53,12 +54,21 @@ class PrivateDatabase:
         return True
 
 
+@contextmanager
+def serving(settings: Mapping[str, str]) -> Iterator[PrivateDatabase]:
+    """One in a folder of its own. Not in pytest's, which every session that begins shuts to others: as root, PostgreSQL
+    runs as another user, who has to come through it.
+    """
+    with tempfile.TemporaryDirectory(prefix="holdfast-tests-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        with acquire(folder / "pg", settings={**settings}) as server:
+            database = PrivateDatabase(server, folder / "pg")
+            migrate(database.admin_url)
+            yield database
+
+
 @pytest.fixture
-def private_database(tmp_path: Path) -> Iterator[PrivateDatabase]:
-    tmp_path.chmod(0o755)
-    for above in itertools.islice(tmp_path.parents, 2):
-        above.chmod(0o755)  # as root, PostgreSQL runs as another user, who has to come through here
-    with acquire(tmp_path / "pg", settings={"shared_buffers": "32MB"}) as server:
-        database = PrivateDatabase(server, tmp_path / "pg")
-        migrate(database.admin_url)
+def private_database() -> Iterator[PrivateDatabase]:
+    with serving({"shared_buffers": "32MB"}) as database:
         yield database

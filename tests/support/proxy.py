@@ -127,10 +127,14 @@ class Proxy:
             writer.transport.abort()
             return
         host, port = self._target.get("host", "127.0.0.1"), int(self._target.get("port") or 5432)
-        if str(host).startswith("/"):
-            server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
-        else:
-            server = await asyncio.open_connection(host, port)
+        try:
+            if str(host).startswith("/"):
+                server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+            else:
+                server = await asyncio.open_connection(host, port)
+        except OSError:
+            writer.transport.abort()  # the server is away: whoever came must not wait for it here
+            return
         link = _Link(writer, server[1])
         self._links.add(link)
         for coroutine in (self._requests(link, reader), self._replies(link, server[0])):

@@ -20,6 +20,7 @@ from holdfast.domain import events as ev
 from holdfast.domain.budgets import Shortage
 from holdfast.engine.codec import dump_json, dump_message
 from holdfast.engine.errors import ModelUnpriced
+from holdfast.engine.usage import is_measured, tokens_of
 from holdfast.guards.prices.bound import Bound
 from holdfast.store.journal import Use
 
@@ -192,7 +193,7 @@ def input_bound(messages: Sequence[ModelMessage], parameters: ModelRequestParame
     if last is not None:
         response = messages[last]
         assert isinstance(response, ModelResponse)
-        known = response.usage.input_tokens + response.usage.output_tokens
+        known = tokens_of(response.usage) if is_measured(response.usage) else 0
         before = messages[last - 1] if last else None
         instructed = before.instructions if isinstance(before, ModelRequest) else None
     if not known:

@@ -49,6 +49,8 @@ class StepInFlight:
     """Of a tool: the entering of its body."""
     stopped: Halted | None = None
     """The halt for which it was cancelled."""
+    accompanied: bool = False
+    """Of a call: whether another was under way meanwhile that it was not inside of. Runs beside may share counters."""
 
     @property
     def cut(self) -> bool:
@@ -129,6 +131,10 @@ class Flight:
 
     def begin(self, step: StepInFlight) -> None:
         """`step` is under way from now on, until `end`."""
+        if step.what == "tool":
+            for other in self._steps:
+                if other.what == "tool" and not other.settled and not _is_inside(step, other):
+                    other.accompanied = step.accompanied = True
         self._steps.append(step)
 
     def end(self, step: StepInFlight) -> None:
@@ -259,6 +265,10 @@ class Flight:
 def family(scope: str) -> str:
     """What the scopes of all runs inside the same outer call begin with; empty for the run itself."""
     return scope[: scope.rfind(">") + 1]
+
+
+def _is_inside(step: StepInFlight, call: StepInFlight) -> bool:
+    return bool(call.inner) and step.group[0].startswith(call.inner)
 
 
 def _within(step: StepInFlight, scopes: str) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic_ai.exceptions import ModelHTTPError
 
 from holdfast.domain import events as ev
+from holdfast.engine.usage import is_measured
 from holdfast.guards.prices import Answered
 from holdfast.guards.prices.catalogue import CONTEXT, kinds
 
@@ -39,7 +40,7 @@ def cost_of(book: PriceBook, response: ModelResponse, asked: str) -> ev.Cost:
         url=response.provider_url or "",
         at=response.timestamp.astimezone(UTC),
         usage=_counted(response.usage),
-        measured=not response.usage.unmeasured_requests,
+        measured=is_measured(response.usage),
         context={name: value for name in CONTEXT if isinstance(value := details.get(name), str)},
         reported=_reported(response.usage, details),
         total=response.usage.details.get("total_tokens"),
@@ -49,7 +50,7 @@ def cost_of(book: PriceBook, response: ModelResponse, asked: str) -> ev.Cost:
 
 def cost_of_attempt(book: PriceBook, model: str, provider: str, at: datetime, usage: RequestUsage) -> ev.Cost:
     """What an answer cost of which only the usage is known."""
-    measured = not usage.unmeasured_requests
+    measured = is_measured(usage)
     answered = Answered(model=model, provider=provider, at=at, usage=_counted(usage), measured=measured)
     return book.cost(answered)
 
@@ -97,6 +98,8 @@ def together(found: Iterable[ev.Cost]) -> ev.Cost | None:
 
 
 def _counted(usage: RequestUsage) -> dict[str, Decimal]:
+    if not is_measured(usage):
+        return {}
     known = kinds()
     return {
         kind: Decimal(count) if isinstance(count, int) else Decimal(str(count))

@@ -27,6 +27,8 @@ from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
+    from pydantic_ai.usage import RunUsage
+
     from holdfast.domain.repeats import Repeats
     from holdfast.domain.spent import Counted, Intent
     from holdfast.engine.acting import Acting
@@ -93,6 +95,8 @@ class Recorder:
         """Messages enqueued by calls, that are part of a recorded outcome."""
         self.inner_requests = 0
         """Journaled requests of sub-agents that share a call's counters."""
+        self._shared: RunUsage | None = None
+        self._unexplained = 0
         self.heard = 0
         """Journal position of the last message that the agent was given."""
         self.behind = False
@@ -103,6 +107,20 @@ class Recorder:
     def interrupted_by(self, interrupt: Interrupt) -> None:
         """Remember an interrupt that leaves the engine for the framework."""
         self.interrupted = self.interrupted or interrupt
+
+    def unexplained(self, usage: RunUsage) -> int:
+        """Requests in these counters that are no journaled ones of sub-agents, as a call begins.
+
+        The framework counts a request somewhat later than it is journaled. A call that begins in between, beside the
+        branch whose request that is, would take it for its own; what was seen before is more then, and holds.
+        """
+        found = usage.requests - self.inner_requests
+        if self._shared is None:
+            self._shared = usage
+        if usage is not self._shared:
+            return found
+        self._unexplained = max(self._unexplained, found)
+        return self._unexplained
 
     def forget(self) -> None:
         """Let go of what was read: timers that were cancelled keep the context of a run for minutes."""

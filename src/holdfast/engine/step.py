@@ -181,6 +181,8 @@ def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) ->
 async def _again(recorder: Recorder, call: ToolCall, nested: Nested, finished: ev.ToolFinished) -> Any:
     """What follows from an outcome that was recorded, by this worker or another."""
     use_again(nested.usage, finished.usage)
+    # Calls beside it, which may share the counters, have not asked for these.
+    recorder.inner_requests += 0 if finished.usage is None else finished.usage.requests
     if finished.enqueued is not None:
         enqueue_again(nested.context, recorder.content(finished.enqueued))
     if finished.emitted is not None:
@@ -225,18 +227,15 @@ async def _performed(
     perform: Perform,
     nested: Nested,
 ) -> Any:
-    alone, before = not recorder.flight.siblings(flying), usage_now(nested.usage)
+    before = usage_now(nested.usage)
     call.attempt.enqueued = partial(enqueued_since, recorder, call, nested.context, waiting(nested.context))
     arrivals = recorder.flight.arrivals(flying.group)
-    call.attempt.cost = measure(
-        recorder, call, nested, lambda: alone and recorder.flight.arrivals(flying.group) == arrivals
-    )
+    alone = partial(_was_alone, recorder, flying, arrivals)
+    call.attempt.cost = measure(recorder, call, nested, alone)
     try:
         result = await _within(recorder, call, flying, perform)
-        # A sibling that came meanwhile was counted by the framework, though it be settled again or was replayed.
-        alone = alone and recorder.flight.arrivals(flying.group) == arrivals
         _all_asked_for(recorder, call)
-        used = used_since(nested.usage, before, counted=call.attempt.counted) if alone else nested.used
+        used = used_since(nested.usage, before, counted=call.attempt.counted) if alone() else nested.used
         stored, plain = _stored(recorder, call, result)
     except (ModelRetry, ToolRetryError, ValidationError) as retry:
         # The framework takes a validation error, too, for a request to try again.
@@ -267,6 +266,11 @@ async def _performed(
     else:
         await _end(recorder, call, flying, "value", plain, stored, usage=used)
         return result
+
+
+def _was_alone(recorder: Recorder, flying: StepInFlight, arrivals: int) -> bool:
+    # A sibling that came meanwhile was counted by the framework, though it be settled again or was replayed.
+    return not flying.accompanied and recorder.flight.arrivals(flying.group) == arrivals
 
 
 def _all_asked_for(recorder: Recorder, call: ToolCall) -> None:

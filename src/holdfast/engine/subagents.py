@@ -160,10 +160,18 @@ class SubModel(WrapperModel):
         history = list(messages)
         response = step.recorded(context.run_step, model_request_parameters, history)
         if response is None:
-            async with step.stream(
-                self.wrapped, messages, model_settings, model_request_parameters, run_context
-            ) as stream:
-                yield stream
+            begun: StreamedResponse | None = None
+            try:
+                async with step.stream(
+                    self.wrapped, messages, model_settings, model_request_parameters, run_context
+                ) as stream:
+                    begun = stream
+                    yield stream
+            except Exception:
+                # The framework counts it, as far as it had come.
+                if begun is not None:
+                    _count(self._subagents, outside, context, begun.get())
+                raise
             response = stream.get()
             step.record(history, response)
         else:

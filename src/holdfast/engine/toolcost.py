@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from holdfast.domain import events as ev
 from holdfast.domain.money import usd_micros
-from holdfast.engine.usage import usage_now
+from holdfast.engine.usage import usage_now, whole
 
 if TYPE_CHECKING:
     from pydantic_ai.usage import RunUsage
@@ -40,17 +40,18 @@ def measure(
     `alone` says whether no call beside it used the same counters meanwhile.
     """
     before, journaled, money = usage_now(nested.usage), recorder.inner_requests, nested.usage.cost
+    unexplained = recorder.unexplained(nested.usage)
 
     def cost() -> ev.Cost | None:
         declared = call.declaration.cost_usd_micros if call.attempt.announced or call.attempt.entered else 0
         charged = sum(call.attempt.charges)
         after = usage_now(nested.usage)
-        inside = after[0] - before[0] - (recorder.inner_requests - journaled)
+        inside = after[0] - recorder.inner_requests - unexplained
         unpriced, kinds, estimate = list[str](), dict[str, int](), 0
         if inside > 0:
             unpriced.append(INSIDE)
             if alone():
-                kinds = {"input_tokens": after[2] - before[2], "output_tokens": after[3] - before[3]}
+                kinds = {"input_tokens": whole(after[2] - before[2]), "output_tokens": whole(after[3] - before[3])}
                 estimate = _more(nested.usage.cost, money) if recorder.inner_requests == journaled else 0
         if call.attempt.cut_off and (call.declaration.cost_usd_micros or charged):
             unpriced.append(CUT_OFF)

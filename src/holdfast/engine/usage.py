@@ -1,17 +1,45 @@
-"""What a call used of a run's allowance, told by the framework's own counters before and after it."""
+"""What was used: of a run's allowance by a call, told by the framework's own counters before and after it; and what
+providers say of a request, which may be no number that can be counted.
+"""
 
 from __future__ import annotations
 
+import math
 from operator import attrgetter, sub
 from typing import Any
 
-from pydantic_ai.usage import RunUsage
+from pydantic_ai.usage import RequestUsage, RunUsage
 
 from holdfast.domain import events as ev
 
 usage_now = attrgetter(
     "requests", "tool_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"
 )
+
+
+_MOST = 10**12
+"""Tokens that no request can have used. What is more is no count, and sums of it would fit nowhere."""
+
+
+def is_measured(usage: RequestUsage) -> bool:
+    """Whether the provider said what was used: an answer that took nothing is one of which it did not."""
+    said = [usage.input_tokens, usage.output_tokens]
+    return not usage.unmeasured_requests and max(said) <= _MOST and (any(said) or _has_more(usage))
+
+
+def tokens_of(usage: RequestUsage) -> int:
+    """Input and output together."""
+    return whole(usage.input_tokens) + whole(usage.output_tokens)
+
+
+def _has_more(usage: RequestUsage) -> bool:
+    return any(count for name, count in vars(usage).items() if name not in {"cost", "details", "unmeasured_requests"})
+
+
+def whole(count: float) -> int:
+    """A count as it can be added up."""
+    # Not every provider counts in whole tokens; what budgets and journals count are.
+    return count if isinstance(count, int) and count <= _MOST else math.ceil(min(count, _MOST))
 
 
 def used_since(usage: RunUsage, before: tuple[int, ...], *, counted: bool) -> ev.Usage | None:
@@ -21,7 +49,7 @@ def used_since(usage: RunUsage, before: tuple[int, ...], *, counted: bool) -> ev
     requests, tool_calls = after[0] - before[0], after[1] - before[1] - counted
     if requests <= 0 and tool_calls <= 0:
         return None
-    input_, output, cache_read, cache_write = map(sub, after[2:], before[2:])
+    input_, output, cache_read, cache_write = map(whole, map(sub, after[2:], before[2:]))
     return ev.Usage(
         input_tokens=input_,
         output_tokens=output,
@@ -50,11 +78,13 @@ def use_again(usage: RunUsage, used: ev.Usage | None) -> None:
 
 def as_usage(usage: Any) -> ev.Usage:
     """The framework's usage of one request, or of a nested run, as a fact."""
+    if isinstance(usage, RequestUsage) and not is_measured(usage):
+        return ev.Usage(requests=1)
     return ev.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
+        input_tokens=whole(usage.input_tokens),
+        output_tokens=whole(usage.output_tokens),
+        cache_read_tokens=whole(usage.cache_read_tokens),
+        cache_write_tokens=whole(usage.cache_write_tokens),
         requests=getattr(usage, "requests", 1),
         tool_calls=getattr(usage, "tool_calls", 0),
         details=dict(usage.details),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.domain import events as ev
+from holdfast.engine.usage import is_measured, tokens_of
 from holdfast.store.journal import Use
 
 if TYPE_CHECKING:
@@ -52,17 +53,18 @@ class Answers:
     def of(self, parts: Sequence[Use], response: ModelResponse, cost: ev.Cost) -> list[Use]:
         """What this one used that none before it did. The model that answered is the one after those that failed."""
         part = parts[min(len(response.failed_attempts or ()), len(parts) - 1)]
-        usage, key = response.usage, response.provider_response_id or object()
+        tokens, key = tokens_of(response.usage), response.provider_response_id or object()
         before = self._told.get(key, (0, 0))
-        now = self._told[key] = cost.usd_micros or 0, usage.input_tokens + usage.output_tokens
+        now = self._told[key] = cost.usd_micros or 0, tokens
         used = Use(part.model, part.provider, max(0, now[0] - before[0]), max(0, now[1] - before[1]), 1)
-        if usage.unmeasured_requests:
+        if not is_measured(response.usage):
             used = replace(used, tokens=None)
         return [used, *_unknown(part.model, part.provider, cost)]
 
 
 def _used(part: Use, usage: ev.Usage | None, cost: ev.Cost | None, *, is_known: bool) -> list[Use]:
-    tokens = (0 if is_known else None) if usage is None else usage.input_tokens + usage.output_tokens
+    # No answer takes nothing: of one that says so nobody knows what it took.
+    tokens = (0 if is_known else None) if usage is None else usage.input_tokens + usage.output_tokens or None
     return _money(Use(part.model, part.provider, 0, tokens, 1), cost)
 
 

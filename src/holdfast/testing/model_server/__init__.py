@@ -12,7 +12,7 @@ from holdfast.testing.model_server.request_log import RequestRecord
 from holdfast.testing.model_server.script import Route, Script
 from holdfast.testing.model_server.script_file import load_routes, parse_routes
 from holdfast.testing.model_server.server import ModelServer
-from holdfast.testing.model_server.turn import Fault, Output, ToolCall, Turn, Usage
+from holdfast.testing.model_server.turn import Fault, Output, RawUsage, ToolCall, Turn, Usage
 from holdfast.testing.model_server.vocabulary import call, calls, fault, output, say
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ModelServer",
     "OfferedTool",
     "Output",
+    "RawUsage",
     "RequestRecord",
     "Route",
     "Script",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from holdfast.testing.model_server.errors import ScriptError
-from holdfast.testing.model_server.turn import Output, ToolCall, Turn, Usage
+from holdfast.testing.model_server.turn import Output, RawUsage, ToolCall, Turn, Usage
 
 if TYPE_CHECKING:
     from holdfast.testing.model_server.conversation import OfferedTool, ScriptRequest
@@ -43,8 +43,9 @@ class Answer:
     created_s: int
     text: str | None
     tool_calls: tuple[AnsweredCall, ...]
-    usage: Usage
+    usage: Usage | RawUsage
     stream_by: StreamBy
+    cut_short: bool
 
     def text_pieces(self) -> list[str]:
         """The text as it is streamed."""
@@ -81,6 +82,7 @@ def compose(turn: Turn, request: ScriptRequest, stream_by: StreamBy) -> Answer:
         tool_calls=answered,
         usage=turn.usage or _usage(request, text, answered),
         stream_by=stream_by,
+        cut_short=turn.cut_short,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.testing.model_server.frames import Frame, event
+from holdfast.testing.model_server.turn import RawUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,8 @@ def chat_frames(answer: Answer, request: dict[str, Any]) -> Iterator[Frame]:
             yield chunk(delta, is_piece=True)
     yield chunk({}, _finish_reason(answer))
     options = cast("dict[str, Any]", request.get("stream_options") or {})
-    if options.get("include_usage"):
-        yield event({**head, "choices": [], "usage": _usage(answer)})
+    if options.get("include_usage") and (usage := _usage(answer)) is not None:
+        yield event({**head, "choices": [], "usage": usage})
     yield Frame(b"data: [DONE]\n\n")
 
 
@@ -54,6 +55,8 @@ def _head(answer: Answer, kind: str) -> dict[str, Any]:
 
 
 def _finish_reason(answer: Answer) -> str:
+    if answer.cut_short:
+        return "length"
     return "tool_calls" if answer.tool_calls else "stop"
 
 
@@ -62,12 +65,17 @@ def _tool_call(tool_call: AnsweredCall, arguments: str) -> dict[str, Any]:
     return {"id": tool_call.call_id, "type": "function", "function": function}
 
 
-def _usage(answer: Answer) -> dict[str, Any]:
+def _usage(answer: Answer) -> Any:
     usage = answer.usage
+    if isinstance(usage, RawUsage):
+        return usage.value
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "completion_tokens_details": {"reasoning_tokens": 0},
     }

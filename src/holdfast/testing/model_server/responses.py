@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from holdfast.testing.model_server.frames import Frame, event
+from holdfast.testing.model_server.turn import RawUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,8 @@ def responses_body(answer: Answer) -> dict[str, Any]:
     """The whole answer, unstreamed."""
     items = [] if answer.text is None else [_message(answer, answer.text, "completed")]
     items += [_function_call(each, each.arguments, "completed") for each in answer.tool_calls]
-    return {**_head(answer, "completed"), "output": items, "usage": _usage(answer)}
+    body = {**_head(answer, _status(answer)), "output": items, "usage": _usage(answer)}
+    return body | {"incomplete_details": {"reason": "max_output_tokens"}} if answer.cut_short else body
 
 
 def responses_frames(answer: Answer) -> Iterator[Frame]:
@@ -35,7 +37,7 @@ def responses_frames(answer: Answer) -> Iterator[Frame]:
         is_piece = kind.endswith(".delta")
         yield numbered(kind, is_piece=is_piece, output_index=index, **fields)
         index += kind == "response.output_item.done"
-    yield numbered("response.completed", response=responses_body(answer))
+    yield numbered(f"response.{_status(answer)}", response=responses_body(answer))
 
 
 def _items(answer: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -85,6 +87,10 @@ def _head(answer: Answer, status: str) -> dict[str, Any]:
     }
 
 
+def _status(answer: Answer) -> str:
+    return "incomplete" if answer.cut_short else "completed"
+
+
 def _message(answer: Answer, text: str, status: str) -> dict[str, Any]:
     content = [_text_part(text)]
     return {
@@ -111,11 +117,16 @@ def _function_call(tool_call: AnsweredCall, arguments: str, status: str) -> dict
     }
 
 
-def _usage(answer: Answer) -> dict[str, Any]:
+def _usage(answer: Answer) -> Any:
     usage = answer.usage
+    if isinstance(usage, RawUsage):
+        return usage.value
     return {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage.input_tokens + usage.output_tokens,

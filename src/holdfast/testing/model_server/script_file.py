@@ -73,6 +73,7 @@ class _UsageEntry(_Entry):
     input_tokens: int = Field(ge=0)
     output_tokens: int = Field(ge=0)
     cached_tokens: int = Field(0, ge=0)
+    cache_write_tokens: int = Field(0, ge=0)
 
 
 def _as_call(value: Any) -> ToolCall:
@@ -106,6 +107,7 @@ class _TurnEntry(_Entry):
     delay_s: float = Field(0.0, ge=0)
     delay_per_token_s: float = Field(0.0, ge=0)
     usage: _UsageEntry | None = None
+    cut_short: bool = False
 
 
 class _ScriptEntry(_Entry):
@@ -168,6 +170,7 @@ def _turn(entry: _TurnEntry) -> Turn:
         delay_s=entry.delay_s,
         delay_per_token_s=entry.delay_per_token_s,
         usage=None if entry.usage is None else Usage(**entry.usage.model_dump()),
+        cut_short=entry.cut_short,
     )
 
 

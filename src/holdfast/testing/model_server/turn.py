@@ -41,6 +41,14 @@ class Usage:
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RawUsage:
+    """What an answer has in place of its usage, sent as it is: None says nothing, and it may be nonsense."""
+
+    value: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +112,7 @@ class Turn:
     The first requests of a turn meet its `faults`, one after the other, each as often as it says; then the
     answer is given. A turn with faults and no answer never recovers: its last fault goes on.
     `gate` names a gate that must be released first; with `gate_after`, a streamed answer waits there once
-    that many pieces were sent.
+    that many pieces were sent. With `cut_short` the answer says that it ended because it was as long as it may be.
     """
 
     text: str | None = None
@@ -115,7 +123,8 @@ class Turn:
     gate_after: int = 0
     delay_s: float = 0.0
     delay_per_token_s: float = 0.0
-    usage: Usage | None = None
+    usage: Usage | RawUsage | None = None
+    cut_short: bool = False
 
     def __post_init__(self) -> None:
         if self.output is not None and (self.tool_calls or self.text is not None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, TypedDict, Unpack
 
-from holdfast.testing.model_server.turn import Fault, Malformed, Output, ToolCall, Turn, Usage
+from holdfast.testing.model_server.turn import Fault, Malformed, Output, RawUsage, ToolCall, Turn, Usage
 
 Faults: TypeAlias = Fault | list[Fault] | tuple[Fault, ...] | None
 
@@ -17,7 +17,8 @@ class TurnOptions(TypedDict, total=False):
     gate_after: int
     delay_s: float
     delay_per_token_s: float
-    usage: Usage
+    usage: Usage | RawUsage
+    cut_short: bool
 
 
 def say(text: str, **options: Unpack[TurnOptions]) -> Turn:
@@ -100,4 +101,5 @@ def _turn(
         delay_s=options.get("delay_s", 0.0),
         delay_per_token_s=options.get("delay_per_token_s", 0.0),
         usage=options.get("usage"),
+        cut_short=options.get("cut_short", False),
     )
