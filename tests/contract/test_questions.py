@@ -217,3 +217,10 @@ def test_a_requesters_link_authorises_nothing_and_may_be_for_what_takes_no_autho
         requester, other = person(scene, "admin"), person(scene, "admin")
         task = asking(scene, held_for(scene, requester), "admin", kind=kind)
         assert scene.decide(task, verdict, by=other, via=requester).outcome == outcome
+
+
+def test_who_began_a_run_on_the_machine_itself_answers_in_their_own_word(scene):
+    held = held_for(scene, "os:root")
+    task = asking(scene, held, "user", kind="question")
+    assert scene.decide(task, "answered", by="os:root", content=b"Bern").outcome == "decided"
+    assert told(scene, held.run)[0]["own_word"] is True

@@ -71,6 +71,14 @@ as $$
   where r.tenant = task.tenant and r.id = task.run and p.kind = 'person' order by b.nth limit 1
 $$;
 
+-- Whether this actor began the run on the installation's own machine: who works there is nobody of the tenant.
+create function is_begun_here(task approvals, p_actor text) returns boolean
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select exists (select from runs r where r.tenant = task.tenant and r.id = task.run and r.principal = p_actor)
+    and not exists (select from principal_of(task.tenant, p_actor))
+$$;
+
 -- Whether somebody owes what they are to those behind the call: one of these, or one who owes it to these, admitted them,
 -- or gave them a role that authorises, so short a time ago that they count as a newcomer.
 create function is_beholden(task approvals, p_actor text, p_newcomer interval) returns boolean
@@ -110,9 +118,7 @@ begin
     return null;
   end if;
   select * into person from principal_of(task.tenant, p_actor);
-  -- Who works on the installation's own machine is nobody of the tenant, and behind the runs that they began there.
-  if task.ask = 'user' and person.id is null
-    and exists (select from runs r where r.tenant = task.tenant and r.id = task.run and r.principal = p_actor) then
+  if task.ask = 'user' and is_begun_here(task, p_actor) then
     return null;
   end if;
   if person.id is null or person.kind <> 'person' then
@@ -181,7 +187,7 @@ $$;
 create function is_own_word(task approvals, p_by text) returns boolean
 language sql stable set search_path = holdfast, pg_temp
 as $$
-  select coalesce(p_by = person_behind(task), false) and not exists (
+  select (is_begun_here(task, p_by) or coalesce(p_by = person_behind(task), false)) and not exists (
     select from approval_votes v where v.tenant = task.tenant and v.approval = task.id and v.voter = p_by and v.via is not null)
 $$;
 
