@@ -330,6 +330,7 @@ async def test_what_its_provider_says_may_be_no_count(make_lab, said, tokens):
 
 def test_an_answer_that_took_nothing_was_not_measured():
     assert not is_measured(RequestUsage())
+    assert not is_measured(RequestUsage(input_tokens=-5, output_tokens=7))
     assert not is_measured(RequestUsage(unmeasured_requests=1, input_tokens=1))
     assert is_measured(RequestUsage(input_tokens=1))
 

@@ -24,7 +24,8 @@ _MOST = 10**12
 def is_measured(usage: RequestUsage) -> bool:
     """Whether the provider said what was used: an answer that took nothing is one of which it did not."""
     said = [usage.input_tokens, usage.output_tokens]
-    return not usage.unmeasured_requests and max(said) <= _MOST and (any(said) or _has_more(usage))
+    counts = all(0 <= count <= _MOST for count in said)
+    return not usage.unmeasured_requests and counts and (any(said) or _has_more(usage))
 
 
 def tokens_of(usage: RequestUsage) -> int:
