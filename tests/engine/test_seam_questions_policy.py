@@ -6,11 +6,13 @@ import pytest
 from pydantic_ai.exceptions import CallDeferred
 from tests.engine.agents import agent
 from tests.engine.lab import WHO
+from tests.engine.test_seam_halts import halt, lift
 from tests.engine.test_seam_policy import Rules
 from tests.engine.test_seam_questions import answered, outside, returned, waiting
 
 from holdfast import effect
 from holdfast.domain import events as ev
+from holdfast.domain.halts import HaltScope
 from holdfast.domain.rights import Role
 from holdfast.domain.verdict import Ask
 from holdfast.service.answer_question import answer_question
@@ -124,3 +126,15 @@ async def test_the_same_question_with_the_same_answer_again_and_again_is_a_loop(
             break
         await answered(lab, "there" if same else f"there {n}")
     assert bool(await lab.of(ev.LoopDetected)) is same
+
+
+async def test_under_a_halt_of_its_tool_nothing_goes_outside(make_lab):
+    lab = await make_lab(outside(), stream=False)
+    await lab.start()
+    halted = await halt(lab, HaltScope.TOOL, "measure")
+    assert await lab.work() == "parked"
+    assert lab.row()["waiting_on"] == "halt"
+    assert await waiting(lab) == {}
+    await lift(lab, halted)
+    assert await lab.work() == "parked"
+    assert set(await waiting(lab)) == {"question"}

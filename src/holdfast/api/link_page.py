@@ -30,7 +30,7 @@ _STYLE = (
     "input,textarea{padding:.35rem;width:100%}"
     "button{padding:.5rem 1.25rem;margin:1rem .5rem 0 0}:focus-visible{outline:3px solid #06c;outline-offset:2px}"
     ".warn{background:#fff3cd;padding:.75rem}"
-    "@media(min-width:40rem){dl{display:grid;grid-template-columns:11rem 1fr}}"
+    "p{overflow-wrap:anywhere}@media(min-width:40rem){dl{display:grid;grid-template-columns:11rem 1fr;column-gap:1rem}}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {

@@ -1,7 +1,7 @@
 """Calls that are never made here: what does them is outside, and is told of them by the question that waits for it.
 
 To put such a call before whoever does it is its dispatch, so policy and loops have their say at that moment, as they
-have before a tool's body is entered: it may be denied, and people may have to agree first.
+have before a tool's body is entered: it may be denied, people may have to agree first, and a halt holds it back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def permitted(recorder: Recorder, call: ToolCall) -> Permitted:
     """Whether a call may go outside, with the arguments that people agreed to where they were asked.
 
     Raises:
-        Park: people have to agree once more.
+        Park: people have to agree once more, or a halt covers it.
         Looped: it goes on with a loop that the model was told of.
         Fail: nobody agreed in time, and the task says that the run fails then.
         ApprovalMismatch: what was agreed to is not this call.
@@ -69,4 +69,5 @@ async def _decided(recorder: Recorder, call: ToolCall) -> Permitted:
         return None
     except CallRefused as told:
         return ToolFailed(told.message)
+    await recorder.ask_halts(call.tool)
     return call

@@ -81,7 +81,7 @@ begin
     return;
   end if;
 
-  if p_verdict in ('rejected', 'declined') then
+  if p_verdict = 'rejected' then
     told := settle_approval(task, p_verdict, p_by, array[p_by], p_content, p_content_digest);
     return query select 'decided', p_verdict, p_by, task.run, told, null::text, 1, needed_by(task);
     return;
