@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models.function import FunctionModel
+from pydantic_ai.usage import RequestUsage
 from tests.engine.agents import agent, scripted
 from tests.engine.lab import WHO, Died, die_at
 
@@ -146,3 +149,39 @@ async def test_a_zombie_that_knows_what_a_delegate_call_came_to_leaves_its_usage
             assert await next_holder.run() == "finished"
     [succeeded] = await lab.of(ev.RunSucceeded)
     assert (succeeded.usage.requests, succeeded.usage.tool_calls) == (4, 2)
+
+
+async def test_a_branch_whose_provider_counts_half_tokens_is_resumed(make_lab):
+    """The recorded answer has to be readable: an error in a branch is one that its tool may catch, and go on."""
+    asked: list[str] = []
+
+    def answer(name: str, *responses: Any) -> FunctionModel:
+        def respond(messages: list[Any], _info: Any) -> ModelResponse:
+            asked.append(name)
+            said = responses[sum(isinstance(message, ModelResponse) for message in messages)]
+            return ModelResponse(parts=[said], usage=RequestUsage(input_tokens=11.5, output_tokens=3))  # pyright: ignore[reportArgumentType]
+
+        return FunctionModel(respond, model_name=name)
+
+    branch = Agent(answer("branch", ToolCallPart("look", {}, "b1"), TextPart("found")), name="branch")
+    branch.tool_plain(effect.pure(look_around))
+    made = Agent(answer("own", ToolCallPart("ask", {}, "a1"), TextPart("done")))
+
+    @made.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any]) -> str:
+        try:
+            return (await branch.run("look", usage=ctx.usage)).output
+        except Exception as error:  # noqa: BLE001 - as people write it
+            return f"nothing: {error}"
+
+    lab = await make_lab(made, stream=False, agents=[branch])
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("intent.after", 5)), Died)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert asked.count("branch") <= 3
+
+
+def look_around() -> str:
+    return "a tree"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, Tool
 from pydantic_core import PydanticSerializationError
 
 from holdfast.engine.plain import dump_plain
+from holdfast.engine.usage import in_whole
 
 # Each kind by its own: asked for the union, the serialiser tries what fits, for every message anew.
 _MESSAGES: dict[type[Any], TypeAdapter[Any]] = {cls: TypeAdapter(cls) for cls in (ModelRequest, ModelResponse)}
@@ -69,6 +71,8 @@ def canonical(value: Any) -> bytes:
 
 def dump_message(message: ModelMessage) -> bytes:
     """A message as stored."""
+    if isinstance(message, ModelResponse) and (usage := in_whole(message.usage)) is not message.usage:
+        message = replace(message, usage=usage)
     return dump_plain(message, _dump_message) or _dump_message(message)
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
 from pydantic_ai.messages import ModelMessage
 
 from holdfast.domain import errors
@@ -21,7 +22,7 @@ from holdfast.engine.codec import load_message, parse
 from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
 from holdfast.engine.halting import halted_by
-from holdfast.engine.interrupt import Away, Cancelling, Halted, HandOver, Interrupt, Lost, OtherLimits, Park
+from holdfast.engine.interrupt import Away, Cancelling, Diverged, Halted, HandOver, Interrupt, Lost, OtherLimits, Park
 from holdfast.engine.messages import MessageLog
 from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
@@ -141,10 +142,18 @@ class Recorder:
         return parse(self.content(ref))
 
     def message(self, ref: str) -> ModelMessage:
-        """The message that `ref` names: one object, however often it is asked for."""
+        """The message that `ref` names: one object, however often it is asked for.
+
+        Raises:
+            Diverged: this code cannot read it. No error of a kind that the agent's own code might catch, and go on.
+        """
         found = self._messages.get(ref)
         if found is None:
-            found = self._messages[ref] = load_message(self.content(ref))
+            content = self.content(ref)
+            try:
+                found = self._messages[ref] = load_message(content)
+            except ValidationError as error:
+                raise Diverged("a recorded message", {"recorded": parse(content)}, {"unreadable": str(error)}) from None
         return found
 
     def know_message(self, ref: str, message: ModelMessage, plain: bytes) -> None:

@@ -5,6 +5,7 @@ providers say of a request, which may be no number that can be counted.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from operator import attrgetter, sub
 from typing import Any
 
@@ -17,6 +18,12 @@ usage_now = attrgetter(
 )
 
 
+_TOKENS = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "output_reasoning_tokens",
+    "input_audio_tokens", "cache_audio_read_tokens", "output_audio_tokens",
+)  # fmt: skip
+_tokens = attrgetter(*_TOKENS)
+_WHOLE = {int}
 _MOST = 10**12
 """Tokens that no request can have used. What is more is no count, and sums of it would fit nowhere."""
 
@@ -38,9 +45,17 @@ def _has_more(usage: RequestUsage) -> bool:
 
 
 def whole(count: float) -> int:
-    """A count as it can be added up."""
+    """A count as it can be added up. What is no number at all is none."""
     # Not every provider counts in whole tokens; what budgets and journals count are.
-    return count if isinstance(count, int) and count <= _MOST else math.ceil(min(count, _MOST))
+    return 0 if math.isnan(count) else math.ceil(max(-_MOST, min(count, _MOST)))
+
+
+def in_whole(usage: RequestUsage) -> RequestUsage:
+    """The same in whole tokens: what the framework could not read again, once it is stored, were it of others."""
+    if {*map(type, _tokens(usage)), *map(type, usage.details.values())} <= _WHOLE:
+        return usage
+    counts = {name: whole(count) for name, count in zip(_TOKENS, _tokens(usage), strict=True)}
+    return replace(usage, **counts, details={name: whole(count) for name, count in usage.details.items()})
 
 
 def used_since(usage: RunUsage, before: tuple[int, ...], *, counted: bool) -> ev.Usage | None:
