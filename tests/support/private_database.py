@@ -12,6 +12,7 @@ import pytest
 
 from holdfast.embedded import EmbeddedServer, acquire, status
 from holdfast.store.migrate import migrate
+from support.processes import until
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,14 @@ def serving(settings: Mapping[str, str]) -> Iterator[PrivateDatabase]:
     with tempfile.TemporaryDirectory(prefix="holdfast-tests-") as made:
         folder = Path(made)
         folder.chmod(0o755)
-        with acquire(folder / "pg", settings={**settings}) as server:
-            database = PrivateDatabase(server, folder / "pg")
-            migrate(database.admin_url)
-            yield database
+        try:
+            with acquire(folder / "pg", settings={**settings}) as server:
+                database = PrivateDatabase(server, folder / "pg")
+                migrate(database.admin_url)
+                yield database
+        finally:
+            # It ends on its own time, and what it still writes would keep the folder from being removed.
+            until(lambda: status(folder / "pg").running, lambda running: not running, "the server has stopped")
 
 
 @pytest.fixture
