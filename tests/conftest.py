@@ -36,6 +36,7 @@ import structlog
 from holdfast.embedded import EmbeddedServer, acquire
 from holdfast.store import migrate
 from support import trust
+from support.logins import Logins
 from support.private_database import private_database as private_database  # noqa: PLC0414 - a fixture
 
 CHECKOUT = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Database:
+class Database(Logins):
     """A database for one test."""
 
     server: Server
@@ -73,18 +74,6 @@ class Database:
 
     def url_of(self, role: str) -> str:
         return self.server.url(role, self.name)
-
-    @property
-    def admin_url(self) -> str:
-        return self.url_of("admin")
-
-    @property
-    def worker_url(self) -> str:
-        return self.url_of("holdfast_worker")
-
-    @property
-    def api_url(self) -> str:
-        return self.url_of("holdfast_api")
 
     @property
     def url(self) -> str:

@@ -12,11 +12,12 @@ import pytest
 
 from holdfast.embedded import EmbeddedServer, acquire, status
 from holdfast.store.migrate import migrate
+from support.logins import Logins
 from support.processes import until
 
 
 @dataclass(frozen=True)
-class PrivateDatabase:
+class PrivateDatabase(Logins):
     """The server, and how it is reached."""
 
     server: EmbeddedServer
@@ -24,18 +25,6 @@ class PrivateDatabase:
 
     def url_of(self, role: str) -> str:
         return self.server.url(user=role, database="postgres")
-
-    @property
-    def admin_url(self) -> str:
-        return self.url_of("admin")
-
-    @property
-    def worker_url(self) -> str:
-        return self.url_of("holdfast_worker")
-
-    @property
-    def api_url(self) -> str:
-        return self.url_of("holdfast_api")
 
     def kill(self, number: int) -> int:
         """Signal the postmaster; its pid."""
