@@ -100,9 +100,10 @@ class Verdict:
     rules: tuple[Rule, ...] = ()
     """The statements that decided."""
     seen: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
-    """What statements looked at of the run: the hour, sums with this call in them, and the like."""
+    """What statements looked at of the run: the hour, how far it is, and the like."""
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What they looked at of what functions of the tool say of the arguments, in JSON's shapes."""
+    """What they looked at that is made of arguments, in JSON's shapes: what functions of the tool say, and sums with
+    this call in them (`run.NAME`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

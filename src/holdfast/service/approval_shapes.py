@@ -144,9 +144,9 @@ class ApprovalDetail(ApprovalView):
     reason: ContentView | None = None
     """The reason that these give."""
     seen: dict[str, int | str] = Field(default_factory=dict[str, int | str])
-    """What the policy looked at beside the arguments: the hour, sums with this call in them, and the like."""
+    """What the policy looked at beside the arguments: the hour, how far the run is, and the like."""
     facts: ContentView | None = None
-    """What it looked at of what functions of the tool say of the arguments, by name."""
+    """What it looked at of sums, and of what functions of the tool say of the arguments, by name."""
     metadata: ContentView | None = None
     """What the tool says of it."""
     sources: dict[str, list[str]] | None = None

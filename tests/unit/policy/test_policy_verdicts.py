@@ -167,7 +167,10 @@ def test_declared_facts_see_into_lists():
     assert (asked.ask, declared) == (Ask(Role.ADMIN), {"external_recipients": ["eve@elsewhere.example"]})
     allowed = policy.verdict("send_email", args | {"to": args["to"][:1]}, facts())
     assert (allowed.decision, allowed.facts) == (Decision.ALLOW, {"external_recipients": []})
-    assert policy.verdict("issue_refund", GOOD, facts()).facts == {}, "nothing looks at them"
+    refund = policy.verdict("issue_refund", GOOD, facts())
+    assert "external_recipients" not in refund.facts, "nothing looks at them"
+    assert "refunded_today" not in refund.seen, "a sum tells what an argument was: it is content"
+    assert "run.refunded_today" in refund.facts
     assert policy.verdict("send_email", args, facts(), declared=declared).ask == Ask(Role.ADMIN)
     assert policy.verdict("send_email", args, facts(), declared={"external_recipients": []}).decision is Decision.ALLOW
     denied(policy.verdict("send_email", args, facts(), declared={}), "'facts.external_recipients': it is missing")

@@ -32,9 +32,9 @@ class ToolStarted(Event):
     policy: str = ""
     """Digest of the policy that let it pass."""
     seen: dict[str, int | str] = field(default_factory=dict[str, int | str])
-    """What statements of it looked at beside the arguments: the hour, sums with this call in them, and the like."""
+    """What statements of it looked at beside the arguments: the hour, how far the run is, and the like."""
     facts: Ref | None = None
-    """What they looked at of what functions of the tool say of the arguments."""
+    """What they looked at of sums with this call in them, and of what functions of the tool say of the arguments."""
     system: str = ""
     """What it writes to, where the tool says so."""
     amounts: dict[str, int] = field(default_factory=dict[str, int])

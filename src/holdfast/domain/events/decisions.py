@@ -40,9 +40,9 @@ class ApprovalAsked(Event):
     sources: Ref | None = None
     """Labels of each argument, by name: where it came from, as far as is known. None in journals of before."""
     seen: dict[str, int | str] = field(default_factory=dict[str, int | str])
-    """What the policy looked at beside the arguments: the hour, sums with this call in them, and the like."""
+    """What the policy looked at beside the arguments: the hour, how far the run is, and the like."""
     facts: Ref | None = None
-    """What it looked at of what functions of the tool say of the arguments."""
+    """What it looked at of sums with this call in them, and of what functions of the tool say of the arguments."""
 
 
 @fact
@@ -146,9 +146,9 @@ class CallDenied(Event):
     """The statements that refuse; none where nothing permits."""
     why: Ref
     seen: dict[str, int | str] = field(default_factory=dict[str, int | str])
-    """What the policy looked at beside the arguments: the hour, sums with this call in them, and the like."""
+    """What the policy looked at beside the arguments: the hour, how far the run is, and the like."""
     facts: Ref | None = None
-    """What it looked at of what functions of the tool say of the arguments."""
+    """What it looked at of sums with this call in them, and of what functions of the tool say of the arguments."""
 
 
 Trouble: TypeAlias = Literal["failure", "limit", "loop"]

@@ -21,7 +21,7 @@ from holdfast.guards.policy.errors import closest
 from holdfast.guards.policy.judge import Finding, Judge, Roles, Shown
 from holdfast.guards.policy.kinds import EXACT, PLACES, Kind, Unfit
 from holdfast.guards.policy.statement import Statement
-from holdfast.guards.policy.vocabulary import Vocabulary
+from holdfast.guards.policy.vocabulary import RUN, Vocabulary
 
 _UNTRUSTED = frozenset({"untrusted"})
 _LAST_HOUR = 23
@@ -118,7 +118,8 @@ class Policy:
             raise Unfit(f"there is no task '{facts.task}'")
         action.added(action.args_given(args))  # an amount that cannot be counted is none to be spent
         shown = self._shown(judge, args, facts, declared)
-        return replace(self._said(action, facts, judge.find(facts.roles, facts.task, shown)), **_on(shown))
+        said = self._said(action, facts, judge.find(facts.roles, facts.task, shown))
+        return replace(said, **_on(shown)) if shown["run"] or shown["facts"] else said
 
     def _said(self, action: Action, facts: Facts, found: Finding) -> Verdict:
         rules = tuple(one.rule for one in found.fired)
@@ -189,11 +190,12 @@ class Policy:
 
 
 def _on(shown: Shown) -> dict[str, Mapping[str, Any]]:
-    """What a verdict was made on, beside the arguments and where they came from."""
-    run: dict[str, Any] = dict(shown["run"])
-    if "env" in run:
-        run["env"] = run["env"]["id"]
-    return {"seen": run, "facts": shown["facts"]}
+    """What a verdict was made on, beside the arguments and where they came from. A sum tells what an argument was."""
+    seen = {name: value for name, value in shown["run"].items() if name in RUN}
+    if "env" in seen:
+        seen["env"] = seen["env"]["id"]
+    sums = {f"run.{name}": value for name, value in shown["run"].items() if name not in RUN}
+    return {"seen": seen, "facts": {**sums, **shown["facts"]}}
 
 
 def _facts(
