@@ -88,6 +88,11 @@ def test_init_writes_a_project_that_runs_offline_and_tests_itself(tmp_path, data
     cli = Cli(project, database)
     asked = cli("run", "app.py:app", "assistant", "What is the weather in Lisbon?")
     assert (asked.code, asked.out) == (0, "It is sunny in Lisbon.\n")
+    policy = (project / "policy.cedar").read_text()
+    assert cli("policy", "check", "app.py:app").code == 0
+    (project / "policy.cedar").unlink()
+    cli("policy", "init", "app.py:app")
+    assert (project / "policy.cedar").read_text() == policy  # the one that the command writes for this app
     tests = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", ".", "."],
         cwd=project,
