@@ -209,6 +209,13 @@ def test_a_bound_is_over_all_that_may_apply():
     assert bound.usd_micros(1, 1, server_tools=1) is None, "a tool without a price has no bound"
 
 
+def test_a_bound_that_was_looked_up_before_is_that_of_the_moment():
+    book = PriceBook([table(model="m"), table(model="m", input="99", output="1", **{"from": date(2026, 11, 28)})])
+    before, after = AT.replace(hour=23, minute=59, second=59), AT.replace(day=27, hour=0)
+    found = [book.bound("m", at) for at in (before, after, before, after)]
+    assert [bound.input_mtok for bound in found if bound is not None] == [10, 99, 10, 99]
+
+
 def test_the_bound_of_the_catalogue_knows_cache_writes_and_long_contexts():
     """100k tokens of Sonnet cost $0.30, or as cache writes for an hour $0.60; beyond 200k each costs twice as much."""
     bound = PriceBook().bound("claude-sonnet-4-5", AT, provider="anthropic")
