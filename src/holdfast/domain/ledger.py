@@ -56,9 +56,7 @@ class Line(NamedTuple):
     amounts: Amounts
 
 
-_SERVER_TOOLS = ("web_searches", "social_searches", "storage_searches", "code_executions")
-_AUDIO = ("input_audio_tokens", "output_audio_tokens")
-_IMAGE = ("input_image_tokens", "output_image_tokens")
+_SERVER_TOOLS = frozenset({"web_searches", "social_searches", "storage_searches", "code_executions"})
 
 
 def lines_of(event: AnyEvent) -> Iterable[Line]:
@@ -69,19 +67,22 @@ def lines_of(event: AnyEvent) -> Iterable[Line]:
 
 def amounts_of(cost: Cost, compute_ms: int = 0) -> Amounts:
     """One step that cost this."""
+    unpriced = 1 if cost.usd_micros is None or cost.unpriced else 0
+    if not cost.kinds:  # as of nearly every tool
+        return Amounts(cost.usd_micros or 0, unpriced, 1, compute_ms=compute_ms)
     of = cost.kinds.get
     return Amounts(
         cost_usd_micros=cost.usd_micros or 0,
-        unpriced=1 if cost.usd_micros is None or cost.unpriced else 0,
+        unpriced=unpriced,
         times=1,
         input_tokens=of("input_tokens", 0),
         output_tokens=of("output_tokens", 0),
         cache_read_tokens=of("cache_read_tokens", 0),
         cache_write_tokens=of("cache_write_tokens", 0),
         reasoning_tokens=of("output_reasoning_tokens", 0),
-        audio_tokens=sum(of(kind, 0) for kind in _AUDIO),
-        image_tokens=sum(of(kind, 0) for kind in _IMAGE),
-        server_tools=sum(of(kind, 0) for kind in _SERVER_TOOLS),
+        audio_tokens=of("input_audio_tokens", 0) + of("output_audio_tokens", 0),
+        image_tokens=of("input_image_tokens", 0) + of("output_image_tokens", 0),
+        server_tools=sum(cost.kinds[kind] for kind in _SERVER_TOOLS & cost.kinds.keys()),
         compute_ms=compute_ms,
     )
 

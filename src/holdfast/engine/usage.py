@@ -46,6 +46,8 @@ def _has_more(usage: RequestUsage) -> bool:
 
 def whole(count: float) -> int:
     """A count as it can be added up. What is no number at all is none."""
+    if type(count) is int and 0 <= count <= _MOST:
+        return count
     # Not every provider counts in whole tokens; what budgets and journals count are.
     return 0 if math.isnan(count) else math.ceil(max(-_MOST, min(count, _MOST)))
 

@@ -6,6 +6,7 @@ is most of its cost. Here an array of one known type is a header and a join.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
 
 _header = Struct(">iiiii").pack
@@ -74,11 +75,8 @@ def _joined(element: int, size: int, values: Sequence[bytes]) -> bytes:
 def _varying(element: int, values: Sequence[bytes]) -> bytes:
     if not values:
         return _empty(element)
-    parts = [_header(1, 0, element, len(values), 1)]
-    for value in values:
-        parts.append(_length(len(value)))
-        parts.append(value)
-    return b"".join(parts)
+    lengths = map(_length, map(len, values))
+    return _header(1, 0, element, len(values), 1) + b"".join(chain.from_iterable(zip(lengths, values, strict=True)))
 
 
 def _empty(element: int) -> bytes:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-_PARTS = {
-    "input_tokens": ("cache_read_tokens", "cache_write_tokens"),
-    "output_tokens": ("output_reasoning_tokens",),
-    "cache_write_tokens": ("cache_write_1h_tokens",),
-}
-_OTHER_PARTS = {
-    "input_tokens": ("input_audio_tokens", "input_image_tokens"),
-    "output_tokens": ("output_audio_tokens", "output_image_tokens"),
-}
+_PARTS = (
+    ("input_tokens", ("cache_read_tokens", "cache_write_tokens")),
+    ("output_tokens", ("output_reasoning_tokens",)),
+    ("cache_write_tokens", ("cache_write_1h_tokens",)),
+    ("input_tokens", ("input_audio_tokens", "input_image_tokens")),
+    ("output_tokens", ("output_audio_tokens", "output_image_tokens")),
+)
+_WHOLES = frozenset({"input_tokens", "output_tokens"})
+
+_ZERO = Decimal(0)
 
 
 def contradictions(usage: Mapping[str, Decimal], total: int | None) -> Iterator[str]:
@@ -21,11 +22,11 @@ def contradictions(usage: Mapping[str, Decimal], total: int | None) -> Iterator[
     for kind, count in usage.items():
         if count < 0:
             yield f"{kind} is {count}"
-    for parts in (_PARTS, _OTHER_PARTS):
-        for whole, names in parts.items():
-            of_parts, of_whole = sum(usage.get(name, Decimal(0)) for name in names), usage.get(whole, Decimal(0))
+    if not usage.keys() <= _WHOLES:  # of most requests nothing else is reported
+        for whole, names in _PARTS:
+            of_parts, of_whole = sum(usage.get(name, _ZERO) for name in names), usage.get(whole, _ZERO)
             if of_parts > of_whole:
                 yield f"{' and '.join(names)} are {of_parts}, more than {whole}, which is {of_whole}"
-    tokens = usage.get("input_tokens", Decimal(0)) + usage.get("output_tokens", Decimal(0))
+    tokens = usage.get("input_tokens", _ZERO) + usage.get("output_tokens", _ZERO)
     if total is not None and total != tokens:
         yield f"the total is given as {total} tokens, and input and output are {tokens}"
