@@ -141,6 +141,29 @@ async def test_a_run_that_ends_after_a_crash_leaves_nothing_held(make_lab):
     assert standing(lab, budget) == (asked.bound_usd_micros, 0)
 
 
+async def test_whoever_takes_up_a_run_settles_what_was_left_though_it_can_do_no_more(make_lab):
+    lab = await priced(make_lab, stepping(Model("done")))
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    await lab.work(probe=die_at("model.answered"))
+    [asked] = await lab.of(ev.ModelRequested)
+    allow(lab, "0usd/day")
+    assert await lab.work() == "parked"
+    assert standing(lab, budget) == (asked.bound_usd_micros, 0)
+
+
+async def test_a_run_that_ends_over_a_call_that_was_cut_off_leaves_nothing_held(make_lab):
+    lab = await priced(make_lab, stepping(Model(*steps(1)), cost="0.02"))
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    await lab.work(probe=die_at("outcome.before"))
+    assert standing(lab, budget) == (EACH, 20_000)
+    await cancel_run(lab.services, WHO, lab.run)
+    assert await lab.work() == "finished"
+    assert standing(lab, budget) == (EACH + 20_000, 0)
+    assert sql(lab, "select estimated from holdfast.reservations") == [(True,)]
+
+
 async def test_a_request_that_its_provider_refused_costs_nothing(make_lab):
     model = Model(ModelHTTPError(429, "priced-one"), "done")
     lab = await priced(make_lab, stepping(model))
