@@ -151,6 +151,27 @@ def test_a_models_budget_counts_only_what_is_asked_of_it(scene, budgets):
     assert budgets.windows(other) == [(f"{held.run} small", 3, 0)]
 
 
+def of_two_providers(row):
+    """A chain that asks one model of two providers, each of which may take all of it."""
+    return row | {"models": [row["models"][0] | {"provider": name} for name in ("openai", "azure", "openai")]}
+
+
+def test_a_model_that_a_chain_asks_more_than_once_counts_once_for_each(scene, budgets):
+    named, full, each = (budgets.set(99, "model", key) for key in ("gpt", "openai:gpt", "*"))
+    [held] = scene.hold()
+    assert outcomes(scene.worker, asks(held, of_two_providers(reserve(10)))) == ["appended"]
+    assert [budgets.window(one) for one in (named, full, each)] == [(0, 30), (0, 20), (0, 30)]
+    assert outcomes(scene.worker, tells(held, settle(7))) == ["appended"]
+    assert [budgets.window(one) for one in (named, full, each)] == [(7, 0), (7, 0), (7, 0)]
+
+
+def test_who_is_called_as_each_is_counts_once(scene, budgets):
+    budget = budgets.set(99, "feature", "*")
+    [held] = scene.hold()
+    assert outcomes(scene.worker, asks(held, reserve(10, feature="*"))) == ["appended"]
+    assert budgets.windows(budget) == [("*", 0, 10)]
+
+
 def test_a_budget_of_a_feature_or_a_session(scene, budgets):
     feature = budgets.set(99, "feature", "search")
     [held] = scene.hold()

@@ -84,7 +84,7 @@ as $$
       ('session', '*', r.session::text), ('session', r.session::text, r.session::text),
       ('task', '*', r.task), ('task', r.task, r.task),
       ('feature', '*', nullif(feature, '')), ('feature', nullif(feature, ''), feature)) as v (scope, key, owner)
-    union all
+    union  -- once, though a chain asks one model of two providers, or somebody is called '*'
     select 'model', k.key, k.owner from unnest(models) as n (name)
     cross join lateral (values ('*', substr(n.name, strpos(n.name, ':') + 1)),
       (substr(n.name, strpos(n.name, ':') + 1), substr(n.name, strpos(n.name, ':') + 1)), (n.name, n.name)) as k (key, owner)
