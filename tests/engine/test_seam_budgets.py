@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from pydantic_ai import Agent, RunContext
+from pydantic_ai import Agent, ApprovalRequired, RunContext
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelHTTPError, RetryModelRequest
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
@@ -29,6 +29,8 @@ from holdfast.engine import affording
 from holdfast.engine.toolcost import INSIDE
 from holdfast.engine.usage import is_measured
 from holdfast.service.cancel_run import cancel_run
+from holdfast.service.decide_approval import decide_approval
+from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 
 
 def sql(lab: Any, statement: str, *values: Any) -> list[Any]:
@@ -547,3 +549,27 @@ async def test_an_answer_that_a_hook_gives_is_of_no_model_past_the_journal(make_
     inner = Model("done").agent(name="inner", model_settings=SHORT, capabilities=[Answers()])
     aside, ask = await asked_past_the_journal(make_lab, inner)
     assert (aside.cost.unpriced, ask.cost) == ([INSIDE], None)
+
+
+async def test_a_call_that_asks_for_approval_after_it_was_cut_off_is_reserved_anew(make_lab):
+    agent = Model([("pay", {}, "c")], "done").agent(model_settings=SHORT)
+
+    @agent.tool
+    @holdfast.costs("0.02")
+    @effect.pure
+    async def pay(ctx: RunContext[Any]) -> str:
+        if not ctx.tool_call_approved:
+            raise ApprovalRequired
+        return "paid"
+
+    lab = await priced(make_lab, agent)
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
+    assert await lab.work() == "parked"
+    assert standing(lab, budget) == (EACH + 40_000, 0)
+    [asked] = (await list_tasks_to_decide(lab.services, WHO)).items
+    await decide_approval(lab.services, WHO, asked.id, "approved", digest=asked.digest)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert standing(lab, budget) == (2 * EACH + 60_000, 0)
