@@ -382,3 +382,24 @@ async def test_a_run_that_is_cancelled_over_a_request_says_that_it_may_be_on_the
         None: (0, 0),
     }
     await same(lab)
+
+
+@pytest.mark.parametrize("said", ["1e30", "-5", "NaN"])
+@pytest.mark.parametrize("name", ["priced-one", "secret"])
+@pytest.mark.parametrize("where", ["usage", "details"])
+async def test_an_amount_that_no_request_can_have_cost_was_not_said(make_lab, where, name, said):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=100, output_tokens=10)
+        details = {"cost": said} if where == "details" else None
+        if where == "usage":
+            usage.cost = Decimal(said)
+        return ModelResponse(parts=[TextPart("done")], usage=usage, model_name=name, provider_details=details)
+
+    lab = await priced(make_lab, Agent(FunctionModel(answer, model_name=name)))
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    [answered] = await lab.of(ev.ModelResponded)
+    assert answered.cost.usd_micros == (2000 if name == "priced-one" else None)
+    assert answered.cost.reported_usd_micros is None
+    await same(lab)
