@@ -61,6 +61,7 @@ def test_a_window_goes_a_week_after_its_run_has_ended(scene, budgets):
     assert budgets.owners(model) == {f"{at_work.run} gpt"}
     assert budgets.window(day) == (10, 0), "windows of time are kept"
     budgets.end(at_work)
+    assert budgets.sweep() == (0, None, None, None), "it was made long ago, and has only just ended"
     scene.move_clock(WEEK_S + 60)
     assert budgets.sweep() == (2, None, None, None)
 

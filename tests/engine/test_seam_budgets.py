@@ -573,3 +573,25 @@ async def test_a_call_that_asks_for_approval_after_it_was_cut_off_is_reserved_an
     assert await lab.work() == "finished"
     await lab.expect("succeeded")
     assert standing(lab, budget) == (2 * EACH + 60_000, 0)
+
+
+async def test_a_model_that_is_asked_inside_a_tool_gives_no_tokens_back(make_lab):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=-5000, output_tokens=10)
+        return ModelResponse(parts=[TextPart("done")], usage=usage, model_name="priced-one")
+
+    aside = Agent(FunctionModel(answer, model_name="priced-one"))
+    outer = Model([("look", {}, "l")], "done").agent(model_settings=SHORT)
+
+    @outer.tool
+    @effect.pure
+    async def look(ctx: RunContext[Any]) -> str:
+        return (await aside.run("go", usage=ctx.usage)).output
+
+    lab = await priced(make_lab, outer)
+    tokens, requests = allow(lab, "99999tokens/day"), allow(lab, "99requests/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert standing(lab, requests) == (3, 0)
+    assert standing(lab, tokens) == (230, 0)

@@ -179,6 +179,14 @@ def test_what_a_request_may_use_counts_until_it_is_known_and_for_good_where_it_n
     assert spent.counts["tokens"] == 150 + 11
 
 
+def test_models_that_a_call_asked_give_no_tokens_back():
+    spent = Spent()
+    spent.add(answered(1, 10))
+    usage = ev.Usage(input_tokens=-5000, output_tokens=7, requests=1)
+    spent.add(ev.ToolFinished(scope="", step=1, call="a", tool="t", outcome="value", model_args=Ref("a"), usage=usage))
+    assert (spent.counts["tokens"], spent.counts["model_requests"]) == (11 + 7, 1)
+
+
 def failed(step: int, **more: Any) -> ev.ModelFailed:
     return ev.ModelFailed(scope="", step=step, attempt=1, error="E", message=Ref("m"), **more)
 

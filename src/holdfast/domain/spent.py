@@ -151,9 +151,11 @@ class Spent:
                 self._used(used)
 
     def _used(self, usage: ev.Usage) -> None:
-        self.counts["input_tokens"] += usage.input_tokens
-        self.counts["output_tokens"] += usage.output_tokens
-        self.counts["tokens"] += usage.input_tokens + usage.output_tokens
+        # Of models asked past the journal it is what providers say, who may say less than nothing.
+        sent, answered = max(0, usage.input_tokens), max(0, usage.output_tokens)
+        self.counts["input_tokens"] += sent
+        self.counts["output_tokens"] += answered
+        self.counts["tokens"] += sent + answered
 
     def _finished(self, finished: ev.ToolFinished) -> None:
         started = self._settle((finished.scope, finished.step, finished.call))

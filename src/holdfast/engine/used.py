@@ -41,7 +41,8 @@ def of_models_inside(fact: ev.ToolFinished) -> list[Use]:
     usage = fact.usage
     if usage is None or not (usage.requests or usage.input_tokens or usage.output_tokens):
         return []
-    return [Use(tokens=usage.input_tokens + usage.output_tokens, requests=usage.requests)]
+    # A provider may say that an answer took less than nothing: nobody gets any of that back.
+    return [Use(tokens=max(0, usage.input_tokens) + max(0, usage.output_tokens), requests=usage.requests)]
 
 
 class Answers:
