@@ -36,7 +36,9 @@ begin
     return;
   end if;
   for b in select g.tenant, g.id from budgets g where g.per = 'run'
-      and (p_tenant is null or (g.tenant, g.id) >= (p_tenant, p_budget)) order by g.tenant, g.id loop
+      and (p_tenant is null or (g.tenant, g.id) >= (p_tenant, p_budget))
+      and exists (select from tenants t where t.id = g.tenant and t.state <> 'importing')  -- its runs may come later
+      order by g.tenant, g.id loop
     for w in select x.owner, x.since from budget_windows x where x.tenant = b.tenant and x.budget = b.id
         and x.owner > case when b.tenant = p_tenant and b.id = p_budget then p_owner else '' end and x.owner < made_before
         order by x.owner limit p_limit - looked loop
