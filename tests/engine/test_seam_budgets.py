@@ -356,6 +356,35 @@ async def test_what_its_provider_says_may_be_no_count(make_lab, said, tokens):
     assert sql(lab, "select estimated from holdfast.reservations") == ([(True,)] if tokens is None else [])
 
 
+NO_COUNTS: Any = [
+    {"cache_read_tokens": 10**19},
+    {"output_reasoning_tokens": -(10**25)},
+    {"cache_write_tokens": float("nan")},
+    {"input_audio_tokens": float("inf")},
+]
+
+
+@pytest.mark.parametrize(
+    "kinds", [*NO_COUNTS, {"details": {"thought": 10**25, "guessed": float("nan"), "unsaid": None}}]
+)
+async def test_a_kind_of_what_its_provider_says_may_be_no_count(make_lab, kinds):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=100, output_tokens=10, **kinds)
+        return ModelResponse(parts=[TextPart("done")], usage=usage, model_name="priced-one")
+
+    lab = await priced(make_lab, Agent(FunctionModel(answer, model_name="priced-one"), model_settings=SHORT))
+    money, counted = allow(lab, "1usd/day"), allow(lab, "100000tokens/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    [asked] = await lab.of(ev.ModelRequested)
+    if kinds in NO_COUNTS:
+        assert standing(lab, money) == (asked.bound_usd_micros, 0)
+        assert standing(lab, counted) == (asked.bound.input_tokens + asked.bound.output_tokens, 0)
+    else:
+        assert (standing(lab, money), standing(lab, counted)) == ((EACH, 0), (110, 0))
+
+
 def test_an_answer_that_took_nothing_was_not_measured():
     assert not is_measured(RequestUsage())
     assert not is_measured(RequestUsage(input_tokens=-5, output_tokens=7))
