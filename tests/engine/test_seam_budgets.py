@@ -176,6 +176,16 @@ async def test_a_request_that_its_provider_refused_costs_nothing(make_lab):
     assert standing(lab, requests) == (1, 0)
 
 
+async def test_a_request_that_never_got_to_its_provider_used_nothing(make_lab):
+    lab = await priced(make_lab, stepping(Model(ConnectionRefusedError("nobody there"))))
+    money, tokens = allow(lab, "1usd/day"), allow(lab, "99999tokens/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("failed")
+    assert (standing(lab, money), standing(lab, tokens)) == ((0, 0), (0, 0))
+    assert sql(lab, "select count(*) from holdfast.reservations") == [(0,)]
+
+
 async def test_a_request_of_which_nobody_knows_what_it_used_is_settled_at_its_bound(make_lab):
     model = Model(RuntimeError("cut"))
     lab = await priced(make_lab, stepping(model))

@@ -58,8 +58,9 @@ class Spent:
             case ev.ModelResponded():
                 self._answered(event, event.usage, event.cost is None or _is_known(event.cost))
             case ev.ModelFailed():
-                # Where its provider did not refuse it, and nothing is said of it, nobody knows what was used.
-                known = event.usage is not None or event.status is not None
+                # Where a provider saw it, did not refuse it, and says nothing of it, nobody knows what was used.
+                unseen = event.cost is None and all(one.cost is None or one.usage for one in event.failed)
+                known = event.usage is not None or event.status is not None or unseen
                 self._answered(event, event.usage, known or _is_known(event.cost), used_is_known=known)
             case ev.ToolFinished():
                 self._finished(event)

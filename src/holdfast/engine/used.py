@@ -28,7 +28,9 @@ def of_failure(parts: Sequence[Use], fact: ev.ModelFailed) -> list[Use]:
     """Of a request that came to nothing."""
     if fact.failed:
         return of_failures(parts, fact.failed)
-    return _used(parts[0], fact.usage, fact.cost, is_known=fact.usage is not None or fact.status is not None)
+    # Without a cost its provider refused it, or it never got there.
+    is_known = fact.usage is not None or fact.status is not None or fact.cost is None
+    return _used(parts[0], fact.usage, fact.cost, is_known=is_known)
 
 
 def of_call(fact: ev.ToolFinished | ev.OutputProcessed) -> list[Use]:
