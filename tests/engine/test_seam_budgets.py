@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -18,12 +19,14 @@ from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.usage import RequestUsage
 from tests.engine.lab import WHO, Died, die_at
 from tests.engine.test_seam_costs import BOOK, Model, priced
+from tests.engine.test_seam_halts import halt, lift
 from tests.engine.test_seam_money import EACH, SHORT, stepping, steps
 
 import holdfast
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.domain.budgets import Allowance, read_scope
+from holdfast.domain.halts import HaltScope
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.engine import affording
 from holdfast.engine.toolcost import INSIDE
@@ -184,6 +187,29 @@ async def test_a_request_that_never_got_to_its_provider_used_nothing(make_lab):
     await lab.expect("failed")
     assert (standing(lab, money), standing(lab, tokens)) == ((0, 0), (0, 0))
     assert sql(lab, "select count(*) from holdfast.reservations") == [(0,)]
+
+
+async def test_a_request_that_a_halt_kept_from_its_provider_used_nothing(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model))
+    money, tokens = allow(lab, "1usd/day"), allow(lab, "99999tokens/day")
+    await lab.start()
+    halted = await halt(lab, HaltScope.RUN, str(uuid4()))
+    aimed = replace(halted, key=str(lab.run))
+
+    def probe(point: str) -> None:
+        if point == "model.sending":
+            sql(lab, "update holdfast.halts set key = %s", str(lab.run))
+            lab.lease.halts.in_force = (aimed,)
+
+    assert await lab.work(probe=probe) == "parked"
+    assert model.asked == 0
+    assert (standing(lab, money), standing(lab, tokens)) == ((0, 0), (0, 0))
+    await lift(lab, aimed)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert (standing(lab, money), standing(lab, tokens)) == ((EACH, 0), (110, 0))
+    assert sql(lab, "select sum(unpriced)::int from holdfast.ledger") == [(0,)]
 
 
 async def test_a_request_of_which_nobody_knows_what_it_used_is_settled_at_its_bound(make_lab):
