@@ -21,10 +21,14 @@ with live as (
   from live l left join holdfast.budget_windows w on w.tenant = %(tenant)s and w.budget = l.budget and w.owner = l.owner
     and w.since = l.since
 )
-select w.budget, b.scope, b.key, b.unit, b.per, w.owner, w.since, w.held, coalesce(l.amount, 0) as reserved
-from looked_at w
-left join live l on l.budget = w.budget and l.owner = w.owner and l.since = w.since
-join holdfast.budgets b on b.tenant = %(tenant)s and b.id = w.budget
-where w.held <> coalesce(l.amount, 0)
+select d.budget, b.scope, b.key, b.unit, b.per, d.owner, d.since, d.held, d.reserved
+from (
+  select c.budget, c.owner, c.since, sum(c.held)::bigint as held, sum(c.reserved)::bigint as reserved
+  from (
+    select w.budget, w.owner, w.since, w.held, 0 as reserved from looked_at w
+    union all
+    select l.budget, l.owner, l.since, 0, l.amount from live l) c
+  group by c.budget, c.owner, c.since having sum(c.held) <> sum(c.reserved)) d
+join holdfast.budgets b on b.tenant = %(tenant)s and b.id = d.budget
 order by 1, 6, 7
 limit %(limit)s
