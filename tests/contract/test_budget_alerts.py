@@ -133,3 +133,30 @@ def test_another_zone_begins_another_day_and_lets_runs_try_it(scene, budgets):
     assert scene.row(held.run)["stale"] is True
     assert len(budgets.windows(budget)) == 1
     assert scene.call(scene.api, TENANT, zone, TENANT, str(uuid7()))[0].known is False
+
+
+def correct(scene, held, usd, step="#1", attempt=1):
+    return scene.call(
+        scene.api, TENANT, "select holdfast.correct_reservation(%s, %s, %s, %s, %s, null, null, 'the bill', 'me')",
+        TENANT, held.run, step, attempt, usd,
+    )[0][0]  # fmt: skip
+
+
+def test_what_people_know_better_is_put_in_its_place_and_told_of_as_what_steps_use(scene, budgets):
+    money, requests = budgets.set(100), budgets.set(9, unit="requests")
+    each = budgets.set(90, "model", "*")
+    [held] = scene.hold()
+    outcomes(scene.worker, asks(held, reserve(parts={"gpt": 20, "small": 10}), reserve(15, "#2")))
+    assert correct(scene, held, 25) == "under_way"
+    outcomes(scene.worker, tells(held, settle(what="void")))
+    assert (budgets.window(money), budgets.window(requests)) == ((30, 15), (1, 1))
+    assert budgets.told() == []
+    assert correct(scene, held, 60) == "settled"
+    assert correct(scene, held, 60) == "absent"
+    assert (budgets.window(money), budgets.window(requests)) == ((60, 15), (1, 1))
+    assert budgets.windows(each) == [("gpt", 60, 15), ("small", 60, 0)]
+    assert budgets.told() == [("half", 60, 90), ("half", 60, 90), ("half", 60, 100)]
+    scene.admin.execute("update holdfast.runs set state = 'parked', worker = null, waiting_on = 'approval'")
+    assert correct(scene, held, 85, "#2") == "settled"
+    assert budgets.window(money) == (145, 0)
+    assert {what for what, *_ in budgets.told()} == {"most", "all"}

@@ -1,6 +1,7 @@
 """The runs of a tenant with budgets go in turn, and keep nobody else from anything."""
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
@@ -13,6 +14,7 @@ from holdfast.domain.ids import DEFAULT_TENANT, Ref
 from holdfast.store.journal import JournalWriter, Spending, Use
 from holdfast.store.pool import Database
 from support.journals import KEY, hold_run
+from support.proxy import Proxy
 
 TEXT = Ref("0" * 64)
 
@@ -114,3 +116,22 @@ async def test_a_window_that_somebody_holds_keeps_other_tenants_from_nothing(dat
         assert not any(task.done() for task in waiting)
         holder.rollback()
     await asyncio.gather(*waiting)
+
+
+@pytest.mark.parametrize("cut", ["cut_request", "cut_reply"])
+async def test_an_append_whose_connection_is_lost_reserves_and_settles_once(database, cut):
+    allow(database, 100)
+    marked = replace(answer(), model="find this append")
+    async with (
+        Proxy(database.worker_url) as proxy,
+        Database.open(proxy.url, role="worker") as db,
+        JournalWriter(db) as writer,
+    ):
+        writer.bounding.note(DEFAULT_TENANT)
+        journal = writer.open(hold_run(database.admin_url), KEY)
+        await journal.append(request(), rows=[spending("reserve", 60)])
+        journal.hold(marked, rows=[spending("settle", 25), spending("spend", 5, 9)])
+        getattr(proxy, cut)(b"find this append")
+        await journal.append(request(2), rows=[spending("reserve", 40, 2)])
+        assert proxy.cuts.value == 1
+    assert window(database) == (30, 40)

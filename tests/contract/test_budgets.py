@@ -151,6 +151,27 @@ def test_a_models_budget_counts_only_what_is_asked_of_it(scene, budgets):
     assert budgets.windows(other) == [(f"{held.run} small", 3, 0)]
 
 
+def of_two_providers(row):
+    """A chain that asks one model of two providers, each of which may take all of it."""
+    return row | {"models": [row["models"][0] | {"provider": name} for name in ("openai", "azure", "openai")]}
+
+
+def test_a_model_that_a_chain_asks_more_than_once_counts_once_for_each(scene, budgets):
+    named, full, each = (budgets.set(99, "model", key) for key in ("gpt", "openai:gpt", "*"))
+    [held] = scene.hold()
+    assert outcomes(scene.worker, asks(held, of_two_providers(reserve(10)))) == ["appended"]
+    assert [budgets.window(one) for one in (named, full, each)] == [(0, 30), (0, 20), (0, 30)]
+    assert outcomes(scene.worker, tells(held, settle(7))) == ["appended"]
+    assert [budgets.window(one) for one in (named, full, each)] == [(7, 0), (7, 0), (7, 0)]
+
+
+def test_who_is_called_as_each_is_counts_once(scene, budgets):
+    budget = budgets.set(99, "feature", "*")
+    [held] = scene.hold()
+    assert outcomes(scene.worker, asks(held, reserve(10, feature="*"))) == ["appended"]
+    assert budgets.windows(budget) == [("*", 0, 10)]
+
+
 def test_a_budget_of_a_feature_or_a_session(scene, budgets):
     feature = budgets.set(99, "feature", "search")
     [held] = scene.hold()
@@ -264,6 +285,42 @@ def test_a_refused_member_settles_nothing(scene, budgets):
     assert outcomes(scene.worker, asks(replace(held), settle(20), reserve(81, "#2"))) == ["over_budget"]
     assert budgets.window(budget) == (0, 90)
     assert outcomes(scene.worker, tells(held, settle(20))) == ["appended"]
+
+
+def test_an_append_that_comes_again_changes_nothing(scene, budgets):
+    """As where its reply was lost: alone, and in a batch with one that changes the same window."""
+    budget = budgets.set(100)
+    first, second = scene.hold(2)
+    outcomes(scene.worker, asks(first, reserve(60), reserve(7, "#2")))
+    before = replace(first)
+    told = [settle(25), settle(5, "aside", 0, what="spend")]
+    assert outcomes(scene.worker, tells(first, *told)) == ["appended"]
+    assert budgets.window(budget) == (30, 7)
+    assert outcomes(scene.worker, tells(replace(before), *told)) == ["fenced"]
+    again = [tells(replace(before), *told, {"what": "end"}), asks(second, reserve(10))]
+    assert outcomes(scene.worker, *again) == ["fenced", "appended"]
+    assert budgets.window(budget) == (30, 17)
+    assert scene.one("select overruns from holdfast.budget_windows") == 1
+
+
+def test_what_is_settled_is_not_settled_again(scene, budgets):
+    budget = budgets.set(100)
+    [held] = scene.hold()
+    outcomes(scene.worker, asks(held, reserve(60), reserve(20, "#2")))
+    outcomes(scene.worker, tells(held, settle(25), settle(None, "#2")))
+    assert budgets.window(budget) == (45, 0)
+    for told in (settle(25), settle(9, "#2"), settle(what="void"), settle(0, "#2", what="void"), {"what": "end"}):
+        assert outcomes(scene.worker, tells(held, told)) == ["appended"]
+        assert budgets.window(budget) == (45, 0)
+
+
+def test_what_a_holder_left_is_settled_at_its_bound_once_somebody_says_that_nobody_waits_for_it(scene, budgets):
+    budget = budgets.set(100)
+    [held] = scene.hold()
+    outcomes(scene.worker, asks(held, reserve(60), reserve(20, "#2")))
+    assert outcomes(scene.worker, tells(held, settle(what="void"))) == ["appended"]
+    assert budgets.window(budget) == (60, 20)
+    assert scene.one("select string_agg(step, ',') from holdfast.reservations where estimated") == "#1"
 
 
 def test_a_window_that_another_holds_is_busy_and_the_others_go_in(scene, budgets):

@@ -26,6 +26,7 @@ WORKER_ONLY = {
     "is_held_back",
     "expire_halts",
     "tell_alerts",
+    "sweep_windows",
     "budget_pressure",
 }
 BOTH = {
@@ -161,7 +162,7 @@ def test_the_engine_may_do_what_its_functions_do_and_nothing_else(rows):
             (table, "INSERT")
             for table in ("events", "blobs", "approvals", "workers", "tenants", "audit_log", "ledger", *TALLIES)
         ),
-        *((table, "DELETE") for table in ("workers", "tenants", "tally_entries", "reservations")),
+        *((table, "DELETE") for table in ("workers", "tenants", "tally_entries", "reservations", "budget_windows")),
         *((table, privilege) for table in BUDGET_TABLES for privilege in ("SELECT", "INSERT")),
         *((table, "UPDATE") for table in BUDGET_TABLES if table != "overruns"),
         *(("idempotency_keys", privilege) for privilege in ("SELECT", "INSERT")),

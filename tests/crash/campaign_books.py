@@ -88,7 +88,7 @@ def steps_of(run: UUID, events: Iterable[ev.AnyEvent]) -> list[Step]:
 
 def _of_request(fact: ev.ModelResponded | ev.ModelFailed) -> dict[str, int | None]:
     cost, usage = fact.cost, fact.usage
-    is_refused = isinstance(fact, ev.ModelFailed) and fact.status is not None
+    is_refused = isinstance(fact, ev.ModelFailed) and (fact.status is not None or cost is None)
     tokens = None if usage is None else usage.input_tokens + usage.output_tokens
     return {
         "usd": 0 if cost is None else None if cost.usd_micros is None or cost.unpriced else cost.usd_micros,

@@ -101,9 +101,7 @@ class Judge:
                 case ev.ModelRequested():
                     self.told["requests announced"] += 1
                 case ev.ToolFinished(cost=ev.Cost(unpriced=[*what])) if set(what) - {CUT_OFF}:
-                    # No tool asks models by itself. Once in a thousand runs that are killed, a call beside a branch is
-                    # taken for one that did: its cost is then said to be a lower bound, which it is as well.
-                    self.told["costs that need not be a lower bound"] += 1
+                    self.wrong.append(f"{row['id']}: '{event.tool}' ({event.call}) asked no models, and cost {what}")
                 case _:
                     pass
 

@@ -1,31 +1,39 @@
 """Budgets around a run: nothing is sent that one has no room for, and what was used is settled, whatever dies."""
 
 import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from pydantic_ai import Agent, RunContext
+from pydantic_ai import Agent, ApprovalRequired, RunContext
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelHTTPError, RetryModelRequest
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.models import CompletedStreamedResponse
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.usage import RequestUsage
 from tests.engine.lab import WHO, Died, die_at
 from tests.engine.test_seam_costs import BOOK, Model, priced
+from tests.engine.test_seam_halts import halt, lift
 from tests.engine.test_seam_money import EACH, SHORT, stepping, steps
 
 import holdfast
 from holdfast import effect
 from holdfast.domain import events as ev
 from holdfast.domain.budgets import Allowance, read_scope
+from holdfast.domain.halts import HaltScope
 from holdfast.domain.ids import DEFAULT_TENANT
 from holdfast.engine import affording
+from holdfast.engine.toolcost import INSIDE
 from holdfast.engine.usage import is_measured
 from holdfast.service.cancel_run import cancel_run
+from holdfast.service.decide_approval import decide_approval
+from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 
 
 def sql(lab: Any, statement: str, *values: Any) -> list[Any]:
@@ -138,6 +146,29 @@ async def test_a_run_that_ends_after_a_crash_leaves_nothing_held(make_lab):
     assert standing(lab, budget) == (asked.bound_usd_micros, 0)
 
 
+async def test_whoever_takes_up_a_run_settles_what_was_left_though_it_can_do_no_more(make_lab):
+    lab = await priced(make_lab, stepping(Model("done")))
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    await lab.work(probe=die_at("model.answered"))
+    [asked] = await lab.of(ev.ModelRequested)
+    allow(lab, "0usd/day")
+    assert await lab.work() == "parked"
+    assert standing(lab, budget) == (asked.bound_usd_micros, 0)
+
+
+async def test_a_run_that_ends_over_a_call_that_was_cut_off_leaves_nothing_held(make_lab):
+    lab = await priced(make_lab, stepping(Model(*steps(1)), cost="0.02"))
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    await lab.work(probe=die_at("outcome.before"))
+    assert standing(lab, budget) == (EACH, 20_000)
+    await cancel_run(lab.services, WHO, lab.run)
+    assert await lab.work() == "finished"
+    assert standing(lab, budget) == (EACH + 20_000, 0)
+    assert sql(lab, "select estimated from holdfast.reservations") == [(True,)]
+
+
 async def test_a_request_that_its_provider_refused_costs_nothing(make_lab):
     model = Model(ModelHTTPError(429, "priced-one"), "done")
     lab = await priced(make_lab, stepping(model))
@@ -146,6 +177,39 @@ async def test_a_request_that_its_provider_refused_costs_nothing(make_lab):
     await lab.work()
     assert standing(lab, budget) == (0, 0)
     assert standing(lab, requests) == (1, 0)
+
+
+async def test_a_request_that_never_got_to_its_provider_used_nothing(make_lab):
+    lab = await priced(make_lab, stepping(Model(ConnectionRefusedError("nobody there"))))
+    money, tokens = allow(lab, "1usd/day"), allow(lab, "99999tokens/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("failed")
+    assert (standing(lab, money), standing(lab, tokens)) == ((0, 0), (0, 0))
+    assert sql(lab, "select count(*) from holdfast.reservations") == [(0,)]
+
+
+async def test_a_request_that_a_halt_kept_from_its_provider_used_nothing(make_lab):
+    model = Model("done")
+    lab = await priced(make_lab, stepping(model))
+    money, tokens = allow(lab, "1usd/day"), allow(lab, "99999tokens/day")
+    await lab.start()
+    halted = await halt(lab, HaltScope.RUN, str(uuid4()))
+    aimed = replace(halted, key=str(lab.run))
+
+    def probe(point: str) -> None:
+        if point == "model.sending":
+            sql(lab, "update holdfast.halts set key = %s", str(lab.run))
+            lab.lease.halts.in_force = (aimed,)
+
+    assert await lab.work(probe=probe) == "parked"
+    assert model.asked == 0
+    assert (standing(lab, money), standing(lab, tokens)) == ((0, 0), (0, 0))
+    await lift(lab, aimed)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert (standing(lab, money), standing(lab, tokens)) == ((EACH, 0), (110, 0))
+    assert sql(lab, "select sum(unpriced)::int from holdfast.ledger") == [(0,)]
 
 
 async def test_a_request_of_which_nobody_knows_what_it_used_is_settled_at_its_bound(make_lab):
@@ -328,6 +392,35 @@ async def test_what_its_provider_says_may_be_no_count(make_lab, said, tokens):
     assert sql(lab, "select estimated from holdfast.reservations") == ([(True,)] if tokens is None else [])
 
 
+NO_COUNTS: Any = [
+    {"cache_read_tokens": 10**19},
+    {"output_reasoning_tokens": -(10**25)},
+    {"cache_write_tokens": float("nan")},
+    {"input_audio_tokens": float("inf")},
+]
+
+
+@pytest.mark.parametrize(
+    "kinds", [*NO_COUNTS, {"details": {"thought": 10**25, "guessed": float("nan"), "unsaid": None}}]
+)
+async def test_a_kind_of_what_its_provider_says_may_be_no_count(make_lab, kinds):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=100, output_tokens=10, **kinds)
+        return ModelResponse(parts=[TextPart("done")], usage=usage, model_name="priced-one")
+
+    lab = await priced(make_lab, Agent(FunctionModel(answer, model_name="priced-one"), model_settings=SHORT))
+    money, counted = allow(lab, "1usd/day"), allow(lab, "100000tokens/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    [asked] = await lab.of(ev.ModelRequested)
+    if kinds in NO_COUNTS:
+        assert standing(lab, money) == (asked.bound_usd_micros, 0)
+        assert standing(lab, counted) == (asked.bound.input_tokens + asked.bound.output_tokens, 0)
+    else:
+        assert (standing(lab, money), standing(lab, counted)) == ((EACH, 0), (110, 0))
+
+
 def test_an_answer_that_took_nothing_was_not_measured():
     assert not is_measured(RequestUsage())
     assert not is_measured(RequestUsage(input_tokens=-5, output_tokens=7))
@@ -388,10 +481,6 @@ async def test_a_branch_whose_stream_broke_has_asked_no_model_past_the_journal(m
     inner = Agent(FunctionModel(stream_function=breaks, model_name="priced-one"), name="inner", model_settings=SHORT)
     outer = Model([("ask", {}, "a")], "done").agent(model_settings=SHORT)
 
-    async def watched(_ctx: Any, events: Any) -> None:
-        async for _event in events:
-            pass
-
     @outer.tool
     @effect.delegate
     async def ask(ctx: RunContext[Any]) -> str:
@@ -407,3 +496,167 @@ async def test_a_branch_whose_stream_broke_has_asked_no_model_past_the_journal(m
     assert standing(lab, requests) == (3, 0)
     [asked] = await lab.of(ev.ToolFinished)
     assert asked.cost is None
+
+
+class Streaming(FunctionModel):
+    """Streams whole answers, as one that takes more than its answer may be long."""
+
+    @asynccontextmanager
+    async def request_stream(self, messages: Any, model_settings: Any, parameters: Any, run_context: Any = None) -> Any:
+        answer = await self.request(messages, model_settings, parameters)
+        yield CompletedStreamedResponse(answer, model_request_parameters=parameters, replay_events=True)
+
+
+async def watched(_ctx: Any, events: Any) -> None:
+    async for _event in events:
+        pass
+
+
+async def test_a_branch_that_a_budget_cuts_short_is_no_model_that_its_sibling_asked(make_lab):
+    def cut(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=100, output_tokens=10)
+        return ModelResponse(parts=[TextPart("x")], usage=usage, model_name="priced-one", finish_reason="length")
+
+    long = Agent(Streaming(cut, model_name="priced-one"), name="long", model_settings={"max_tokens": 90_000})
+    short = Model("done").agent(name="short", model_settings=SHORT)
+    outer = Model([("ask", {"which": which}, which) for which in ("long", "short")], "done").agent(model_settings=SHORT)
+    answered, is_over = asyncio.Event(), asyncio.Event()
+
+    @outer.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any], which: str) -> str:
+        if which == "short":
+            said = (await short.run("go", usage=ctx.usage)).output
+            answered.set()
+            await is_over.wait()
+            return said
+        await answered.wait()
+        try:
+            return (await long.run("go", usage=ctx.usage, event_stream_handler=watched)).output
+        finally:
+            is_over.set()
+
+    lab = await priced(make_lab, outer, agents=[long, short])
+    allow(lab, "20000tokens/day")
+    await lab.start()
+    assert await lab.work() == "parked"
+    [failed] = await lab.of(ev.ModelFailed)
+    assert failed.error == "AnswerCut"
+    [asked] = await lab.of(ev.ToolFinished)
+    assert (asked.call, asked.cost) == ("short", None)
+
+
+async def asked_past_the_journal(make_lab: Any, inner: Agent[Any, Any], **run: Any) -> list[Any]:
+    """How a call ended that asks a model by itself once the branch beside it is over, and how the branch did."""
+    aside = Model("aside").agent(model_settings=SHORT)
+    calls = [("aside_from", {}, "aside"), ("ask", {}, "ask")]
+    outer = Model(calls, "done").agent(model_settings=SHORT)
+    is_over = asyncio.Event()
+
+    @outer.tool
+    @effect.delegate
+    async def ask(ctx: RunContext[Any]) -> str:
+        try:
+            return (await inner.run("go", usage=ctx.usage, **run)).output
+        except RuntimeError:
+            return "nothing"
+
+    @outer.tool
+    @effect.pure
+    async def aside_from(ctx: RunContext[Any]) -> str:
+        await is_over.wait()
+        return (await aside.run("go", usage=ctx.usage)).output
+
+    lab = await priced(make_lab, outer, agents=[inner])
+    await lab.start()
+
+    def passed(point: str) -> None:
+        if point == "outcome.after":
+            is_over.set()
+
+    assert await lab.work(probe=passed) == "finished"
+    return sorted(await lab.of(ev.ToolFinished), key=lambda event: event.call)
+
+
+async def test_what_is_asked_past_the_journal_is_told_beside_a_branch_that_asks_again(make_lab):
+    inner = Model("done").agent(name="inner", model_settings=SHORT, capabilities=[AskTwice()])
+    aside, ask = await asked_past_the_journal(make_lab, inner)
+    assert (aside.cost.unpriced, ask.cost) == ([INSIDE], None)
+
+
+class Nothing(CompletedStreamedResponse):
+    """A stream that breaks before anything of it has come."""
+
+    async def _get_event_iterator(self) -> Any:
+        raise RuntimeError("cut")
+        yield
+
+
+class Breaking(FunctionModel):
+    @asynccontextmanager
+    async def request_stream(self, messages: Any, model_settings: Any, parameters: Any, run_context: Any = None) -> Any:
+        yield Nothing(ModelResponse(parts=[]), model_request_parameters=parameters)
+
+
+async def test_what_is_asked_past_the_journal_is_told_beside_a_branch_whose_stream_never_began(make_lab):
+    model = Breaking(lambda _messages, _info: None, model_name="priced-one")
+    inner = Agent(model, name="inner", model_settings=SHORT)
+    aside, ask = await asked_past_the_journal(make_lab, inner, event_stream_handler=watched)
+    assert (aside.cost.unpriced, ask.cost) == ([INSIDE], None)
+    assert ask.usage.requests == 0
+
+
+async def test_an_answer_that_a_hook_gives_is_of_no_model_past_the_journal(make_lab):
+    class Answers(AbstractCapability[Any]):
+        async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> ModelResponse:
+            return ModelResponse(parts=[TextPart("known")])
+
+    inner = Model("done").agent(name="inner", model_settings=SHORT, capabilities=[Answers()])
+    aside, ask = await asked_past_the_journal(make_lab, inner)
+    assert (aside.cost.unpriced, ask.cost) == ([INSIDE], None)
+
+
+async def test_a_call_that_asks_for_approval_after_it_was_cut_off_is_reserved_anew(make_lab):
+    agent = Model([("pay", {}, "c")], "done").agent(model_settings=SHORT)
+
+    @agent.tool
+    @holdfast.costs("0.02")
+    @effect.pure
+    async def pay(ctx: RunContext[Any]) -> str:
+        if not ctx.tool_call_approved:
+            raise ApprovalRequired
+        return "paid"
+
+    lab = await priced(make_lab, agent)
+    budget = allow(lab, "1usd/day")
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("outcome.before")), Died)
+    assert await lab.work() == "parked"
+    assert standing(lab, budget) == (EACH + 40_000, 0)
+    [asked] = (await list_tasks_to_decide(lab.services, WHO)).items
+    await decide_approval(lab.services, WHO, asked.id, "approved", digest=asked.digest)
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert standing(lab, budget) == (2 * EACH + 60_000, 0)
+
+
+async def test_a_model_that_is_asked_inside_a_tool_gives_no_tokens_back(make_lab):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=-5000, output_tokens=10)
+        return ModelResponse(parts=[TextPart("done")], usage=usage, model_name="priced-one")
+
+    aside = Agent(FunctionModel(answer, model_name="priced-one"))
+    outer = Model([("look", {}, "l")], "done").agent(model_settings=SHORT)
+
+    @outer.tool
+    @effect.pure
+    async def look(ctx: RunContext[Any]) -> str:
+        return (await aside.run("go", usage=ctx.usage)).output
+
+    lab = await priced(make_lab, outer)
+    tokens, requests = allow(lab, "99999tokens/day"), allow(lab, "99requests/day")
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    assert standing(lab, requests) == (3, 0)
+    assert standing(lab, tokens) == (230, 0)

@@ -15,12 +15,13 @@ from pydantic_ai.usage import RequestUsage
 from tests.engine.lab import WHO, Died, Lab, die_at
 
 import holdfast
-from holdfast import effect
+from holdfast import Limits, effect
 from holdfast.domain import events as ev
 from holdfast.guards.prices import PriceBook, PriceTable
 from holdfast.service.cancel_run import cancel_run
 from holdfast.service.check_costs import compare
 from holdfast.service.decide_approval import decide_approval, resolve_effect
+from holdfast.service.decide_escalation import decide_escalation
 from holdfast.service.list_costs import list_costs
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
 from holdfast.service.show_run import show_run
@@ -381,4 +382,43 @@ async def test_a_run_that_is_cancelled_over_a_request_says_that_it_may_be_on_the
         "priced-one": (1, 1),
         None: (0, 0),
     }
+    await same(lab)
+
+
+@pytest.mark.parametrize("said", ["1e30", "-5", "NaN"])
+@pytest.mark.parametrize("name", ["priced-one", "secret"])
+@pytest.mark.parametrize("where", ["usage", "details"])
+async def test_an_amount_that_no_request_can_have_cost_was_not_said(make_lab, where, name, said):
+    def answer(_messages: Any, _info: Any) -> ModelResponse:
+        usage = RequestUsage(input_tokens=100, output_tokens=10)
+        details = {"cost": said} if where == "details" else None
+        if where == "usage":
+            usage.cost = Decimal(said)
+        return ModelResponse(parts=[TextPart("done")], usage=usage, model_name=name, provider_details=details)
+
+    lab = await priced(make_lab, Agent(FunctionModel(answer, model_name=name)))
+    await lab.start()
+    assert await lab.work() == "finished"
+    await lab.expect("succeeded")
+    [answered] = await lab.of(ev.ModelResponded)
+    assert answered.cost.usd_micros == (2000 if name == "priced-one" else None)
+    assert answered.cost.reported_usd_micros is None
+    await same(lab)
+
+
+@pytest.mark.parametrize(
+    ("way", "more", "state"), [("finish", {"output": "mine"}, "succeeded"), ("fail_run", {}, "failed")]
+)
+async def test_a_run_that_people_end_over_a_request_says_that_it_may_be_on_the_bill(make_lab, way, more, state):
+    agent = Model("done").agent(model_settings={"max_tokens": 20})
+    lab = await priced(make_lab, agent, limits=Limits(cost_usd="0.0080"))
+    await lab.start()
+    assert isinstance(await lab.work(probe=die_at("model.answered")), Died)
+    assert await lab.work() == "parked", "twice is more than it may cost"
+    [task] = (await list_tasks_to_decide(lab.services, WHO)).items
+    await decide_escalation(lab.services, WHO, task.id, way, digest=task.digest, **more)
+    assert await lab.work() == "finished"
+    await lab.expect(state)
+    view = await total(lab)
+    assert (view.total.model_requests, view.total.unpriced, view.total.at_least) == (1, 1, True)
     await same(lab)

@@ -95,6 +95,7 @@ ENGINE = {
     "watch_halts": "a worker carries runs of all tenants, and is told what it has to stop: ids, scopes and keys",
     "expire_halts": "a count only",
     "tell_alerts": "a worker logs alerts of all tenants: ids, names of budgets and amounts",
+    "sweep_windows": "a worker removes what is over of all tenants: a count, and the ids at which it goes on",
     "window_start": "no tenant's: arithmetic of times",
     "window_end": "no tenant's: arithmetic of times",
     "ensure_partitions": "no tenant's",

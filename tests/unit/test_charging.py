@@ -21,6 +21,15 @@ def test_what_is_charged_in_a_call_adds_up():
     assert scope.charges == [13_500, 1, -10_000]
 
 
+def test_a_call_gives_back_no_more_than_it_has_charged():
+    with effect_scope() as scope:
+        holdfast.charge("0.01")
+        with pytest.raises(UserError, match="gives back more than this call has charged"):
+            holdfast.charge("-0.010001")
+        holdfast.charge("-0.01")
+    assert scope.charges == [10_000, -10_000]
+
+
 def test_outside_a_call_nothing_is_charged():
     with pytest.raises(UserError, match=r"outside a tool call .*effect_scope"):
         holdfast.charge("1")

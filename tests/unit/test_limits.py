@@ -179,15 +179,29 @@ def test_what_a_request_may_use_counts_until_it_is_known_and_for_good_where_it_n
     assert spent.counts["tokens"] == 150 + 11
 
 
+def test_models_that_a_call_asked_give_no_tokens_back():
+    spent = Spent()
+    spent.add(answered(1, 10))
+    usage = ev.Usage(input_tokens=-5000, output_tokens=7, requests=1)
+    spent.add(ev.ToolFinished(scope="", step=1, call="a", tool="t", outcome="value", model_args=Ref("a"), usage=usage))
+    assert (spent.counts["tokens"], spent.counts["model_requests"]) == (11 + 7, 1)
+
+
+UNKNOWN = ev.Cost(unpriced=["an answer that did not come to its end"])
+
+
 def failed(step: int, **more: Any) -> ev.ModelFailed:
     return ev.ModelFailed(scope="", step=step, attempt=1, error="E", message=Ref("m"), **more)
 
 
-def test_what_failed_costs_nothing_only_where_its_provider_refused_it():
+def test_what_failed_costs_nothing_only_where_its_provider_refused_it_or_never_saw_it():
     bound = ev.Usage(input_tokens=100, output_tokens=50)
     for failure, tokens in (
         (failed(1, status=503), 0),
-        (failed(1), 150),
+        (failed(1), 0),
+        (failed(1, cost=UNKNOWN), 150),
+        (failed(1, failed=[ev.FailedAttempt(model="m", outcome="error", cost=cost) for cost in (None, UNKNOWN)]), 150),
+        (failed(1, failed=[ev.FailedAttempt(model="m", outcome="error")]), 0),
         (failed(1, usage=ev.Usage(input_tokens=9, output_tokens=1)), 10),
     ):
         spent = Spent()

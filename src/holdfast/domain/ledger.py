@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from holdfast.domain.events import AnyEvent, Cost
 from holdfast.domain.events.calls import OutputProcessed, ToolFinished
 from holdfast.domain.events.models import FailedAttempt, ModelFailed, ModelRequested, ModelResponded
-from holdfast.domain.events.runs import RunCancelled, RunFailed
+from holdfast.domain.events.runs import RunCancelled, RunFailed, RunSucceeded
 
 Kind: TypeAlias = Literal["model", "tool", "run"]
 
@@ -125,7 +125,7 @@ def _processed(event: OutputProcessed) -> Iterable[Line]:
         yield Line("tool", event.name, amounts_of(event.cost))
 
 
-def _ended(event: RunFailed | RunCancelled) -> Iterable[Line]:
+def _ended(event: RunSucceeded | RunFailed | RunCancelled) -> Iterable[Line]:
     return _unanswered(event.unanswered)
 
 
@@ -142,6 +142,7 @@ _RULES: dict[type[Any], Callable[[Any], Iterable[Line]]] = {
     ModelFailed: _failed,
     ToolFinished: _called,
     OutputProcessed: _processed,
+    RunSucceeded: _ended,
     RunFailed: _ended,
     RunCancelled: _ended,
 }

@@ -58,8 +58,9 @@ class Spent:
             case ev.ModelResponded():
                 self._answered(event, event.usage, event.cost is None or _is_known(event.cost))
             case ev.ModelFailed():
-                # Where its provider did not refuse it, and nothing is said of it, nobody knows what was used.
-                known = event.usage is not None or event.status is not None
+                # Where a provider saw it, did not refuse it, and says nothing of it, nobody knows what was used.
+                unseen = event.cost is None and all(one.cost is None or one.usage for one in event.failed)
+                known = event.usage is not None or event.status is not None or unseen
                 self._answered(event, event.usage, known or _is_known(event.cost), used_is_known=known)
             case ev.ToolFinished():
                 self._finished(event)
@@ -151,9 +152,11 @@ class Spent:
                 self._used(used)
 
     def _used(self, usage: ev.Usage) -> None:
-        self.counts["input_tokens"] += usage.input_tokens
-        self.counts["output_tokens"] += usage.output_tokens
-        self.counts["tokens"] += usage.input_tokens + usage.output_tokens
+        # Of models asked past the journal it is what providers say, who may say less than nothing.
+        sent, answered = max(0, usage.input_tokens), max(0, usage.output_tokens)
+        self.counts["input_tokens"] += sent
+        self.counts["output_tokens"] += answered
+        self.counts["tokens"] += sent + answered
 
     def _finished(self, finished: ev.ToolFinished) -> None:
         started = self._settle((finished.scope, finished.step, finished.call))

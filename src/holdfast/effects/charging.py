@@ -46,7 +46,7 @@ def charge(usd: str | Decimal | int) -> None:
         usd: as "0.0135". Less than nothing gives back what was charged before, in the same call.
 
     Raises:
-        UserError: it is no amount, or no tool call is under way.
+        UserError: it is no amount, no tool call is under way, or more is given back than was charged.
     """
     try:
         under_way = effect.current()
@@ -55,7 +55,11 @@ def charge(usd: str | Decimal | int) -> None:
             "holdfast.charge(...) was called outside a tool call of a Holdfast run. In a unit test, wrap the call in "
             "holdfast.testing.effect_scope(...)."
         ) from None
-    under_way.charges.append(amount(usd, "holdfast.charge", least=-_MOST))
+    micros = amount(usd, "holdfast.charge", least=-_MOST)
+    if micros < 0 and sum(under_way.charges) + micros < 0:
+        # Its budgets would have room for what others may spend.
+        raise UserError(f"holdfast.charge: {usd} gives back more than this call has charged.")
+    under_way.charges.append(micros)
 
 
 def amount(usd: str | Decimal | int, where: str, *, least: Decimal = Decimal(0)) -> int:

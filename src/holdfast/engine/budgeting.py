@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from holdfast.domain import events as ev
 from holdfast.domain.recovery import Recovery
@@ -36,6 +36,14 @@ class _Request:
     """Where an answer came that is not recorded yet."""
 
 
+class _Call(NamedTuple):
+    """A call that was begun."""
+
+    begun: ev.ToolStarted | ev.OutputStarted
+    number: int
+    """Of its reservation among those of its key."""
+
+
 @dataclass(slots=True)
 class _Step:
     """The requests of one model step that are not settled, by attempt."""
@@ -58,7 +66,9 @@ class Budgeting:
         self._tenant, self._feature, self._asked = tenant, feature, asked
         self._has_reserved = False
         self._steps: dict[tuple[str, int], _Step] = {}
-        self._calls: dict[tuple[Any, ...], ev.ToolStarted | ev.OutputStarted] = {}
+        self._calls: dict[tuple[Any, ...], _Call] = {}
+        self._numbers: dict[str, int] = {}
+        """By key, what the latest reservation of a call was numbered."""
         self._left: dict[tuple[str, int], ev.ModelRequested] = {}
         """Requests that an earlier holder left half-way."""
         for event in events:
@@ -82,7 +92,7 @@ class Budgeting:
         if not isinstance(intent, ev.ModelRequested):
             if not intent.reserved:
                 return []
-            return [self._row("reserve", intent.key, intent.attempt, [Use(usd=intent.bound_usd_micros)])]
+            return [self._row("reserve", intent.key, self._number(intent), [Use(usd=intent.bound_usd_micros)])]
         rows, name = list[Spending](), _name(intent)
         step = self._steps.get((intent.scope, intent.step))
         for attempt, earlier in step.requests.items() if step is not None else ():
@@ -137,8 +147,8 @@ class Budgeting:
                 case ev.OutputProcessed():
                     rows += self._of_call((fact.scope, fact.step, fact.call, "output"), fact)
                 case ev.EffectResolved() if fact.resolution == "not_done":
-                    for begun in self._never_happened(fact.key):
-                        rows.append(self._row("settle", begun.key, begun.attempt, [Use()]))
+                    for call in self._never_happened(fact.key):
+                        rows.append(self._row("settle", fact.key, call.number, [Use()]))
                 case _ if self._has_reserved and isinstance(fact, _ENDS):
                     rows.append(Spending(what="end"))
                 case _:
@@ -160,10 +170,10 @@ class Budgeting:
         return [self._row("settle", _name(fact), fact.attempt, request.used or of_failure(request.parts, fact))]
 
     def _of_call(self, place: tuple[Any, ...], fact: ev.ToolFinished | ev.OutputProcessed) -> list[Spending]:
-        begun = self._calls.pop(place, None)
+        begun, number = self._calls.pop(place, (None, 0))
         rows, unreserved = list[Spending](), list[Use]()
         if begun is not None and begun.reserved:
-            rows.append(self._row("settle", begun.key, begun.attempt, of_call(fact)))
+            rows.append(self._row("settle", begun.key, number, of_call(fact)))
         elif self.is_wanted:
             unreserved += [used for used in of_call(fact) if used.usd]
         # The runs inside a delegate are counted by their own steps.
@@ -174,20 +184,28 @@ class Budgeting:
             rows.append(self._row("spend", "/".join(map(str, place)), 0, unreserved))
         return rows
 
-    def _never_happened(self, key: str) -> list[ev.ToolStarted | ev.OutputStarted]:
-        places = [place for place, begun in self._calls.items() if begun.key == key and begun.reserved]
+    def _never_happened(self, key: str) -> list[_Call]:
+        places = [place for place, (begun, _) in self._calls.items() if begun.key == key and begun.reserved]
         return [self._calls.pop(place) for place in places]
+
+    def _number(self, intent: ev.ToolStarted | ev.OutputStarted) -> int:
+        # A call that comes back approved counts its attempts anew, and what it left before may be kept as estimated.
+        return max(intent.attempt, self._numbers.get(intent.key, 0) + 1)
+
+    def _begin(self, place: tuple[Any, ...], intent: ev.ToolStarted | ev.OutputStarted) -> None:
+        self._calls[place] = _Call(intent, self._number(intent))
+        if intent.reserved:
+            self._has_reserved = True
+            self._numbers[intent.key] = self._number(intent)
 
     def _know(self, event: ev.AnyEvent) -> None:
         match event:
             case ev.ModelRequested():
                 self._has_reserved = self._has_reserved or event.reserved
             case ev.ToolStarted():
-                self._has_reserved = self._has_reserved or event.reserved
-                self._calls[event.scope, event.step, event.call] = event
+                self._begin((event.scope, event.step, event.call), event)
             case ev.OutputStarted():
-                self._has_reserved = self._has_reserved or event.reserved
-                self._calls[event.scope, event.step, event.call, "output"] = event
+                self._begin((event.scope, event.step, event.call, "output"), event)
             case ev.ToolFinished():
                 self._calls.pop((event.scope, event.step, event.call), None)
             case ev.OutputProcessed():

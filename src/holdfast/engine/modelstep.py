@@ -30,7 +30,7 @@ from holdfast.engine.codec import dump_message
 from holdfast.engine.economy import Choice, chosen
 from holdfast.engine.errors import AnswerCut, ModelTimedOut
 from holdfast.engine.flight import StepInFlight
-from holdfast.engine.interrupt import Diverged, Interrupt
+from holdfast.engine.interrupt import Diverged, Halted, Interrupt
 from holdfast.engine.recorder import Recorder
 from holdfast.engine.showing import show
 from holdfast.engine.surface import Surface, output_digest
@@ -257,8 +257,10 @@ class ModelStep:
         recorder.flight.begin(flying)
         try:
             recorder.look("model", intent.model)
-        except BaseException:
+        except BaseException as kept:
             recorder.flight.end(flying)
+            if isinstance(kept, Halted):
+                self._record_failure(kept, sent=False)
             raise
         return bound, flying
 
@@ -296,7 +298,12 @@ class ModelStep:
                 self._record_failure(cut)
 
     def _record_failure(
-        self, error: BaseException, paid: ev.Cost | None = None, answer: ModelResponse | None = None
+        self,
+        error: BaseException,
+        paid: ev.Cost | None = None,
+        answer: ModelResponse | None = None,
+        *,
+        sent: bool = True,
     ) -> None:
         recorder = self._recorder
         recorder.hold(
@@ -311,7 +318,7 @@ class ModelStep:
                 failed=failed_attempts(recorder.gear.prices, attempts_of(error)),
                 usage=None if answer is None else as_usage(answer.usage),
                 model=self._bill.asked,
-                cost=paid or self._bill.lose(error),
+                cost=(paid or self._bill.lose(error)) if sent else None,
             )
         )
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from holdfast.guards.prices import PriceBook
 
 UNFINISHED = "an answer that did not come to its end"
+_MOST_USD = Decimal(10**9)
+"""No request costs more, nor less than nothing: whoever says so has said nothing. Sums of it would fit nowhere."""
 _NOT_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ConnectionRefusedError"}
 )
@@ -110,7 +112,7 @@ def _counted(usage: RequestUsage) -> dict[str, Decimal]:
 
 def _reported(usage: RequestUsage, details: Mapping[str, Any]) -> Decimal | None:
     if usage.cost is not None:
-        return usage.cost
+        return _amount(usage.cost)
     found = _amount(details.get("cost"))
     if found is not None and details.get("is_byok") and (upstream := _amount(details.get("upstream_inference_cost"))):
         # Under a key of one's own the upstream provider sends a bill of its own.
@@ -125,7 +127,7 @@ def _amount(value: object) -> Decimal | None:
         found = Decimal(str(value))
     except InvalidOperation:
         return None
-    return found if found.is_finite() and found >= 0 else None
+    return found if found.is_finite() and 0 <= found <= _MOST_USD else None
 
 
 def _was_not_sent(error: BaseException) -> bool:

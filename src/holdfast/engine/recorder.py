@@ -22,6 +22,7 @@ from holdfast.engine.codec import load_message, parse
 from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
 from holdfast.engine.halting import halted_by
+from holdfast.engine.inner import InnerRequests
 from holdfast.engine.interrupt import Away, Cancelling, Diverged, Halted, HandOver, Interrupt, Lost, OtherLimits, Park
 from holdfast.engine.messages import MessageLog
 from holdfast.engine.replay import Replay
@@ -94,10 +95,7 @@ class Recorder:
         """What stopped the agent first. A hook that recovers from errors must not make an end of it."""
         self.enqueued = set[str]()
         """Messages enqueued by calls, that are part of a recorded outcome."""
-        self.inner_requests = 0
-        """Journaled requests of sub-agents that share a call's counters."""
-        self._shared: RunUsage | None = None
-        self._unexplained = 0
+        self._inner: list[InnerRequests] = []
         self.heard = 0
         """Journal position of the last message that the agent was given."""
         self.behind = False
@@ -109,19 +107,13 @@ class Recorder:
         """Remember an interrupt that leaves the engine for the framework."""
         self.interrupted = self.interrupted or interrupt
 
-    def unexplained(self, usage: RunUsage) -> int:
-        """Requests in these counters that are no journaled ones of sub-agents, as a call begins.
-
-        The framework counts a request somewhat later than it is journaled. A call that begins in between, beside the
-        branch whose request that is, would take it for its own; what was seen before is more then, and holds.
-        """
-        found = usage.requests - self.inner_requests
-        if self._shared is None:
-            self._shared = usage
-        if usage is not self._shared:
-            return found
-        self._unexplained = max(self._unexplained, found)
-        return self._unexplained
+    def inner(self, usage: RunUsage) -> InnerRequests:
+        """Requests of sub-agents that are counted in `usage`."""
+        found = next((one for one in self._inner if one.usage is usage), None)
+        if found is None:
+            found = InnerRequests(usage)
+            self._inner.append(found)
+        return found
 
     def forget(self) -> None:
         """Let go of what was read: timers that were cancelled keep the context of a run for minutes."""
@@ -130,6 +122,7 @@ class Recorder:
         for kept in (self._content, self._logs, self._messages):
             kept.clear()
         self.unconfirmed = []
+        self._inner = []
 
     # --- reading -----------------------------------------------------------------------------------------------
 

@@ -181,8 +181,9 @@ def _same_call(recorder: Recorder, call: ToolCall, finished: ev.ToolFinished) ->
 async def _again(recorder: Recorder, call: ToolCall, nested: Nested, finished: ev.ToolFinished) -> Any:
     """What follows from an outcome that was recorded, by this worker or another."""
     use_again(nested.usage, finished.usage)
-    # Calls beside it, which may share the counters, have not asked for these.
-    recorder.inner_requests += 0 if finished.usage is None else finished.usage.requests
+    if finished.usage is not None:
+        # Calls beside it, which may share the counters, have not asked for these.
+        recorder.inner(nested.usage).add(finished.usage.requests)
     if finished.enqueued is not None:
         enqueue_again(nested.context, recorder.content(finished.enqueued))
     if finished.emitted is not None:

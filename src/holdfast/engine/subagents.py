@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import ModelMessage, ModelResponse, UserPromptPart
@@ -116,6 +117,7 @@ class SubModel(WrapperModel):
         # The framework stamps a request with its run before it is sent.
         context = outside.contexts[messages[-1].run_id]
         recorder = self._subagents.recorder
+        recorder.inner(context.usage).asks(context.run_id, context.messages)
         asked = _asked(messages[-1])
         # Runs that a body starts together come in any order: their prompts tell which is which, where they differ.
         scope = outside.scope_of(self._agent, context.run_id, lambda scope: _first_asked(recorder, scope) == asked)
@@ -137,7 +139,7 @@ class SubModel(WrapperModel):
         if response is None:
             response = await step.send(self.wrapped, messages, model_settings, model_request_parameters)
             step.record(history, response)
-        _count(self._subagents, outside, context, response)
+        _count(outside, context, response)
         return response
 
     @asynccontextmanager
@@ -168,9 +170,9 @@ class SubModel(WrapperModel):
                     begun = stream
                     yield stream
             except Exception:
-                # The framework counts it, as far as it had come.
+                # The framework counts it, as far as it had come; as a request, where anything had.
                 if begun is not None:
-                    _count(self._subagents, outside, context, begun.get())
+                    _count(outside, context, begun.get(), asked=bool(begun.get().parts))
                 raise
             response = stream.get()
             step.record(history, response)
@@ -178,7 +180,7 @@ class SubModel(WrapperModel):
             yield CompletedStreamedResponse(
                 response, model_request_parameters=model_request_parameters, replay_events=True
             )
-        _count(self._subagents, outside, context, response)
+        _count(outside, context, response)
 
 
 def _asked(message: ModelMessage) -> list[Any]:
@@ -194,8 +196,6 @@ def _first_asked(recorder: Recorder, scope: str) -> list[Any] | None:
     return _asked(recorder.message(names[-1])) if names else None
 
 
-def _count(subagents: SubAgents, outside: Outside, context: RunContext[Any], response: ModelResponse) -> None:
+def _count(outside: Outside, context: RunContext[Any], response: ModelResponse, *, asked: bool = True) -> None:
     if context.usage is outside.usage:
-        outside.count(as_usage(response.usage))
-        # The framework counts the request in the same counters: it is one that is journaled.
-        subagents.recorder.inner_requests += 1
+        outside.count(replace(as_usage(response.usage), requests=int(asked)))

@@ -54,6 +54,8 @@ class SubToolset(WrapperToolset[Any]):
         if outside is None:
             return tools
         outside.contexts[ctx.run_id] = ctx
+        if outside.context.run_id != ctx.run_id and self.subagents.current() is not None:
+            self.subagents.recorder.inner(ctx.usage).prepares(ctx.run_id, ctx.messages)
         for name, tool in tools.items():
             if tool.tool_def.kind == "unapproved":
                 self.gated.add(name)

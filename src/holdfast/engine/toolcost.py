@@ -39,20 +39,19 @@ def measure(
 
     `alone` says whether no call beside it used the same counters meanwhile.
     """
-    before, journaled, money = usage_now(nested.usage), recorder.inner_requests, nested.usage.cost
-    unexplained = recorder.unexplained(nested.usage)
+    inner = recorder.inner(nested.usage)
+    before, journaled, others, money = usage_now(nested.usage), inner.counted, inner.others, nested.usage.cost
 
     def cost() -> ev.Cost | None:
         declared = call.declaration.cost_usd_micros if call.attempt.announced or call.attempt.entered else 0
         charged = sum(call.attempt.charges)
         after = usage_now(nested.usage)
-        inside = after[0] - recorder.inner_requests - unexplained
         unpriced, kinds, estimate = list[str](), dict[str, int](), 0
-        if inside > 0:
+        if inner.others > others:
             unpriced.append(INSIDE)
             if alone():
                 kinds = {"input_tokens": whole(after[2] - before[2]), "output_tokens": whole(after[3] - before[3])}
-                estimate = _more(nested.usage.cost, money) if recorder.inner_requests == journaled else 0
+                estimate = _more(nested.usage.cost, money) if inner.counted == journaled else 0
         if call.attempt.cut_off and (call.declaration.cost_usd_micros or charged):
             unpriced.append(CUT_OFF)
         return _made(declared, charged, estimate, unpriced, kinds)

@@ -160,7 +160,12 @@ def failed(recorder: Recorder, entry: TroubleEntry) -> ev.RunFailed:
         "nobody said otherwise in time" if entry.decided.by == "expiry" else f"{entry.decided.by} failed the run{said}"
     )
     message = f"{recorder.text(escalated.message)} ({who})"
-    return ev.RunFailed(error=escalated.error, message=recorder.seal_text(message), place=escalated.place)
+    return ev.RunFailed(
+        error=escalated.error,
+        message=recorder.seal_text(message),
+        place=escalated.place,
+        unanswered=recorder.replay.unanswered,
+    )
 
 
 def finished(recorder: Recorder, entry: TroubleEntry, events: Sequence[ev.AnyEvent]) -> ev.RunSucceeded:
@@ -190,6 +195,7 @@ def finished(recorder: Recorder, entry: TroubleEntry, events: Sequence[ev.AnyEve
             tool_calls=spent.counts["tool_calls"],
         ),
         by=entry.decided.by,
+        unanswered=recorder.replay.unanswered,
     )
 
 

@@ -5,6 +5,7 @@ providers say of a request, which may be no number that can be counted.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from operator import attrgetter, sub
 from typing import Any
@@ -24,6 +25,7 @@ _TOKENS = (
 )  # fmt: skip
 _tokens = attrgetter(*_TOKENS)
 _WHOLE = {int}
+_NO_MORE = {"input_tokens", "output_tokens", "cost", "details", "unmeasured_requests"}
 _MOST = 10**12
 """Tokens that no request can have used. What is more is no count, and sums of it would fit nowhere."""
 
@@ -31,8 +33,8 @@ _MOST = 10**12
 def is_measured(usage: RequestUsage) -> bool:
     """Whether the provider said what was used: an answer that took nothing is one of which it did not."""
     said = [usage.input_tokens, usage.output_tokens]
-    counts = all(0 <= count <= _MOST for count in said)
-    return not usage.unmeasured_requests and counts and (any(said) or _has_more(usage))
+    counts = all(0 <= count <= _MOST for count in said) and all(abs(count) <= _MOST for count in _more(usage))
+    return not usage.unmeasured_requests and counts and (any(said) or any(_more(usage)))
 
 
 def tokens_of(usage: RequestUsage) -> int:
@@ -40,8 +42,14 @@ def tokens_of(usage: RequestUsage) -> int:
     return whole(usage.input_tokens) + whole(usage.output_tokens)
 
 
-def _has_more(usage: RequestUsage) -> bool:
-    return any(count for name, count in vars(usage).items() if name not in {"cost", "details", "unmeasured_requests"})
+def _more(usage: RequestUsage) -> Iterator[float]:
+    """What it counts beside tokens in and out, or as a part of those."""
+    return (count for name, count in vars(usage).items() if name not in _NO_MORE)
+
+
+def _details(usage: Any) -> dict[str, int]:
+    # Where a provider leaves one out, some models put nothing in its place.
+    return {name: whole(count) for name, count in usage.details.items() if count is not None}
 
 
 def whole(count: float) -> int:
@@ -57,7 +65,7 @@ def in_whole(usage: RequestUsage) -> RequestUsage:
     if {*map(type, _tokens(usage)), *map(type, usage.details.values())} <= _WHOLE:
         return usage
     counts = {name: whole(count) for name, count in zip(_TOKENS, _tokens(usage), strict=True)}
-    return replace(usage, **counts, details={name: whole(count) for name, count in usage.details.items()})
+    return replace(usage, **counts, details=_details(usage))
 
 
 def used_since(usage: RunUsage, before: tuple[int, ...], *, counted: bool) -> ev.Usage | None:
@@ -105,5 +113,5 @@ def as_usage(usage: Any) -> ev.Usage:
         cache_write_tokens=whole(usage.cache_write_tokens),
         requests=getattr(usage, "requests", 1),
         tool_calls=getattr(usage, "tool_calls", 0),
-        details=dict(usage.details),
+        details=_details(usage),
     )

@@ -28,7 +28,9 @@ def of_failure(parts: Sequence[Use], fact: ev.ModelFailed) -> list[Use]:
     """Of a request that came to nothing."""
     if fact.failed:
         return of_failures(parts, fact.failed)
-    return _used(parts[0], fact.usage, fact.cost, is_known=fact.usage is not None or fact.status is not None)
+    # Without a cost its provider refused it, or it never got there.
+    is_known = fact.usage is not None or fact.status is not None or fact.cost is None
+    return _used(parts[0], fact.usage, fact.cost, is_known=is_known)
 
 
 def of_call(fact: ev.ToolFinished | ev.OutputProcessed) -> list[Use]:
@@ -41,7 +43,8 @@ def of_models_inside(fact: ev.ToolFinished) -> list[Use]:
     usage = fact.usage
     if usage is None or not (usage.requests or usage.input_tokens or usage.output_tokens):
         return []
-    return [Use(tokens=usage.input_tokens + usage.output_tokens, requests=usage.requests)]
+    # A provider may say that an answer took less than nothing: nobody gets any of that back.
+    return [Use(tokens=max(0, usage.input_tokens) + max(0, usage.output_tokens), requests=usage.requests)]
 
 
 class Answers:

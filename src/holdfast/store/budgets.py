@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -27,6 +27,9 @@ from holdfast.store.idempotency import Idempotency
 
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
+
+Place: TypeAlias = tuple[UUID, UUID, str]
+"""A window of a budget of each run: tenant, budget, owner."""
 
 
 async def set_budget(
@@ -172,7 +175,7 @@ async def list_budget_alerts(
 
 
 async def check_budgets(db: Database, tenant: UUID, *, limit: int) -> Sequence[DriftRow]:
-    """Windows whose held amount is not the sum of what is reserved of them."""
+    """Windows whose held amount is not the sum of what is reserved of them, but for those over a while ago."""
     parameters = {"tenant": tenant, "limit": limit}
     return await db.repeat(lambda: db.fetch(tenant, "check_budgets", parameters, class_row(DriftRow)))
 
@@ -180,3 +183,19 @@ async def check_budgets(db: Database, tenant: UUID, *, limit: int) -> Sequence[D
 async def tell_alerts(db: Database, limit: int) -> Sequence[ToldAlert]:
     """Alerts of any tenant that no worker has logged yet. Each is answered once; what is lost is in no log."""
     return await db.repeat(lambda: db.fetch(None, "tell_alerts", {"limit": limit}, class_row(ToldAlert)))
+
+
+async def sweep_windows(db: Database, after: Place | None, limit: int) -> tuple[int, Place | None]:
+    """Look at the next so many windows of budgets of each run, of any tenant, and remove those whose run is long over.
+
+    Args:
+        db: of a worker.
+        after: where to go on; None: at the beginning.
+        limit: how many to look at.
+
+    Returns: how many are gone, and where to go on; None at the end, or while another worker is at it.
+    """
+    tenant, budget, owner = after or (None, None, None)
+    parameters = {"after": tenant, "budget": budget, "owner": owner, "limit": limit}
+    [(removed, *place)] = await db.repeat(lambda: db.fetch(None, "sweep_windows", parameters))
+    return removed, None if place[0] is None else (place[0], place[1], place[2])

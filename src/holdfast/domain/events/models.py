@@ -105,4 +105,4 @@ class ModelFailed(Event):
     """Of an answer that was of no use, and was paid for: one that a limit of the run's cut short."""
     model: str = ""
     cost: Cost | None = None
-    """Of what had been answered by then, or may have been; None where the provider refused."""
+    """Of what had been answered by then, or may have been; None where the provider refused, or never saw it."""

@@ -138,6 +138,8 @@ class RunSucceeded(Event):
     usage: Usage
     by: str = ""
     """Who gave the output, where it was not the agent."""
+    unanswered: list[str] = field(default_factory=list[str])
+    """Models that were asked and of which nothing came back: each request may be on the bill."""
 
 
 @fact

@@ -2,7 +2,7 @@
 --
 -- What a step may use is reserved in the commit of its intent, and settled in the commit of its outcome with what it did
 -- use: `24_reservations.sql`, part of `append`. No reservation is granted beyond a limit. Here is what people do: set a
--- budget, raise it for the window that is now, end it, and settle what was estimated by better knowledge.
+-- budget, raise it for the window that is now, and end it.
 
 alter table tenants add column time_zone text not null default 'UTC';  -- in which its days begin
 
@@ -284,43 +284,6 @@ begin
   outcome := 'raised';
 end $$;
 
--- Settles by better knowledge what was settled, or is held, at its bound. Null where nothing better is known of a unit.
--- Outcomes: 'settled'; 'under_way': its run is at work, which settles it; 'absent'.
-create function correct_reservation(p_tenant uuid, p_run uuid, p_step text, p_attempt int, p_usd bigint, p_tokens bigint,
-  p_requests bigint, p_reason text, p_by text) returns text
-language plpgsql volatile security definer set search_path = holdfast, pg_temp
-as $$
-declare
-  kept reservations;
-  busy boolean;
-begin
-  perform begin_budgeting(p_tenant);
-  select r.state = 'running' into busy from runs r where r.tenant = p_tenant and r.id = p_run for no key update;
-  select * into kept from reservations r where r.tenant = p_tenant and r.run = p_run and r.step = p_step
-    and r.attempt = p_attempt for update;
-  if not found then
-    return 'absent';
-  elsif busy and not kept.estimated then
-    return 'under_way';
-  end if;
-  perform from budget_windows w join unnest(kept.budgets, kept.owners, kept.since) as x (budget, owner, since)
-    on w.tenant = p_tenant and w.budget = x.budget and w.owner = x.owner and w.since = x.since
-    order by w.tenant, w.budget, w.owner, w.since for no key update of w;
-  update budget_windows w set
-    held = w.held - case when kept.estimated then 0 else x.amount end,
-    spent = w.spent - case when kept.estimated then x.amount else 0 end
-      + coalesce(case b.unit when 'usd' then p_usd when 'tokens' then p_tokens else p_requests end, x.amount)
-  from unnest(kept.budgets, kept.owners, kept.since, kept.amounts) as x (budget, owner, since, amount)
-  join budgets b on b.tenant = p_tenant and b.id = x.budget
-  where w.tenant = p_tenant and w.budget = x.budget and w.owner = x.owner and w.since = x.since;
-  delete from reservations r where r.tenant = p_tenant and r.run = p_run and r.step = p_step and r.attempt = p_attempt;
-  insert into audit_log (tenant, at, id, actor, action, target, details)
-  values (p_tenant, clock_timestamp(), gen_random_uuid(), p_by, 'budget.corrected', p_run::text, json_build_object(
-    'step', p_step, 'attempt', p_attempt, 'usd', p_usd, 'tokens', p_tokens, 'requests', p_requests, 'reason', p_reason)::text);
-  perform free_budgeted(p_tenant);
-  return 'settled';
-end $$;
-
 -- In which time zone a tenant's days begin. False: there is no such zone. Windows under way end: runs try those that begin.
 create function set_time_zone(p_tenant uuid, p_zone text, p_by text) returns boolean
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
@@ -339,7 +302,5 @@ begin
 end $$;
 
 grant execute on function set_budget(uuid, uuid, text, text, text, text, bigint, text), end_budget(uuid, uuid, text),
-  raise_budget(uuid, uuid, text, bigint, text, text, text, text, bytea),
-  correct_reservation(uuid, uuid, text, int, bigint, bigint, bigint, text, text), set_time_zone(uuid, text, text)
-  to holdfast_api;
+  raise_budget(uuid, uuid, text, bigint, text, text, text, text, bytea), set_time_zone(uuid, text, text) to holdfast_api;
 set local role holdfast_owner;
