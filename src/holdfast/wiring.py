@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from holdfast.service.gate import Gate
     from holdfast.service.services import Services
     from holdfast.settings import Settings
+    from holdfast.store.hints import Hints
     from holdfast.store.pool import Database
     from holdfast.store.vault import Vault, WrappingKey
     from holdfast.worker.worker import Worker
 
-__all__ = ["Installation", "load_app", "open_api", "open_gate", "open_worker"]
+__all__ = ["Installation", "load_app", "open_api", "open_gate", "open_halting", "open_worker"]
 
 _EMBEDDED_DIR = "pg"
 _EMBEDDED_DATABASE = "postgres"
 _EMBEDDED_ADMIN = "admin"
+_HALTING = "holdfast_halt"
+_HALT_WAIT_S = 60.0
+_HALTS_AT_ONCE = 4
 _KEY_FILE = "key"
 
 
@@ -93,6 +97,13 @@ class Installation:
             return self._server.url(user=f"holdfast_{role}", database=_EMBEDDED_DATABASE)
         assert self.settings.database_url is not None
         return self.settings.database_url
+
+    @property
+    def halting_url(self) -> str:
+        """The URL by which halts are declared. The embedded server keeps connections free for that login."""
+        if self._server is not None:
+            return self._server.url(user=_HALTING, database=_EMBEDDED_DATABASE)
+        return self.url("api")
 
     @asynccontextmanager
     async def database(self, role: Literal["worker", "api"]) -> AsyncGenerator[Database, None]:
@@ -180,25 +191,54 @@ class Installation:
         Raises:
             ModelMissing: runs of `app` would be accepted that nobody can carry.
         """
-        from holdfast.service.services import Services
         from holdfast.store.hints import Hints
-        from holdfast.store.reader import RunReader
 
         if app is not None:
             from holdfast.engine.startable import check_models
 
             check_models(app)
         async with self.database("api") as db, Hints(db) as hints:
-            yield Services(
-                app=app,
-                db=db,
-                reader=RunReader(db),
-                vault=await self._vault(db),
-                hints=hints,
-                max_content_bytes=self.settings.max_body_bytes,
-                newcomer_s=self.settings.newcomer_s,
-                public_url=self.settings.public_url,
-            )
+            yield await self._services(db, hints, app)
+
+    @asynccontextmanager
+    async def halting(self, waiting: Callable[[str], None] | None = None) -> AsyncGenerator[Services, None]:
+        """What halts are declared, seen and lifted with: few connections, and nobody else's.
+
+        Args:
+            waiting: is told why, where the server lets nobody in and is asked again for a while. None: asked once.
+        """
+        from holdfast.store.hints import Hints
+        from holdfast.store.patience import Patience
+        from holdfast.store.pool import Database
+
+        patience = None if waiting is None else Patience(_HALT_WAIT_S, waiting)
+        async with (
+            Database.open(
+                self.halting_url,
+                role="api",
+                listen_url=self.settings.listen_url,
+                prepared=self.settings.prepared_statements,
+                max_size=_HALTS_AT_ONCE if patience is None else 1,  # a second one might have to be waited for
+                patience=patience,
+            ) as db,
+            Hints(db, hears=False) as hints,
+        ):
+            yield await self._services(db, hints, None)
+
+    async def _services(self, db: Database, hints: Hints, app: App | None) -> Services:
+        from holdfast.service.services import Services
+        from holdfast.store.reader import RunReader
+
+        return Services(
+            app=app,
+            db=db,
+            reader=RunReader(db),
+            vault=await self._vault(db),
+            hints=hints,
+            max_content_bytes=self.settings.max_body_bytes,
+            newcomer_s=self.settings.newcomer_s,
+            public_url=self.settings.public_url,
+        )
 
 
 def policy_of(app: App, settings: Settings, *, lenient: bool = False) -> PolicyFile | None:
@@ -234,6 +274,15 @@ async def open_worker(
 async def open_api(settings: Settings, app: App | None = None) -> AsyncGenerator[Services, None]:
     """The API's services on the installation that the settings name. Raises as `Installation.open` does."""
     async with Installation.open(settings) as installation, installation.api(app) as services:
+        yield services
+
+
+@asynccontextmanager
+async def open_halting(
+    settings: Settings, waiting: Callable[[str], None] | None = None
+) -> AsyncGenerator[Services, None]:
+    """What halts are declared with, on connections of its own. Raises as `Installation.open` does."""
+    async with Installation.open(settings) as installation, installation.halting(waiting) as services:
         yield services
 
 

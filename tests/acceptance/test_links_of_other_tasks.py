@@ -54,6 +54,8 @@ async def test_what_is_said_by_a_link_is_what_the_run_is_told(scene, kind, verdi
     [
         ("question", {"verdict": "answered"}, "Write your answer, or decline."),
         ("question", {"verdict": "answered", "answer": "  "}, "Write your answer, or decline."),
+        ("question", {"verdict": "answered", "answer": "{blue", "as_json": "yes"}, "Your answer is not JSON"),
+        ("question", {"verdict": "answered", "as_json": "yes"}, "Write your answer, or decline."),
         ("question", {"verdict": "approved"}, "Choose one of what is offered."),
         ("in_doubt", {"verdict": "done"}, "Say what its result is, as JSON."),
         ("in_doubt", {"verdict": "done", "result": "<i>it"}, "Its result is not JSON"),
@@ -69,10 +71,28 @@ async def test_what_does_not_fit_decides_nothing_and_keeps_what_was_typed(scene,
     page = Page(answer.text)
     assert (answer.status_code, why in page.text) == (422, True), answer.text
     assert page.fields["reason"] == typed["reason"]
+    assert page.fields.get("as_json") == typed.get("as_json")
     assert "i" not in page.tags
     assert "b" not in page.tags
     assert typed.get("result", "") in page.text
     assert await state(scene, task) == ("pending", 0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ({"answer": '{"degrees": [21.5]}', "as_json": "yes"}, {"degrees": [21.5]}),
+        ({"answer": " null ", "as_json": "yes"}, None),
+        ({"answer": '{"degrees": [21.5]}'}, '{"degrees": [21.5]}'),
+    ],
+)
+async def test_an_answer_is_json_where_its_author_says_so(scene, typed, answer):
+    task, path, form = await open_task(scene, "question", tool="measure")
+    assert (await scene.nobody.post(path, data=form | typed | {"verdict": "answered"})).status_code == 200
+    told = (await scene.admin.get(f"/v1/approvals/{task['id']}")).json()
+    assert told["state"] == "answered"
+    happened = told["history"][-1]["content"]
+    assert (None if happened is None else happened["value"]) == answer
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_what_is_in_force_is_answered_and_the_longer_and_stronger_of_both_holds(
     again = scene.halt("task", "t", authority=3, for_s=3600)
     assert (again.halt, again.is_new) == (first.halt, False)
     assert scene.one("select authority from holdfast.halts") == 3
+    scene.halt("task", "t", authority=2, for_s=60)
     assert scene.one("select expires_at > at + interval '59 minutes' from holdfast.halts")
     scene.halt("task", "t", authority=2)
     assert scene.one("select expires_at is null and authority = 3 from holdfast.halts"), (

@@ -11,8 +11,10 @@ from holdfast.domain.errors import DatabaseUnavailable, SchemaMismatch
 from holdfast.domain.halts import Authority, HaltScope
 from holdfast.store import approvals, claims, errors, halts, leases, runs, signals
 from holdfast.store.idempotency import Idempotency
+from holdfast.store.patience import Patience
 from holdfast.store.pool import Database
 from holdfast.store.sessions import get_session
+from support.processes import until
 from support.store_scene import AT, TENANT
 
 
@@ -320,3 +322,44 @@ async def test_many_at_once_share_the_pool(db):
     run = await accept(db)
     found = await asyncio.gather(*(runs.get_run(db, TENANT, run) for _ in range(50)))
     assert {row.id for row in found} == {run}
+
+
+async def test_who_is_patient_waits_until_the_server_lets_them_in(database, pg_server):
+    told: list[str] = []
+
+    def let_in(why):
+        told.append(why)
+        pg_server.admin.execute(f"alter database {database.name} allow_connections true")
+
+    pg_server.admin.execute(f"alter database {database.name} allow_connections false")
+    async with Database.open(database.url, role="api", patience=Patience(60, let_in), max_size=1) as db:
+        assert await db.value("schema_version", {})
+    assert len(told) == 1
+    assert "not currently accepting connections" in told[0]
+
+
+async def test_patience_ends_and_is_none_for_a_login_that_is_refused(database, pg_server):
+    told: list[str] = []
+    with pytest.raises(DatabaseUnavailable, match="does not exist"):
+        async with Database.open(database.url_of("nobody"), role="api", patience=Patience(60, told.append)):
+            pass
+    assert told == []
+    pg_server.admin.execute(f"alter database {database.name} allow_connections false")
+    with pytest.raises(DatabaseUnavailable, match="not currently accepting"):
+        async with Database.open(database.url, role="api", patience=Patience(0.1, told.append)):
+            pass
+    assert len(told) == 1
+
+
+async def test_the_connection_that_was_checked_is_the_one_that_is_used(database, pg_server):
+    """Where places are few, one that was got is not given back."""
+
+    def one(sql):
+        return pg_server.admin.execute(sql, [database.name]).fetchone()[0]
+
+    async with Database.open(database.url, role="api", max_size=1) as db:
+        assert await db.value("schema_version", {})
+    until(
+        lambda: one("select count(*) from pg_stat_activity where datname = %s"), lambda left: left == 0, "all are gone"
+    )
+    assert one("select sessions from pg_stat_database where datname = %s") == 1

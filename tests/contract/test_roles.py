@@ -10,7 +10,7 @@ from holdfast.store.pool import Database
 from holdfast.store.roles import check
 from support.store_scene import TENANT, Member, approval, outcomes
 
-LOGINS = ("holdfast_worker", "holdfast_api")
+LOGINS = ("holdfast_worker", "holdfast_api", "holdfast_halt")
 TABLES = (
     "runs",
     "events",

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_ai import Agent, ModelRetry, RunContext
+from pydantic_ai import Agent, CallDeferred, ModelRetry, RunContext
 from pydantic_ai.capabilities import ProcessEventStream
 from pydantic_ai.messages import AgentStreamEvent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.toolsets import ExternalToolset
 from pydantic_ai.usage import UsageLimits
 
 from holdfast import App, effect
@@ -139,6 +141,16 @@ async def wire(n: int) -> str:
 
 
 @effect.idempotent
+async def ask_person(n: int) -> str:
+    """Has no result of its own: the person behind the run gives it."""
+    enter("ask_person", {"n": n})
+    raise CallDeferred(kind="question")
+
+
+outside = ExternalToolset[Any]([ToolDefinition(name="measure", parameters_json_schema={"type": "object"})])
+
+
+@effect.idempotent
 async def flaky(ctx: RunContext[Any], n: int) -> str:
     """Asks the model to try again, once for each argument."""
     if ctx.retry == 0:
@@ -190,6 +202,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "parallel": {"agent": agent(add, add_in_thread, pay, look, send), "stream": False},
     "stream": {"agent": agent(add, look, capabilities=[ProcessEventStream(on_stream)]), "stream": True},
     "approval": {"agent": approving, "stream": False},
+    "question": {"agent": agent(ask_person, add, toolsets=[outside]), "stream": False},
     "delegate": {"agent": agent(ask_helper, add), "agents": [helper], "stream": False},
     "retry": {"agent": checked, "stream": False},
     "slow": {"agent": agent(slow, add), "stream": False},
@@ -197,7 +210,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "beside": {"agent": agent(pay, slow), "stream": False},
     "chat": {"agent": agent(read_file), "usage_limits": UsageLimits(request_limit=None), "stream": False},
 }
-SCENARIOS = ("sequential", "parallel", "stream", "approval", "delegate", "retry")
+SCENARIOS = ("sequential", "parallel", "stream", "approval", "question", "delegate", "retry")
 
 
 def app_of(tasks: Sequence[str], version: str = "1") -> App:

@@ -34,6 +34,12 @@ def _approval(turn: int) -> Any:
     return call("wire", n=3) if turn == 2 else None
 
 
+def _question(turn: int) -> Any:
+    if turn == 1:
+        return calls(call("ask_person", n=1), call("add", n=1), call("measure", n=2))
+    return call("ask_person", n=3) if turn == 2 else None
+
+
 def _delegate(turn: int) -> Any:
     if turn == 1:
         return calls(call("ask_helper", topic="{tag} first"), call("add", n=1))
@@ -69,6 +75,7 @@ SCENARIOS = {
     "parallel": _parallel,
     "stream": _stream,
     "approval": _approval,
+    "question": _question,
     "delegate": _delegate,
     "retry": _retry,
     "slow": _slow("slow"),
@@ -101,6 +108,7 @@ class Model:
         self.asked[tag, kind, request.turn] += 1
         said = (_helper if kind.startswith("helper") else SCENARIOS[kind])(request.turn)
         if said is None:
+            # All that it was ever told, in order: what it is told twice, or never, the output shows.
             return say("; ".join(result.text for result in request.results))
         return _filled(said, tag)
 

@@ -19,6 +19,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from holdfast.domain.errors import AlreadyDecided
 from holdfast.domain.ids import DEFAULT_TENANT
+from holdfast.service.answer_question import answer_question
 from holdfast.service.approval_shapes import ApprovalView
 from holdfast.service.decide_escalation import decide
 from holdfast.service.list_tasks_to_decide import list_tasks_to_decide
@@ -200,7 +201,7 @@ class Scene:
         return await self.until(matching, f"{values} of {run}", attend=attend)
 
     async def attend(self) -> None:
-        """The person: approves everything, and says of effects in doubt what the ledger says."""
+        """The person: approves and answers everything, and says of effects in doubt what the ledger says."""
         await self._release_quarantine()
         for task in (await list_tasks_to_decide(self.services, LOCAL, limit=200)).items:
             if task.kind == "in_doubt" and not self.on_doubt(task):
@@ -211,6 +212,9 @@ class Scene:
     async def _decide(self, task: ApprovalView) -> None:
         if task.kind == "approval":
             await decide(self.services, LOCAL, task.id, "approved", digest=task.digest)
+        elif task.kind == "question":
+            answer = result_of(task.tool, task.args.value["n"])
+            await answer_question(self.services, LOCAL, task.id, "answered", digest=task.digest, answer=answer)
         elif any(line["key"] == task.key for line in self.ledger.of(task.run)):
             result = result_of(task.tool, task.args.value["n"])
             await decide(self.services, LOCAL, task.id, "done", digest=task.digest, result=result)

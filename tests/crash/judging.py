@@ -110,7 +110,12 @@ async def judge(
         faults += broken(row, journal)
         faults += await other_than(scene, run, undisturbed)
         found.lost = lost(scene, run, journal)
-        again = [*repeated_in(events), *entered_again(scene, run, events), *asked_again(scene, run, events)]
+        again = [
+            *repeated_in(events),
+            *entered_again(scene, run, events),
+            *asked_again(scene, run, events),
+            *questioned_again(scene, run, events),
+        ]
         twice = duplicated(scene, run, undisturbed, never_twice)
         found.repeated, found.duplicated = len(again), len(twice)
         faults += again + twice
@@ -199,6 +204,21 @@ def asked_again(scene: Scene, run: Run, events: list[ev.AnyEvent]) -> list[str]:
     ]
     if sum(asked.values()) > announced.total():
         found.append(f"{sum(asked.values())} requests, {announced.total()} announced")
+    return found
+
+
+def questioned_again(scene: Scene, run: Run, events: list[ev.AnyEvent]) -> list[str]:
+    """Questions that were put before people, or answered, otherwise than once each."""
+    asked = Counter((event.scope, event.step, event.call) for event in events if isinstance(event, ev.QuestionAsked))
+    answered = Counter(event.call for event in events if isinstance(event, ev.QuestionAnswered))
+    found = [f"{call} was asked {times} times" for call, times in asked.items() if times > 1]
+    if answered != Counter(call for _, _, call in asked):
+        found.append(f"asked {dict(asked)}, answered {dict(answered)}")
+    tasks = scene.connection.execute(
+        "select count(*) from holdfast.approvals where run = %s and kind = 'question'", [run.id]
+    )
+    if tasks != [(len(asked),)]:
+        found.append(f"{tasks} tasks for {len(asked)} questions")
     return found
 
 

@@ -172,7 +172,7 @@ async def test_a_run_that_never_calls_the_tool_is_not_affected(make_lab):
 
 
 @pytest.mark.parametrize("tool", ["pay", "plain"])
-@pytest.mark.parametrize("known", ["halted", "not confirmed"])
+@pytest.mark.parametrize("known", ["halted", "tool halted", "not confirmed"])
 async def test_what_was_announced_is_not_begun_once_a_halt_is_known_nor_when_none_could_be_asked_for(
     make_lab, tool, known
 ):
@@ -181,24 +181,25 @@ async def test_what_was_announced_is_not_begun_once_a_halt_is_known_nor_when_non
     gates.go.set()
     lab = await make_lab(gates.agent([(tool, {}, "a")], "done"))
     await lab.start()
-    found = Halt(DEFAULT_TENANT, uuid4(), HaltScope.RUN, str(lab.run))
+    scope, key = (HaltScope.TOOL, tool) if known == "tool halted" else (HaltScope.RUN, str(lab.run))
+    found = Halt(DEFAULT_TENANT, uuid4(), scope, key)
 
     def probe(point: str) -> None:
         if point == "tool.entering":
-            if known == "halted":
+            if known != "not confirmed":
                 with psycopg.connect(lab.admin_url, autocommit=True) as connection:
                     connection.execute(
                         "insert into holdfast.halts (tenant, id, scope, key, reason, by, authority, at)"
-                        " values (%s, %s, 'run', %s, 'w', 'm', 3, now())",
-                        [DEFAULT_TENANT, found.id, str(lab.run)],
+                        " values (%s, %s, %s, %s, 'w', 'm', 3, now())",
+                        [DEFAULT_TENANT, found.id, scope.value, key],
                     )
                 lab.lease.halts.in_force = (found,)
             else:
                 lab.lease.halts.heard((), asked_at=lab.lease.halts.clock() - 1.01)
 
-    assert await lab.work(probe=probe) == ("parked" if known == "halted" else "lost")
+    assert await lab.work(probe=probe) == ("lost" if known == "not confirmed" else "parked")
     assert gates.things == []
-    if known == "halted":
+    if known != "not confirmed":
         await lift(lab, found)
     assert await lab.work() == "finished"
     await lab.expect("succeeded")

@@ -173,9 +173,8 @@ class Model:
         return "unnamed" if asks and member.names is None else None
 
     def _is_halted(self, run: Run, names: Sequence[str] | None = None) -> bool:
-        named = names or ()
         return any(
-            halt.concerns(run) and (halt.scope not in NAMED or f"{halt.scope}:{halt.key}" in named)
+            halt.concerns(run) and (halt.scope not in NAMED or any(map(halt.names, names or ())))
             for halt in self.in_force()
         )
 

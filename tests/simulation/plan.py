@@ -33,6 +33,9 @@ WEIGHTS = {
     "fail_over": 1,
     "again": 1,
 }
+INCIDENTS = 1_000_000
+"""From this seed on, people are busy halting and lifting, and workers with what comes of that."""
+IN_AN_INCIDENT = WEIGHTS | {"append": 24, "claim": 20, "halt": 16, "lift": 12, "expire": 4, "signal": 4, "decide": 2}
 AT_US = 1_700_000_000_000_000
 """The writers' clock: a constant, for it only has to be the same on both sides."""
 SIGNALS = ("cancel", "message", "message", "message", "late_outcome", "wake")
@@ -49,7 +52,8 @@ DEATH = ("register", "claim", "lease_time", "tick")
 def operations(seed: int, count: int) -> list[Op]:
     """The operations of a seed. Each seed has its own likes: what is rare in most is common in some."""
     rng = Random(seed)
-    weights = [weight * rng.choice((0.3, 1, 3)) for weight in WEIGHTS.values()]
+    usual = WEIGHTS if seed < INCIDENTS else IN_AN_INCIDENT
+    weights = [weight * rng.choice((0.3, 1, 3)) for weight in usual.values()]
     kinds = list(START)
     while len(kinds) < count:
         deaths = rng.choice((1, 1, 2, 4)) if rng.random() < 0.02 else 0
@@ -165,10 +169,14 @@ class Plan:
             "session": str(UUID(int=rng.randrange(3) + 1)),
             "user": rng.choice(("me", "you")),
             "tool": rng.choice(("a", "b")),
-            "model": "a",
+            "model": rng.choice(("a", "p:a", "pa")),
         }.get(scope, "")
+        tenant = PLATFORM if scope == "everything" else rng.choice(self.tenants)
+        known = _one(rng, self.model.in_force()) if self.seed >= INCIDENTS and rng.random() < 0.3 else None
+        if known is not None:
+            tenant, scope, key = known.tenant, known.scope, known.key  # once more what is halted already
         args = {
-            "tenant": PLATFORM if scope == "everything" else rng.choice(self.tenants),
+            "tenant": tenant,
             "halt": _uuid(rng),
             "scope": scope,
             "key": key,
@@ -297,7 +305,7 @@ class Plan:
             flags=(0 if ends else int(rng.random() < 0.5)) | rng.choice((0, 2)) | rng.choice((0, 0, 0, 4)),
             increments=tuple(rng.randrange(3) for _ in range(5)),
             blobs=tuple(bytes([rng.randrange(8)]) * 32 for _ in range(rng.choice((0, 0, 1)))),
-            names=rng.choice((None, (NAMES[1],), (rng.choice(NAMES),), NAMES[:2])),
+            names=rng.choice((None, (NAMES[1],), (rng.choice(NAMES),), NAMES[:2], NAMES[2:])),
             tasks=tuple((_uuid(rng), kind, f"g{rng.randrange(9)}") for kind in _kinds(rng)),
         )
         if not ends:

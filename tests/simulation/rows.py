@@ -74,6 +74,11 @@ class Halt:
         """Whether somebody who halts what is theirs has it for themselves. All of these are one person's."""
         return self.authority == 1 and self.scope != "user"
 
+    def names(self, name: str) -> bool:
+        """Whether it holds back what has this name; a model's may be halted with its provider's before it."""
+        what, _, part = name.partition(":")
+        return what == self.scope and (self.key == part or (what == "model" and self.key.endswith(f":{part}")))
+
     def concerns(self, run: Run) -> bool:
         """Whether it may hold this run back."""
         if self.scope == "everything":

@@ -5,7 +5,8 @@ import pytest
 
 from simulation.campaign import KINDS, SEEDS, Count, Failed, run_seeds, urls
 from simulation.database import Store
-from simulation.sabotage import SABOTAGE, sabotage
+from simulation.plan import INCIDENTS
+from simulation.sabotage import IN_AN_INCIDENT, SABOTAGE, sabotage
 from simulation.simulate import run_seed
 
 ENOUGH = 300
@@ -17,6 +18,7 @@ def test_the_store_does_what_the_model_says(database):
     count = Count()
     with Store(urls(database)) as store:
         run_seeds(store, range(SEEDS), count)
+        run_seeds(store, range(INCIDENTS, INCIDENTS + ENOUGH), count)
     assert set(count.seen) == KINDS
     print(count)
 
@@ -29,10 +31,11 @@ def test_a_seed_gives_the_same_trace_again(database):
     assert len(set(first)) == len(first)
 
 
-@pytest.mark.parametrize("what", SABOTAGE)
+@pytest.mark.parametrize("what", [*SABOTAGE, *IN_AN_INCIDENT])
 def test_a_broken_rule_is_caught(database, what):
+    first = INCIDENTS if what in IN_AN_INCIDENT else 0
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         sabotage(admin, what)
     with Store(urls(database)) as store, pytest.raises(Failed, match=r"seed \d+, in \d+ operations") as failed:
-        run_seeds(store, range(ENOUGH), Count())
+        run_seeds(store, range(first, first + ENOUGH), Count())
     print(failed.value)

@@ -45,7 +45,7 @@ class PrivateDatabase(Logins):
 
 
 @contextmanager
-def serving(settings: Mapping[str, str]) -> Iterator[PrivateDatabase]:
+def serving(settings: Mapping[str, str], bin_dir: Path | None = None) -> Iterator[PrivateDatabase]:
     """One in a folder of its own. Not in pytest's, which every session that begins shuts to others: as root, PostgreSQL
     runs as another user, who has to come through it.
     """
@@ -53,7 +53,7 @@ def serving(settings: Mapping[str, str]) -> Iterator[PrivateDatabase]:
         folder = Path(made)
         folder.chmod(0o755)
         try:
-            with acquire(folder / "pg", settings={**settings}) as server:
+            with acquire(folder / "pg", settings={**settings}, bin_dir=bin_dir) as server:
                 database = PrivateDatabase(server, folder / "pg")
                 migrate(database.admin_url)
                 yield database

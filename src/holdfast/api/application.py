@@ -48,6 +48,7 @@ def create_api(
     services: Services,
     gate: Gate,
     *,
+    halting: Services | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     heartbeat_s: float = HEARTBEAT_S,
     dev: bool = False,
@@ -57,6 +58,7 @@ def create_api(
     Args:
         services: what the use cases work with; opened and closed by the caller.
         gate: who is let in.
+        halting: what halts are declared with, on connections that nothing else takes. None: `services`.
         max_body_bytes: bodies larger than this are refused while they are read.
         dev: whether to serve the login of `holdfast dev`.
         heartbeat_s: seconds of silence after which an event stream sends a comment.
@@ -71,6 +73,8 @@ def create_api(
     )
     api.state.services = services
     api.state.gate = gate
+    api.state.halting = services if halting is None else halting
+    api.state.halting_gate = gate.on(api.state.halting.db)
     api.state.dev = dev
     api.state.max_body_bytes = max_body_bytes
     api.state.heartbeat_s = heartbeat_s

@@ -31,9 +31,17 @@ class _Field(NamedTuple):
     is_long: bool = False
 
 
+class _Check(NamedTuple):
+    name: str
+    label: str
+
+
+_AS_JSON = "as_json"
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
-    fields: tuple[_Field, ...]
+    fields: tuple[_Field | _Check, ...]
     buttons: tuple[_Button, ...]
     needs_more: str = ""
     """What cannot be said here, and where it can."""
@@ -48,10 +56,10 @@ _FORMS: dict[TaskKind, _Form] = {
     "question": _Form(
         (
             _Field("answer", "Your answer (the model is given it as it stands)", _LONG, is_long=True),
+            _Check(_AS_JSON, "It is JSON: a number, a list, an object"),
             _Field("reason", "If you decline: why (the model is told)", _REASON),
         ),
         (_Button("answered", "Answer"), _Button("declined", "Decline")),
-        "A result that is not a text is given by the HTTP interface or on the command line.",
     ),
     "in_doubt": _Form(
         (
@@ -102,9 +110,13 @@ def decision_of(task: ApprovalDetail, sent: Mapping[str, str]) -> LinkDecision:
         case "answered":
             if not (answer := sent.get("answer", "").strip()):
                 raise InvalidInput("Write your answer, or decline.")
+            if sent.get(_AS_JSON):
+                return LinkDecision(verdict, answer=_json(answer, "Your answer"))
             return LinkDecision(verdict, answer=answer.replace("\r\n", "\n"))
         case "done":
-            return LinkDecision(verdict, result=_json(sent.get("result", "")))
+            if not (result := sent.get("result", "").strip()):
+                raise InvalidInput("Say what its result is, as JSON. Where there is none, write null.")
+            return LinkDecision(verdict, result=_json(result, "Its result"))
         case "approved" | "not_done" | "go_on":
             return LinkDecision(verdict)
 
@@ -122,13 +134,11 @@ def _form(task: ApprovalDetail) -> _Form:
     return _Form(form.fields, tuple(one for one in form.buttons if one.verdict != "go_on"), needs_more)
 
 
-def _json(text: str) -> Any:
-    if not text.strip():
-        raise InvalidInput("Say what its result is, as JSON. Where there is none, write null.")
+def _json(text: str, what: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise InvalidInput(f'Its result is not JSON: {error}. A text is written "like this".') from error
+        raise InvalidInput(f'{what} is not JSON: {error}. A text is written "like this".') from error
 
 
 def _login(link: OpenLink) -> str:
@@ -140,7 +150,10 @@ def _login(link: OpenLink) -> str:
     )
 
 
-def _field(field: _Field, kept: str) -> str:
+def _field(field: _Field | _Check, kept: str) -> str:
+    if isinstance(field, _Check):
+        box = f'<input type="checkbox" id="{field.name}" name="{field.name}" value="yes"{" checked" if kept else ""}>'
+        return f'<label for="{field.name}">{box} {escape(field.label)}</label>'
     label = f'<label for="{field.name}">{escape(field.label)}</label>'
     given = f'id="{field.name}" name="{field.name}" maxlength="{field.most}" autocomplete="off"'
     if field.is_long:

@@ -32,6 +32,11 @@ def services_of(request: Request) -> Services:
     return request.app.state.services
 
 
+def halting_services_of(request: Request) -> Services:
+    """What halts are declared, seen and lifted with: nothing else takes these connections."""
+    return request.app.state.halting
+
+
 _bearer = HTTPBearer(
     scheme_name="bearer",
     description="An API key, or a token of an issuer that this installation trusts.",
@@ -45,7 +50,21 @@ async def who_asks(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Who:
     """The one who asks, once it is clear that they hold the route's scope."""
-    gate: Gate = request.app.state.gate
+    return await _admitted(request, request.app.state.gate, needed, bearer)
+
+
+async def who_halts(
+    request: Request,
+    needed: SecurityScopes,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Who:
+    """As `who_asks`, by the connections of `halting_services_of`."""
+    return await _admitted(request, request.app.state.halting_gate, needed, bearer)
+
+
+async def _admitted(
+    request: Request, gate: Gate, needed: SecurityScopes, bearer: HTTPAuthorizationCredentials | None
+) -> Who:
     source = request.client.host if request.client else "unknown"
     credential = bearer.credentials if bearer is not None else _cookie(request)
     who = await gate.admit(credential, source=source)
@@ -91,7 +110,13 @@ def needs(scope: Scope | None = None) -> Any:
     return Security(who_asks, scopes=[ANY if scope is None else scope.value])
 
 
+def needs_to_halt(scope: Scope) -> Any:
+    """As `needs`, for a route that is answered while everything else waits."""
+    return Security(who_halts, scopes=[scope.value])
+
+
 TheServices = Annotated[Services, Depends(services_of)]
+HaltingServices = Annotated[Services, Depends(halting_services_of)]
 
 
 IdempotencyKey = Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi.routing import APIRoute
 
-from holdfast.api.requests import who_asks
+from holdfast.api.requests import who_asks, who_halts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def require_scopes(api: FastAPI) -> None:
 
 def scopes_of(route: APIRoute) -> list[str]:
     """The scopes that a route asks for."""
-    gates = [one for one in _all(route.dependant) if one.call is who_asks]
+    gates = [one for one in _all(route.dependant) if one.call in {who_asks, who_halts}]
     return sorted({scope for gate in gates for scope in gate.own_oauth_scopes or ()})
 
 

@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def with_services(settings: Settings, act: Callable[[Services], Awaitable[T]]) -> T:
+def with_services(
+    settings: Settings, act: Callable[[Services], Awaitable[T]], *, waiting: Callable[[str], None] | None = None
+) -> T:
     """What `act` gives, with services that live as long as it runs.
+
+    Args:
+        settings: which installation, and who acts.
+        act: what is done.
+        waiting: for what has to get through to a server that lets nobody in, on connections kept for that: is told why
+            it is asked again.
 
     Raises:
         UserError: there is no installation here.
@@ -29,28 +37,31 @@ def with_services(settings: Settings, act: Callable[[Services], Awaitable[T]]) -
     """
 
     async def go() -> T:
-        async with open_services(settings) as services:
+        async with open_services(settings, waiting=waiting) as services:
             return await act(services)
 
     return asyncio.run(go())
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
-    """The services, without an application. Looking does not make an installation.
+async def open_services(
+    settings: Settings, *, waiting: Callable[[str], None] | None = None
+) -> AsyncGenerator[Services, None]:
+    """The services, without an application. Looking does not make an installation. `waiting` as in `with_services`.
 
     Raises:
         UserError: there is no installation here.
         OperatorError: the database cannot be had or refuses.
     """
-    from holdfast.wiring import open_api
+    from holdfast.wiring import open_api, open_halting
 
     if settings.database_url is None and not (settings.data_dir / "pg").exists():
         raise UserError(
             f"There is no installation here: {settings.data_dir} holds no database, and HOLDFAST_DATABASE_URL is not "
             "set. `holdfast run` and `holdfast dev` make one; --data-dir names another."
         )
-    async with open_api(settings) as services:
+    opened = open_api(settings) if waiting is None else open_halting(settings, waiting)
+    async with opened as services:
         yield await as_caller(services, settings)
 
 

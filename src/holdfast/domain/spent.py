@@ -19,7 +19,12 @@ from holdfast.domain.recovery import Recovery
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-Intent = ev.ModelRequested | ev.ToolStarted | ev.OutputStarted
+Begun = ev.ModelRequested | ev.ToolStarted | ev.OutputStarted
+"""What is done here."""
+
+Intent = Begun | ev.CallHandedOut
+
+_CALLS = (ev.ToolStarted, ev.CallHandedOut)
 
 
 class Counted(NamedTuple):
@@ -53,7 +58,7 @@ class Spent:
     def add(self, event: ev.AnyEvent) -> None:
         """Take in a fact."""
         match event:
-            case ev.ModelRequested() | ev.ToolStarted() | ev.OutputStarted():
+            case ev.ModelRequested() | ev.ToolStarted() | ev.OutputStarted() | ev.CallHandedOut():
                 self.begin(event)
             case ev.ModelResponded():
                 self._answered(event, event.usage, event.cost is None or _is_known(event.cost))
@@ -105,7 +110,7 @@ class Spent:
         if _step_of(intent) not in self._steps:
             for name, adds in _adds(intent):
                 yield name, self.counts[name], adds
-            if isinstance(intent, ev.ToolStarted):
+            if isinstance(intent, _CALLS):
                 yield "fan_out", self._of_answer[intent.scope, intent.step], 1
             yield "depth", intent.scope.count(">"), 0
         if self._reserves(intent):
@@ -123,7 +128,7 @@ class Spent:
     def _count(self, intent: Intent, sign: int) -> None:
         for name, adds in _adds(intent):
             self.counts[name] += sign * adds
-        if isinstance(intent, ev.ToolStarted):
+        if isinstance(intent, _CALLS):
             self._of_answer[intent.scope, intent.step] += sign
 
     def _settle(self, step: tuple[Any, ...]) -> Intent | None:
@@ -179,7 +184,7 @@ def _step_of(intent: Intent) -> tuple[Any, ...]:
     match intent:
         case ev.ModelRequested():
             return intent.scope, intent.step
-        case ev.ToolStarted():
+        case ev.ToolStarted() | ev.CallHandedOut():
             return intent.scope, intent.step, intent.call
         case ev.OutputStarted():
             return intent.scope, intent.step, intent.call, "output"
@@ -191,7 +196,7 @@ def _adds(intent: Intent) -> Iterator[tuple[str, int]]:
         case ev.ModelRequested():
             yield "steps", 1
             yield "model_requests", 1
-        case ev.ToolStarted():
+        case ev.ToolStarted() | ev.CallHandedOut():
             yield "steps", 1
             yield "tool_calls", 1
             yield f"calls:{intent.tool}", 1
@@ -208,6 +213,8 @@ def _adds(intent: Intent) -> Iterator[tuple[str, int]]:
 
 def _may_cost(intent: Intent) -> Iterator[tuple[str, int]]:
     """What counts until it is known what it was."""
+    if isinstance(intent, ev.CallHandedOut):
+        return  # what it costs is known to whoever does it
     yield "cost_usd", intent.bound_usd_micros
     if isinstance(intent, ev.ModelRequested) and (bound := intent.bound) is not None:
         yield "input_tokens", bound.input_tokens
@@ -219,7 +226,7 @@ def _in_words(intent: Intent) -> str:
     match intent:
         case ev.ModelRequested():
             return f"a request to '{intent.model}'"
-        case ev.ToolStarted():
+        case ev.ToolStarted() | ev.CallHandedOut():
             return f"a call of '{intent.tool}'"
         case ev.OutputStarted():
             return f"a call of '{intent.name}'"

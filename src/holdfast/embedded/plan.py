@@ -27,6 +27,9 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "lc_messages": "C",
 }
+RESERVE: Mapping[str, str] = {"reserved_connections": "8"}
+"""Connections that are kept free for halts when all others are taken. PostgreSQL 16 is the first that can."""
+RESERVE_MAJOR_MIN = 16
 # Ours alone: the lifetime, the socket and its safety hang on them.
 RESERVED = {
     "data_directory",
@@ -63,6 +66,12 @@ class Plan(NamedTuple):
     def account(self) -> Account:
         """The OS user that runs the server."""
         return Account(self.uid, self.gid)
+
+    @property
+    def defaults(self) -> Mapping[str, str]:
+        """The settings of a server of this version, where the caller chooses no others."""
+        major = int(self.version.split(".")[0])
+        return {**DEFAULT_SETTINGS, **RESERVE} if major >= RESERVE_MAJOR_MIN else DEFAULT_SETTINGS
 
     @property
     def tcp(self) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from .accounts import supplementary_groups
 from .errors import EmbeddedUnavailable, StartFailed
 from .layout import Layout, open_shared, unusable
-from .plan import DEFAULT_SETTINGS, Plan
+from .plan import Plan
 from .sockets import make_socket_directory
 
 SUPERUSER = "admin"
@@ -169,7 +169,7 @@ class Postmaster:
             "logging_collector": "off",
             "log_destination": "stderr",
         }
-        settings = {**DEFAULT_SETTINGS, **plan.options.settings, **fixed}
+        settings = {**plan.defaults, **plan.options.settings, **fixed}
         return [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
 
     def ended(self) -> bool:

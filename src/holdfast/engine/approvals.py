@@ -18,7 +18,7 @@ from holdfast.engine.asking import agreed_args, answered, ask, check_bound, refu
 from holdfast.engine.call import Attempt, ToolCall
 from holdfast.engine.codec import canonical, dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
-from holdfast.engine.external import permitted
+from holdfast.engine.external import hand_out
 from holdfast.engine.handlers import handled
 from holdfast.engine.inspect import schema_digest
 from holdfast.engine.interrupt import Park
@@ -93,17 +93,17 @@ async def _asked_outside(
     found, recorder = _Open(), seam.recorder
     for call in calls:
         id_, seen = call.tool_call_id, _shown(seam, ctx, call)
-        if (seen.step, id_) not in seam.deferred:  # it was not decided on as it was entered
-            may = await permitted(recorder, seen)
-            if may is None:
-                found.to_agree += 1
-                continue
-            if isinstance(may, ToolFailed):
-                found.refused[id_] = may
-                continue
-            seen = may
-        kind = "question" if requests.kind(id_) == "question" else "external"
-        found.questions[id_] = await ask_question(recorder, seen, kind, requests.metadata.get(id_))
+        kind, metadata = "question" if requests.kind(id_) == "question" else "external", requests.metadata.get(id_)
+        if (seen.step, id_) in seam.deferred:  # it was begun here, and decided on as it was entered
+            entry = await ask_question(recorder, seen, kind, metadata)
+        else:
+            entry = await hand_out(recorder, seen, kind, metadata)
+        if entry is None:
+            found.to_agree += 1
+        elif isinstance(entry, ToolFailed):
+            found.refused[id_] = entry
+        else:
+            found.questions[id_] = entry
     return found
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic_ai.messages import ModelResponse
 
-    from holdfast.domain.spent import Intent
+    from holdfast.domain.spent import Begun
     from holdfast.store.journal.asked import Asked
 
 _ENDS = (ev.RunSucceeded, ev.RunFailed, ev.RunCancelled)
@@ -87,7 +87,7 @@ class Budgeting:
 
     # --- reserving ---------------------------------------------------------------------------------------------
 
-    def reserve(self, intent: Intent, parts: Sequence[Use] = ()) -> list[Spending]:
+    def reserve(self, intent: Begun, parts: Sequence[Use] = ()) -> list[Spending]:
         """What an intent may use: of a request, its parts by model; of a call, what the call says that it costs."""
         if not isinstance(intent, ev.ModelRequested):
             if not intent.reserved:
@@ -102,7 +102,7 @@ class Budgeting:
             rows.append(self._row("reserve", name, intent.attempt, list(parts)))
         return rows
 
-    def begun(self, intent: Intent, parts: Sequence[Use] = ()) -> None:
+    def begun(self, intent: Begun, parts: Sequence[Use] = ()) -> None:
         """An intent was committed with what `reserve` gave."""
         self._know(intent)
         if not isinstance(intent, ev.ModelRequested):

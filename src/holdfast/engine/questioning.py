@@ -15,8 +15,11 @@ from pydantic_ai.tools import DeferredToolRequests
 from holdfast.domain import events as ev
 from holdfast.engine.codec import dump_json, parse
 from holdfast.engine.errors import ApprovalMismatch
+from holdfast.engine.inspect import declaration_for
 from holdfast.engine.interrupt import Diverged, Fail
 from holdfast.engine.question import binding, sources
+from holdfast.engine.tallying import to_add, written_by
+from holdfast.engine.verdicts import NO_VERDICT, sealed_facts
 from holdfast.store.journal import ApprovalRow
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from holdfast.engine.call import ToolCall
     from holdfast.engine.recorder import Recorder
     from holdfast.engine.replay import QuestionEntry
+    from holdfast.store.journal import Row
 
 _DECLINED = "The person who was asked gives no answer."
 _WHOM: dict[ev.QuestionKind, str] = {"question": "user", "external": ""}
@@ -48,7 +52,7 @@ def _allows_requests(output: Any) -> bool:
 
 
 async def ask_question(
-    recorder: Recorder, call: ToolCall, kind: ev.QuestionKind, metadata: Any = None
+    recorder: Recorder, call: ToolCall, kind: ev.QuestionKind, metadata: Any = None, *, handed_out: bool = False
 ) -> QuestionEntry:
     """Put a call before people who are to answer it, unless it was before. Committed when this returns.
 
@@ -57,9 +61,11 @@ async def ask_question(
         call: with the arguments that people are shown.
         kind: who is to answer.
         metadata: what the tool says of it.
+        handed_out: it was not begun here: this is its dispatch.
 
     Raises:
         Diverged: the tool is not the one that asked.
+        CallRefused, TalliesMoved, Interrupt: where it is handed out, as of any call that is announced.
     """
     key = (call.scope, call.step, call.call, call.approved)
     known = recorder.replay.questions.get(key)
@@ -73,9 +79,11 @@ async def ask_question(
             )  # fmt: skip
         return known
     asked = _asked(recorder, call, kind, metadata)
-    # Known before it is committed: as an approval is.
-    recorder.replay.add(recorder.journal.seq, asked)
-    await recorder.record(asked, rows=[_row(recorder, call, asked)])
+    rows: list[Row] = [_row(recorder, call, asked)]
+    if handed_out:
+        asked = _handed_out(recorder, call, asked)
+        rows += to_add(call)
+    await recorder.ask(asked, rows)
     return recorder.replay.questions[key]
 
 
@@ -128,6 +136,20 @@ def _asked(recorder: Recorder, call: ToolCall, kind: ev.QuestionKind, metadata: 
     )
     shown = [asked.args, asked.metadata or "", asked.ask, kind, *filter(None, [asked.sources])]
     return replace(asked, digest=binding(recorder, call, *shown))
+
+
+def _handed_out(recorder: Recorder, call: ToolCall, asked: ev.QuestionAsked) -> ev.CallHandedOut:
+    system, amounts = written_by(recorder, call, parse(call.args))
+    verdict = call.attempt.verdict or NO_VERDICT
+    return ev.CallHandedOut(
+        **vars(asked),
+        recovery=declaration_for(recorder.task, call.tool, None).recovery,
+        policy=verdict.policy,
+        seen=dict(verdict.seen),
+        facts=sealed_facts(recorder, verdict),
+        system=system,
+        amounts=amounts,
+    )
 
 
 def _row(recorder: Recorder, call: ToolCall, asked: ev.QuestionAsked) -> ApprovalRow:

@@ -237,6 +237,23 @@ class Recorder:
             self.limiting.take_back(intent, counted)
             raise
 
+    async def ask(self, asked: ev.QuestionAsked, rows: Sequence[Row]) -> None:
+        """Put a call before whoever is to give its result; committed when this returns.
+
+        Raises:
+            TalliesMoved, Limited, Interrupt: as `intend`, of a call that is handed out.
+        """
+        # Known before it is committed: the reply may be lost, and the answer be there before the writer has found out.
+        self.replay.know_question(asked)
+        try:
+            if isinstance(asked, ev.CallHandedOut):
+                await self.intend(asked, rows)
+            else:
+                await self.record(asked, rows=rows)
+        except BaseException:
+            self.replay.forget_question(asked)
+            raise
+
     def _counted(self, intent: Intent) -> Counted:
         assert self.limiting is not None
         try:

@@ -188,9 +188,8 @@ class Replay:
                 if (key := self._by_approval.get(event.approval)) is not None:
                     self.approvals[key].decided = event
             case ev.QuestionAsked():
-                question = QuestionEntry(event)
-                self.questions[event.scope, event.step, event.call, event.approved] = question
-                self._questions[event.approval] = question
+                self.know_question(event)
+                self.begun += isinstance(event, ev.CallHandedOut)
             case ev.QuestionAnswered():
                 if (question := self._questions.get(event.approval)) is not None:
                     question.answered = event
@@ -248,6 +247,17 @@ class Replay:
         """The question that an approval answers."""
         key = self._by_approval.get(approval)
         return None if key is None else self.approvals[key].asked
+
+    def know_question(self, asked: ev.QuestionAsked) -> None:
+        """A call waits for its result from outside, or is about to: whoever gives it may be quicker than a commit."""
+        entry = QuestionEntry(asked)
+        self.questions[asked.scope, asked.step, asked.call, asked.approved] = entry
+        self._questions[asked.approval] = entry
+
+    def forget_question(self, asked: ev.QuestionAsked) -> None:
+        """It was not put before anybody after all."""
+        del self.questions[asked.scope, asked.step, asked.call, asked.approved]
+        del self._questions[asked.approval]
 
     def question(self, task: UUID) -> QuestionEntry | None:
         """The question of a call that a human task is about."""

@@ -24,7 +24,7 @@ from holdfast.engine.codec import dump_args, parse
 from holdfast.engine.emitted import HeardContext
 from holdfast.engine.entering import looked_at
 from holdfast.engine.errors import CallRefused
-from holdfast.engine.external import permitted
+from holdfast.engine.external import hand_out
 from holdfast.engine.handlers import has_handlers
 from holdfast.engine.inspect import declaration_for, function_at, returns_of, schema_digest
 from holdfast.engine.interrupt import Park
@@ -35,6 +35,7 @@ from holdfast.engine.verdicts import denied, refusal_of, verdict_on
 
 if TYPE_CHECKING:
     from holdfast.engine.recorder import Recorder
+    from holdfast.engine.replay import QuestionEntry
     from holdfast.engine.subagents import SubAgents
 
 
@@ -167,12 +168,12 @@ class SubToolset(WrapperToolset[Any]):
     async def _done_outside(self, call: ToolCall, tool_args: dict[str, Any]) -> Any:
         """The result of a call that is never made here."""
         told = replace(_shown(call, tool_args), declaration=Declaration(Recovery.ONCE))
-        may = await permitted(self.subagents.recorder, told)
-        if may is None:
+        entry = await hand_out(self.subagents.recorder, told, "external")
+        if entry is None:
             await self._park(call, WaitingOn.APPROVAL, "approval")
-        if isinstance(may, ToolFailed):
-            raise may
-        return await self._answer(may, "external")
+        if isinstance(entry, ToolFailed):
+            raise entry
+        return await self._answer_of(call, entry)
 
     async def _answer(self, call: ToolCall, kind: ev.QuestionKind, metadata: Any = None) -> Any:
         """What was answered to a call.
@@ -181,11 +182,12 @@ class SubToolset(WrapperToolset[Any]):
             ToolFailed: nobody answers.
             Park: nobody has yet.
         """
-        recorder = self.subagents.recorder
-        entry = await ask_question(recorder, call, kind, metadata)
+        return await self._answer_of(call, await ask_question(self.subagents.recorder, call, kind, metadata))
+
+    async def _answer_of(self, call: ToolCall, entry: QuestionEntry) -> Any:
         if not is_answered(entry):
             await self._park(call, WaitingOn.QUESTION, "an answer")
-        answer = answer_of(recorder, entry)
+        answer = answer_of(self.subagents.recorder, entry)
         if isinstance(answer, ToolFailed):
             raise answer
         return answer

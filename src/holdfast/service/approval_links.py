@@ -56,7 +56,7 @@ class LinkDecision:
     verdict: LinkVerdict
     reason: str | None = None
     result: Any = None
-    answer: str | None = None
+    answer: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def _if_unanswered(row: ApprovalTask) -> str:
     return f"{what}; the model is told that nobody answered."
 
 
-_ASKING = {ev.ApprovalAsked.type, ev.QuestionAsked.type}
+_ASKING = {ev.ApprovalAsked.type, ev.QuestionAsked.type, ev.CallHandedOut.type}
 
 
 async def _asked(services: Services, run: RunRow, approval: UUID) -> ev.ApprovalAsked | ev.QuestionAsked | None:

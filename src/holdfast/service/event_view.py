@@ -24,6 +24,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "approval_asked": ("args", "metadata", "received", "why", "sources", "facts"),
     "approval_decided": ("args", "reason"),
     "question_asked": ("args", "metadata", "sources"),
+    "call_handed_out": ("args", "metadata", "sources", "facts"),
     "question_answered": ("answer", "reason"),
     "call_denied": ("args", "why", "facts"),
     "loop_detected": ("args", "why"),

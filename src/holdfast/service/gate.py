@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -61,6 +62,12 @@ class Gate:
 
     def __post_init__(self) -> None:
         self._throttle = Throttle(self.clock)
+
+    def on(self, db: Database) -> Gate:
+        """The same gate by other connections: who guesses at one of them has to wait at both."""
+        twin = copy(self)
+        twin.db = db
+        return twin
 
     async def admit(self, credential: str | None, *, source: str) -> Who:
         """The principal behind a credential, with what both of them may.

@@ -14,8 +14,9 @@ import os
 import socket
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncPipeline, generators
@@ -59,6 +60,24 @@ class Connection(AsyncConnection[Any]):
     silence_s = SILENCE_S
     _waiting_since: float | None = None
     _watch: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", *, ready: Any = None, patience: Any = None, **kwargs: Any) -> Self:
+        """As psycopg's.
+
+        Args:
+            conninfo: of the server.
+            ready: a list of such connections that stand already; one of them is given as long as there are any.
+            patience: the `Patience` with which a server is asked that lets nobody in; without, it is asked once.
+            kwargs: as psycopg has them.
+
+        Raises:
+            psycopg.OperationalError: the database cannot be reached.
+        """
+        if ready:
+            return ready.pop()
+        connect = partial(super().connect, conninfo, **kwargs)
+        return await (connect() if patience is None else patience.connected(connect))
 
     @asynccontextmanager
     async def together(self, tenant: UUID) -> AsyncGenerator[None]:

@@ -30,6 +30,16 @@ _RETRYABLE = frozenset(
 )
 
 
+_LOGIN_REFUSED = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
+"""In a refused connection's text, for libpq hands on no SQLSTATE of one. A server that speaks another language is only
+waited for in vain by who waits for it."""
+
+
+def is_login_refused(error: psycopg.OperationalError) -> bool:
+    """Whether a connection was refused for what is asked for, and not for the moment at which it is."""
+    return any(words in str(error) for words in _LOGIN_REFUSED)
+
+
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the server or the way to it went away; what was being done may or may not have happened."""
     if not isinstance(error, psycopg.Error):

@@ -100,8 +100,9 @@ class Subscription:
 class Hints:
     """Sends and hears hints: one connection for each, made again whenever it is lost."""
 
-    def __init__(self, db: Database, *, coalesce_s: float = 0.005) -> None:
-        self._db, self._coalesce_s = db, coalesce_s
+    def __init__(self, db: Database, *, coalesce_s: float = 0.005, hears: bool = True) -> None:
+        """`hears=False` only sends, and saves the connection that listens."""
+        self._db, self._coalesce_s, self._hears = db, coalesce_s, hears
         self._pending: dict[str, None] = {}
         self._something = asyncio.Event()
         self._exact: defaultdict[str, set[Subscription]] = defaultdict(set)
@@ -111,10 +112,10 @@ class Hints:
         """Set while the listener connection stands."""
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._keep(self._db.connect, self._send), name="holdfast.hints.notifier"),
-            asyncio.create_task(self._keep(self._db.connect_listener, self._hear), name="holdfast.hints.listener"),
-        ]
+        self._tasks = [asyncio.create_task(self._keep(self._db.connect, self._send), name="holdfast.hints.notifier")]
+        if self._hears:
+            hearing = self._keep(self._db.connect_listener, self._hear)
+            self._tasks.append(asyncio.create_task(hearing, name="holdfast.hints.listener"))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -17,7 +17,7 @@ from holdfast.domain.errors import OperatorError, SchemaMismatch
 from holdfast.store.connection import with_bounds
 from holdfast.store.query import query
 
-LOGIN_ROLES = ("holdfast_worker", "holdfast_api")
+LOGIN_ROLES = ("holdfast_worker", "holdfast_api", "holdfast_halt")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 4856
@@ -97,7 +97,7 @@ def migrate(admin_url: str, *, passwords: Mapping[str, str] | None = None) -> Sc
     """
     unknown = set(passwords or {}) - set(LOGIN_ROLES)
     if unknown:
-        raise OperatorError(f"Passwords can be set for {' and '.join(LOGIN_ROLES)}, not for {sorted(unknown)}.")
+        raise OperatorError(f"Passwords can be set for {', '.join(LOGIN_ROLES)}, not for {sorted(unknown)}.")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _migrate_once(admin_url, passwords or {})

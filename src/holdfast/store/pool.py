@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -25,6 +25,9 @@ from holdfast.store.connection import Connection, ThreadConnection, with_bounds
 from holdfast.store.errors import is_connection_lost, retryable, unavailable
 from holdfast.store.migrate import status_of
 from holdfast.store.query import query
+
+if TYPE_CHECKING:
+    from holdfast.store.patience import Patience
 
 T = TypeVar("T")
 
@@ -50,22 +53,24 @@ class Database:
         silence_s: float,
         settings: bytes,
         max_size: int,
+        patience: Patience | None,
     ) -> None:
         self.url, self.listen_url, self.prepared = url, listen_url, prepared
         """With the user in them. `listen_url` reaches the server itself where `url` is a pooler's."""
         self._deadline_s, self._silence_s, self._settings = deadline_s, silence_s, settings
+        self._ready = list[Connection]()
         self._tools = asyncio.Semaphore(max_size)
         self._pool = AsyncConnectionPool[Connection](
             url,
             connection_class=Connection,
             min_size=1,
             max_size=max_size,
-            timeout=deadline_s,
+            timeout=deadline_s if patience is None else patience.for_s,
             # Its pauses between attempts double until it gives up and begins anew: kept short, so that a database that
             # was away for long is found as soon as it is back.
             reconnect_timeout=deadline_s,
             open=False,
-            kwargs=self._options(),
+            kwargs={**self._options(), "ready": self._ready, "patience": patience},
             configure=self._configure,
         )
 
@@ -81,6 +86,7 @@ class Database:
         max_size: int = 8,
         deadline_s: float = 10.0,
         statement_timeout_s: float = 60.0,
+        patience: Patience | None = None,
     ) -> AsyncGenerator[Database, None]:
         """Connect in the role of this process; the login and the schema are checked first.
 
@@ -88,6 +94,7 @@ class Database:
         by transaction: no prepared statements and no session settings; then `listen_url` names the server itself.
         `deadline_s` is how long verbs that are safe to repeat are repeated while the database is away;
         `statement_timeout_s` how long the server may take for a statement: not answered soon after, it is lost.
+        `patience` waits for a server that lets nobody in; without, that is DatabaseUnavailable at once.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, or refuses the login.
@@ -105,45 +112,27 @@ class Database:
             silence_s=statement_timeout_s + _ON_THE_WAY_S,
             settings=settings,
             max_size=max_size,
+            patience=patience,
         )
-        await db.check(role)
-        await db._check_pooler(listens_elsewhere=listen_url is not None)
-        await db._pool.open()
+        with _as_unavailable():
+            first = await db._connect(db.url, patience)
         try:
+            with _as_unavailable():
+                await _check(first, role)
+                await pooler.check(first, db, listens_elsewhere=listen_url is not None)
+            # It becomes the pool's: where places are few, one that was got is not given back.
+            db._ready.append(first)
+            await db._pool.open()
             yield db
         finally:
             await db._pool.close()
+            await first.close()
 
     async def check(self, role: Role = "api") -> None:
         """Check login and schema on a connection of its own. Raises as `open` does."""
-        try:
+        with _as_unavailable():
             async with await self.connect() as connection:
-                await roles.check(connection)
-                version = None
-                try:
-                    row = await (await connection.execute(query("schema_version"))).fetchone()
-                    version = row[0] if row else None
-                except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-                    pass
-                except psycopg.errors.InsufficientPrivilege as error:
-                    raise SchemaMismatch(
-                        f"The login '{connection.info.user}' may not read Holdfast's schema. "
-                        "Let processes log in as `holdfast_worker` or `holdfast_api`."
-                    ) from error
-                status_of(version).require()
-                if role == "worker":
-                    await roles.check_worker(connection)
-        except psycopg.Error as error:
-            if is_connection_lost(error):
-                raise unavailable(error) from error
-            raise
-
-    async def _check_pooler(self, *, listens_elsewhere: bool) -> None:
-        try:
-            async with await self.connect() as connection:
-                await pooler.check(connection, self, listens_elsewhere=listens_elsewhere)
-        except psycopg.OperationalError as error:
-            raise unavailable(error) from error
+                await _check(connection, role)
 
     async def connect(self) -> Connection:
         """A connection outside the pool, in autocommit; the caller closes it.
@@ -299,8 +288,8 @@ class Database:
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not a secret
             pause_s = min(2 * pause_s, _BACKOFF_MOST_S)
 
-    async def _connect(self, url: str) -> Connection:
-        connection = await Connection.connect(url, **self._options())
+    async def _connect(self, url: str, patience: Patience | None = None) -> Connection:
+        connection = await Connection.connect(url, patience=patience, **self._options())
         await self._configure(connection)
         return connection
 
@@ -315,6 +304,35 @@ class Database:
         except BaseException:  # cancelled too: a process that stops while it connects leaves nothing open
             await connection.close()
             raise
+
+
+async def _check(connection: Connection, role: Role) -> None:
+    await roles.check(connection)
+    version = None
+    try:
+        row = await (await connection.execute(query("schema_version"))).fetchone()
+        version = row[0] if row else None
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        pass
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaMismatch(
+            f"The login '{connection.info.user}' may not read Holdfast's schema. "
+            "Let processes log in as `holdfast_worker` or `holdfast_api`."
+        ) from error
+    status_of(version).require()
+    if role == "worker":
+        await roles.check_worker(connection)
+
+
+@contextmanager
+def _as_unavailable() -> Generator[None, None, None]:
+    """Says of a database that is away what whoever runs the installation has to know."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if is_connection_lost(error):
+            raise unavailable(error) from error
+        raise
 
 
 def _heed(task: asyncio.Task[Any], asked: int) -> None:

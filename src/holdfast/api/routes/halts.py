@@ -10,7 +10,7 @@ from starlette.responses import Response
 from holdfast.api.bodies import HaltBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
-from holdfast.api.requests import TheServices, needs, read_id, reply
+from holdfast.api.requests import HaltingServices, needs_to_halt, read_id, reply
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service import halts as use
@@ -26,8 +26,8 @@ router = APIRouter(tags=["halts"])
     responses={**answer(200, HaltPage, "Halts, newest first."), **problems("invalid-cursor", "invalid-request")},
 )
 async def get_halts(
-    services: TheServices,
-    who: Annotated[Who, needs(Scope.HALTS_READ)],
+    services: HaltingServices,
+    who: Annotated[Who, needs_to_halt(Scope.HALTS_READ)],
     in_force: Annotated[bool, Query(description="Only those that are in force.")] = False,
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = PAGE,
@@ -47,7 +47,9 @@ async def get_halts(
         **problems("not-found", "session-deleted", *BODY),
     },
 )
-async def post_halt(request: Request, services: TheServices, who: Annotated[Who, needs(Scope.HALTS_WRITE)]) -> Response:
+async def post_halt(
+    request: Request, services: HaltingServices, who: Annotated[Who, needs_to_halt(Scope.HALTS_WRITE)]
+) -> Response:
     """Stop a run, a session, a principal's runs, a task, a tool, a model, the tenant, or (the platform) everything."""
     given = await read_body(request, HaltBody)
     view, is_new = await use.declare_halt(services, who, given.scope, given.key, reason=given.reason, for_s=given.for_s)
@@ -59,7 +61,9 @@ async def post_halt(request: Request, services: TheServices, who: Annotated[Who,
     summary="Get a halt",
     responses={**answer(200, HaltReport, "The halt, with what is still under way."), **problems("not-found")},
 )
-async def get_halt(halt: str, services: TheServices, who: Annotated[Who, needs(Scope.HALTS_READ)]) -> Response:
+async def get_halt(
+    halt: str, services: HaltingServices, who: Annotated[Who, needs_to_halt(Scope.HALTS_READ)]
+) -> Response:
     """When what it covers was last begun and last ended, which workers have not said that they know, what goes on."""
     return reply(await use.get_halt(services, who, read_id(halt)))
 
@@ -72,6 +76,8 @@ async def get_halt(halt: str, services: TheServices, who: Annotated[Who, needs(S
         **problems("not-found", "halt-outranked", "invalid-input"),
     },
 )
-async def post_lift(halt: str, services: TheServices, who: Annotated[Who, needs(Scope.HALTS_WRITE)]) -> Response:
+async def post_lift(
+    halt: str, services: HaltingServices, who: Annotated[Who, needs_to_halt(Scope.HALTS_WRITE)]
+) -> Response:
     """What it held back goes on where it stood, as far as no other halt holds it."""
     return reply(await use.lift_halt(services, who, read_id(halt)))

@@ -48,6 +48,10 @@ def migrate(
         str | None,
         typer.Option("--api-password", envvar="HOLDFAST_API_PASSWORD", help="The same for holdfast_api."),
     ] = None,
+    halt_password: Annotated[
+        str | None,
+        typer.Option("--halt-password", envvar="HOLDFAST_HALT_PASSWORD", help="The same for holdfast_halt."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Create or upgrade the schema and the login roles. Safe to repeat."""
@@ -55,7 +59,7 @@ def migrate(
     from holdfast.cli.settings import load_settings
 
     settings = load_settings(data_dir=data_dir, admin_database_url=database_url)
-    passwords = {"holdfast_worker": worker_password, "holdfast_api": api_password}
+    passwords = {"holdfast_worker": worker_password, "holdfast_api": api_password, "holdfast_halt": halt_password}
     act(settings, {role: given for role, given in passwords.items() if given}, as_json=json)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from holdfast.cli.halts.showing import print_report, tell_waiting
+from holdfast.cli.halts.showing import print_report, tell_refused, tell_waiting
 from holdfast.cli.screen import print_json
 from holdfast.cli.services import with_services
 from holdfast.domain.durations import seconds_in
@@ -66,7 +66,7 @@ def declare(
             report = await use.get_halt(services, services.caller, report.id)
         return report
 
-    report = with_services(settings, act)
+    report = with_services(settings, act, waiting=tell_refused)
     print_json(report) if as_json else print_report(report)
 
 
@@ -77,7 +77,9 @@ def lift(settings: Settings, halt: UUID, *, as_json: bool) -> None:
         NotFound: there is no such halt.
         Outranked: its author had more authority.
     """
-    report = with_services(settings, lambda services: _found(services, settings, halt, use.lift_halt))
+    report = with_services(
+        settings, lambda services: _found(services, settings, halt, use.lift_halt), waiting=tell_refused
+    )
     print_json(report) if as_json else print_report(report)
 
 
@@ -87,7 +89,9 @@ def show(settings: Settings, halt: UUID, *, as_json: bool) -> None:
     Raises:
         NotFound: there is no such halt.
     """
-    report = with_services(settings, lambda services: _found(services, settings, halt, use.get_halt))
+    report = with_services(
+        settings, lambda services: _found(services, settings, halt, use.get_halt), waiting=tell_refused
+    )
     print_json(report) if as_json else print_report(report)
 
 

@@ -22,7 +22,7 @@ def list_halts(settings: Settings, *, in_force: bool, limit: int, after: str | N
     async def act(services: Services) -> HaltPage:
         return await use.list_halts(services, services.caller, in_force=in_force, cursor=after, limit=limit)
 
-    page = with_services(settings, act)
+    page = with_services(settings, act, waiting=tell_refused)
     if as_json:
         print_json(page)
         return
@@ -69,6 +69,15 @@ def tell_waiting(report: HaltReport) -> None:
     names = ", ".join(sorted({step.name for step in report.in_flight if step.alive}))
     err().print(
         f"waiting: {silent} worker processes have not acknowledged" + (f"; still under way: {names}" if names else ""),
+        markup=False,
+    )
+
+
+def tell_refused(why: str) -> None:
+    """Say on standard error that the database lets nobody in, and that it is asked again."""
+    err().print(
+        f"waiting for a connection to the database, for a minute at most; it says: {why}. A halt takes the next that "
+        "is free; to end some work frees one.",
         markup=False,
     )
 

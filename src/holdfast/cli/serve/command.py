@@ -17,7 +17,7 @@ from holdfast.domain.errors import OperatorError, UserError
 from holdfast.loading import load_app
 from holdfast.observe.logs import logger, set_up_logs
 from holdfast.observe.names import LogEvent
-from holdfast.wiring import open_api, open_gate, policy_of
+from holdfast.wiring import open_api, open_gate, open_halting, policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,9 +52,13 @@ def serve(settings: Settings) -> None:
 async def _serve(settings: Settings, app: App, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     log = logger("api", app=app.name)
-    async with open_api(settings, app) as services, open_gate(services, settings) as gate:
+    async with (
+        open_api(settings, app) as services,
+        open_gate(services, settings) as gate,
+        open_halting(settings) as halting,
+    ):
         config = uvicorn.Config(
-            create_api(services, gate, max_body_bytes=settings.max_body_bytes, dev=settings.dev_login),
+            create_api(services, gate, halting=halting, max_body_bytes=settings.max_body_bytes, dev=settings.dev_login),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -30,6 +30,7 @@ from holdfast.domain.events.decisions import (
     ApprovalAsked,
     ApprovalDecided,
     CallDenied,
+    CallHandedOut,
     Edited,
     Escalated,
     EscalationDecided,
@@ -64,6 +65,7 @@ __all__ = [
     "ApprovalAsked",
     "ApprovalDecided",
     "CallDenied",
+    "CallHandedOut",
     "CancelRequested",
     "Cost",
     "Edited",
@@ -117,6 +119,7 @@ AnyEvent: TypeAlias = (
     | ApprovalAsked
     | ApprovalDecided
     | QuestionAsked
+    | CallHandedOut
     | QuestionAnswered
     | CallDenied
     | LoopDetected
@@ -150,6 +153,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         ApprovalAsked,
         ApprovalDecided,
         QuestionAsked,
+        CallHandedOut,
         QuestionAnswered,
         CallDenied,
         LoopDetected,
@@ -168,7 +172,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
     )
 }
 
-INTENTS: frozenset[str] = frozenset({ModelRequested.type, ToolStarted.type, OutputStarted.type})
+INTENTS: frozenset[str] = frozenset({ModelRequested.type, ToolStarted.type, OutputStarted.type, CallHandedOut.type})
 """Types that announce something not yet done. Halts, cancellation and limits may refuse these, and only these."""
 
 OUTCOMES: frozenset[str] = frozenset(

@@ -9,6 +9,7 @@ from uuid import UUID
 from holdfast.domain.events.base import Event, fact
 from holdfast.domain.ids import Ref
 from holdfast.domain.loops import LoopKind
+from holdfast.domain.recovery import Recovery
 
 
 @fact
@@ -106,6 +107,24 @@ class QuestionAsked(Event):
     """Who is to answer, as `Ask` is written; empty: whoever may decide."""
     sources: Ref | None = None
     """Labels of each argument, by name."""
+
+
+@fact
+class CallHandedOut(QuestionAsked):
+    """Intent: a call that is never made here is put before whoever does it, which is its dispatch."""
+
+    type: ClassVar[str] = "call_handed_out"
+    recovery: Recovery
+    """What its tool is declared to be."""
+    policy: str = ""
+    """Digest of the policy that let it pass; empty where there is none."""
+    seen: dict[str, int | str] = field(default_factory=dict[str, int | str])
+    """As `ToolStarted` has it."""
+    facts: Ref | None = None
+    system: str = ""
+    """To what it writes, where that is declared."""
+    amounts: dict[str, int] = field(default_factory=dict[str, int])
+    """What it adds to amounts that are limited."""
 
 
 @fact

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NAMED = {
     b"tool_started": ("tool", "tool"),
     b"output_started": ("tool", "name"),
+    b"call_handed_out": ("tool", "tool"),
     b"model_requested": ("model", "model"),
 }
 """Of each type of intent, what it is about, and the field that names it."""
@@ -112,7 +113,7 @@ class Item:
         """Keep the facts only."""
         self.refused = refused
         self.entries = [entry for entry in self.entries if entry.shape.flag != INTENT]
-        self.tallies = self.reserves = ()
+        self.approvals = self.tallies = self.reserves = ()
         self.is_unbounded = False
 
 

@@ -16,6 +16,7 @@ from holdfast.domain.events import (
     INTENTS,
     OUTCOMES,
     AnyEvent,
+    CallHandedOut,
     Event,
     ModelRequested,
     ModelResponded,
@@ -78,6 +79,7 @@ def _values_of(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 _COUNTS: dict[type[Event], Counters] = {
     ModelRequested: Counters(steps=1, model_requests=1),
     ToolStarted: Counters(steps=1, tool_calls=1),
+    CallHandedOut: Counters(steps=1, tool_calls=1),
 }
 """A step is a model request or a tool call, counted when it is announced."""
 

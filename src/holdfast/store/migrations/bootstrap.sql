@@ -6,6 +6,8 @@
 --                    policies let it
 --   holdfast_worker  logs in; claims and appends
 --   holdfast_api     logs in; accepts runs, delivers signals, reads
+--   holdfast_halt    logs in; as holdfast_api, whose member it is, by a connection that is kept free for it where the
+--                    server keeps some (reserved_connections, from 16 on): halts are declared by it
 --   holdfast_tools   never logs in; what a worker becomes for a tool that asks for a connection. It may nothing of
 --                    Holdfast's; an installation grants it tables of its own
 do $$
@@ -14,7 +16,8 @@ declare
 begin
   for role in select * from (values
       ('holdfast_owner', 'nologin'), ('holdfast_engine', 'nologin'),
-      ('holdfast_tools', 'nologin'), ('holdfast_worker', 'login'), ('holdfast_api', 'login')) as r (name, may_login)
+      ('holdfast_tools', 'nologin'), ('holdfast_worker', 'login'), ('holdfast_api', 'login'),
+      ('holdfast_halt', 'login')) as r (name, may_login)
   loop
     if not exists (select from pg_roles where rolname = role.name) then
       begin
@@ -38,6 +41,20 @@ declare
 begin
   if not pg_has_role('holdfast_worker', 'holdfast_tools', case when newer then 'SET' else 'MEMBER' end) then
     execute 'grant holdfast_tools to holdfast_worker' || case when newer then ' with inherit false, set true' else '' end;
+  end if;
+end $$;
+
+-- A login that is no superuser may not give away what is kept free; then whoever runs the server does.
+do $$
+begin
+  if not pg_has_role('holdfast_halt', 'holdfast_api', 'USAGE') then
+    grant holdfast_api to holdfast_halt;
+  end if;
+  if exists (select from pg_roles where rolname = 'pg_use_reserved_connections') then
+    if not pg_has_role('holdfast_halt', 'pg_use_reserved_connections', 'MEMBER')
+        and pg_has_role(current_user, 'pg_use_reserved_connections', 'MEMBER WITH ADMIN OPTION') then
+      grant pg_use_reserved_connections to holdfast_halt;
+    end if;
   end if;
 end $$;
 
