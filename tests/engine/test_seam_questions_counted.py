@@ -67,6 +67,16 @@ async def test_a_limit_stops_a_call_before_it_is_asked_of_anybody(make_lab, name
     assert counters(lab) == (5, 2)
 
 
+async def test_whoever_decides_on_a_run_in_trouble_sees_what_was_done_outside(make_lab):
+    lab = await make_lab(outside(script=TWICE), limits=Limits(tool_calls=1), stream=False)
+    await lab.start()
+    await lab.work()
+    await answered(lab, "mild")
+    assert await lab.work() == "parked"
+    shown = (await waiting(lab))["escalation"].args.value
+    assert shown["effects"] == [{"tool": "measure", "call": "m1", "came_to": "answered"}]
+
+
 async def test_of_two_at_once_the_second_is_stopped_and_the_first_is_asked_once(make_lab):
     seen: list[Any] = []
     lab = await make_lab(outside(script=BESIDE, seen=seen), limits=Limits(fan_out=1), stream=False)

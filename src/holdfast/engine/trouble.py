@@ -206,12 +206,24 @@ def _as_text(output: bytes) -> str:
 
 def _context(trouble: Trouble, events: Sequence[ev.AnyEvent]) -> dict[str, Any]:
     """What people are shown: what happened, and what the run has done so far."""
-    begun = {(event.scope, event.step, event.call): event for event in events if isinstance(event, ev.ToolStarted)}
-    ended = {(event.scope, event.step, event.call): event for event in events if isinstance(event, ev.ToolFinished)}
+    calls = {
+        (event.scope, event.step, event.call): event
+        for event in events
+        if isinstance(event, ev.ToolStarted | ev.CallHandedOut) and event.recovery.is_effect
+    }
+    ended = {
+        (event.scope, event.step, event.call): event.outcome for event in events if isinstance(event, ev.ToolFinished)
+    }
+    answered = {event.approval: event.verdict for event in events if isinstance(event, ev.QuestionAnswered)}
     effects = [
-        {"tool": event.tool, "call": event.call, "came_to": ended[key].outcome if key in ended else "not known"}
-        for key, event in begun.items()
-        if event.recovery.is_effect
+        {
+            "tool": event.tool,
+            "call": event.call,
+            "came_to": ended.get(key)
+            or (answered.get(event.approval) if isinstance(event, ev.CallHandedOut) else None)
+            or "not known",
+        }
+        for key, event in calls.items()
     ]
     counts = Spent.of(events).counts
     found: dict[str, Any] = {
