@@ -99,3 +99,24 @@ def blocked(connection):
     return connection.execute(
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     ).fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("bin_dir", "kept", "said"),
+    [(None, {}, "8 connections"), (None, {"reserved_connections": "0"}, "no connection"), (POSTGRES_15, {}, "before")],
+    ids=["kept", "none", "15"],
+)
+def test_doctor_says_whether_connections_are_kept(tmp_path, bin_dir, kept, said):
+    with serving(SMALL | kept, bin_dir=bin_dir) as database:
+        doctor = Cli(tmp_path, HOLDFAST_KEY=KEY, HOLDFAST_DATABASE_URL=database.url)
+        found = of_halts(doctor)
+        assert (found["level"], found["found"].startswith(said)) == ("note" if kept or bin_dir else "ok", True), found
+        if found["level"] == "ok":
+            with psycopg.connect(database.admin_url, autocommit=True) as connection:
+                connection.execute("revoke pg_use_reserved_connections from holdfast_halt")
+            assert "GRANT pg_use_reserved_connections TO holdfast_halt" in of_halts(doctor)["advice"]
+
+
+def of_halts(cli):
+    [found] = [check for check in cli("doctor", "--json").json()["checks"] if check["name"] == "halts"]
+    return found

@@ -27,7 +27,7 @@ NOT_A_TENANTS = {
     "begin_tenant", "session_settings", "schema_version", "check_login", "may_carry", "notify",
     "live_no_wait", "begin_snapshot", "tenant_tables", "find_tenant", "list_tenants", "found_tenant",
     "find_identity", "watch_halts", "expire_halts", "platform_halts",
-    "tell_alerts", "sweep_windows",
+    "tell_alerts", "sweep_windows", "halt_reserve",
 }  # fmt: skip
 """Those without a tenant's id: functions of the engine's and the platform's, the one that finds a tenant by its name
 (test_functions.py has them), and settings of a session."""

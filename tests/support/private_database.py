@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from holdfast.embedded import EmbeddedServer, acquire, status
 from holdfast.store.migrate import migrate
@@ -25,6 +26,12 @@ class PrivateDatabase(Logins):
 
     def url_of(self, role: str) -> str:
         return self.server.url(user=role, database="postgres")
+
+    @property
+    def url(self) -> str:
+        """Without a login: each process has its own."""
+        named = conninfo_to_dict(self.admin_url)
+        return make_conninfo(**{name: value for name, value in named.items() if name != "user"})
 
     def kill(self, number: int) -> int:
         """Signal the postmaster; its pid."""

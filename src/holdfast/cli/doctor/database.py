@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from holdfast.cli.doctor.check import Check, Level
+from holdfast.cli.doctor.reserve import check_reserve
 from holdfast.domain.errors import OperatorError
 from holdfast.embedded import EmbeddedUnavailable, acquire, status
 from holdfast.embedded.binaries import find
@@ -98,6 +99,7 @@ def _inside(url: str, url_of: Callable[[str], str]) -> Iterator[Check]:
     yield Check("schema", Level.OK, f"version {found.current}")
     for role in _ROLES:
         yield _login(role, url_of(role))
+    yield check_reserve(url)
 
 
 def _login(role: str, url: str) -> Check:
