@@ -1,5 +1,7 @@
 """Fifty thousand seeds, in shards that each have a database of their own: side by side under `pytest -n`.
 
+In each tenth people halt and lift all the time.
+
 A shard writes down how far it came, in the temporary directory and under the name of this very code, so that a campaign
 that was stopped goes on from there.
 """
@@ -13,6 +15,7 @@ import pytest
 
 from simulation.campaign import KINDS, SEEDS, Count, run_seeds, urls
 from simulation.database import Store
+from simulation.plan import INCIDENTS
 
 TOTAL = int(os.environ.get("HOLDFAST_SIMULATION_SEEDS", "50000"))
 SHARDS = 2
@@ -33,7 +36,7 @@ def _noted(template: str, shard: int) -> Path:
 def test_a_shard_of_the_campaign(database, shard):
     noted = _noted(database.server.template, shard)
     count = Count.load(noted)
-    seeds = range(SEEDS + shard, TOTAL, SHARDS)
+    seeds = [seed if seed // SHARDS % 10 else INCIDENTS + seed for seed in range(SEEDS + shard, TOTAL, SHARDS)]
     while count.seeds < len(seeds):
         with Store(urls(database)) as store:
             store.vacuum()
