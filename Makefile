@@ -19,7 +19,7 @@ demo: setup  ## run the main job on the embedded PostgreSQL: kill a worker, carr
 	$(BIN)/holdfast demo
 
 test: setup  ## everything that must be green before a change lands
-	$(BIN)/python -m pytest -m "not long" -n 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal $(ARGS)
 
 test-long: setup  ## the long campaigns: random kills, kills from ask to effect, 50,000 simulation seeds
 	$(BIN)/python -m pytest -m long -s --timeout 7200 $(ARGS)

@@ -46,6 +46,7 @@ async def test_a_run_of_a_version_nobody_has_waits_for_it(scene: Scene):
 async def test_sigterm_in_the_middle_strands_nothing(scene: Scene):
     """Version 1 is replaced by version 2 while runs of 1 are under way; then somebody starts a 1 again."""
     olds = [await scene.worker("slow", version="1") for _ in range(2)]
+    await scene.until(lambda: all(old.log("worker.started") for old in olds), "both take signals")
     runs_1 = [await start(scene, "1") for _ in range(4)]
     await has_begun(scene, *runs_1)
     new = await scene.worker("slow", version="2")

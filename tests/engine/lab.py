@@ -27,7 +27,7 @@ from holdfast.engine.halts import Halts
 from holdfast.guards.prices import PriceBook
 from holdfast.service.services import Services
 from holdfast.service.start_run import start_run
-from holdfast.store.claims import claim_runs
+from holdfast.store.claims import Claimed, claim_runs
 from holdfast.store.hints import Hints
 from holdfast.store.journal import JournalWriter
 from holdfast.store.leases import register_worker
@@ -36,6 +36,7 @@ from holdfast.store.pool import Database
 from holdfast.store.reader import RunReader
 from holdfast.store.vault import Vault, WrappingKey
 from support.credentials import admin
+from support.processes import PATIENCE_S
 
 WHO = admin(DEFAULT_TENANT, str(LOCAL_PRINCIPAL))
 
@@ -111,6 +112,15 @@ class Lab:
             except Died as died:
                 return died
 
+    async def _claimed(self, worker: UUID, tasks: dict[str, list[str]]) -> Claimed:
+        versions = [served[0] for served in tasks.values()]
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = await claim_runs(self.worker_db, worker, 1, list(tasks), versions, [1] * len(tasks))
+                if found:
+                    return found[0]
+                await asyncio.sleep(0.01)  # the append of the worker before it has the row, and will be refused
+
     @asynccontextmanager
     async def worker(
         self, *, probe: Callable[[str], None] = no_probe, app: App | None = None
@@ -126,14 +136,7 @@ class Lab:
         tasks = {name: [task.version] for name, task in app.tasks.items()}
         await register_worker(self.worker_db, worker, host="lab", pid=1, serves=tasks, lease_s=60)
         self.let_go()
-        [claimed] = await claim_runs(
-            self.worker_db,
-            worker,
-            want=1,
-            tasks=list(tasks),
-            versions=[v[0] for v in tasks.values()],
-            free=[1] * len(tasks),
-        )
+        claimed = await self._claimed(worker, tasks)
         assert claimed.run == self.run
         writer = JournalWriter(self.worker_db, deadline_s=self.writer_deadline_s, probe=probe)
         await writer.start()

@@ -28,7 +28,7 @@ _STYLE = (
     "label{display:block;font-weight:600;margin:1rem 0 .25rem}"
     "input,textarea,button{font:inherit;min-height:2.75rem;box-sizing:border-box}"
     "input,textarea{padding:.35rem;width:100%}"
-    "input[type=checkbox]{width:auto;min-height:0;margin-right:.35rem}"
+    "input[type=checkbox]{width:1.25rem;margin:0 .5rem 0 0;vertical-align:middle}"
     "button{padding:.5rem 1.25rem;margin:1rem .5rem 0 0}:focus-visible{outline:3px solid #06c;outline-offset:2px}"
     ".warn{background:#fff3cd;padding:.75rem}"
     "p{overflow-wrap:anywhere}@media(min-width:40rem){dl{display:grid;grid-template-columns:11rem 1fr;column-gap:1rem}}"
