@@ -103,18 +103,24 @@ def blocked(connection):
 
 @pytest.mark.parametrize(
     ("bin_dir", "kept", "said"),
-    [(None, {}, "8 connections"), (None, {"reserved_connections": "0"}, "no connection"), (POSTGRES_15, {}, "before")],
-    ids=["kept", "none", "15"],
+    [(None, {"reserved_connections": "0"}, "no connection"), (POSTGRES_15, {}, "before PostgreSQL 16")],
+    ids=["none", "15"],
 )
-def test_doctor_says_whether_connections_are_kept(tmp_path, bin_dir, kept, said):
+def test_doctor_says_that_no_connection_is_kept(tmp_path, bin_dir, kept, said):
     with serving(SMALL | kept, bin_dir=bin_dir) as database:
-        doctor = Cli(tmp_path, HOLDFAST_KEY=KEY, HOLDFAST_DATABASE_URL=database.url)
-        found = of_halts(doctor)
-        assert (found["level"], found["found"].startswith(said)) == ("note" if kept or bin_dir else "ok", True), found
-        if found["level"] == "ok":
-            with psycopg.connect(database.admin_url, autocommit=True) as connection:
-                connection.execute("revoke pg_use_reserved_connections from holdfast_halt")
-            assert "GRANT pg_use_reserved_connections TO holdfast_halt" in of_halts(doctor)["advice"]
+        found = of_halts(Cli(tmp_path, HOLDFAST_KEY=KEY, HOLDFAST_DATABASE_URL=database.url))
+        assert (found["level"], found["found"].startswith(said)) == ("note", True), found
+
+
+def test_doctor_says_for_whom_connections_are_kept(tmp_path):
+    with serving(SMALL) as database:
+        embedded = Cli(tmp_path, HOLDFAST_KEY=KEY, HOLDFAST_DATA_DIR=str(database.data_dir.parent))
+        assert of_halts(embedded)["level"] == "ok"
+        outside = of_halts(Cli(tmp_path, HOLDFAST_KEY=KEY, HOLDFAST_DATABASE_URL=database.url))
+        assert (outside["level"], "not for holdfast_api" in outside["found"]) == ("note", True), outside
+        with psycopg.connect(database.admin_url, autocommit=True) as connection:
+            connection.execute("revoke pg_use_reserved_connections from holdfast_halt")
+        assert "GRANT pg_use_reserved_connections TO holdfast_halt" in of_halts(embedded)["advice"]
 
 
 def of_halts(cli):

@@ -55,6 +55,8 @@ async def test_what_is_said_by_a_link_is_what_the_run_is_told(scene, kind, verdi
         ("question", {"verdict": "answered"}, "Write your answer, or decline."),
         ("question", {"verdict": "answered", "answer": "  "}, "Write your answer, or decline."),
         ("question", {"verdict": "answered", "answer": "{blue", "as_json": "yes"}, "Your answer is not JSON"),
+        ("question", {"verdict": "answered", "answer": "[" * 4000, "as_json": "yes"}, "nested too deep"),
+        ("question", {"verdict": "answered", "answer": "NaN", "as_json": "yes"}, "Your answer is not JSON"),
         ("question", {"verdict": "answered", "as_json": "yes"}, "Write your answer, or decline."),
         ("question", {"verdict": "approved"}, "Choose one of what is offered."),
         ("in_doubt", {"verdict": "done"}, "Say what its result is, as JSON."),

@@ -134,9 +134,15 @@ def _form(task: ApprovalDetail) -> _Form:
     return _Form(form.fields, tuple(one for one in form.buttons if one.verdict != "go_on"), needs_more)
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number in it")
+
+
 def _json(text: str, what: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise InvalidInput(f"{what} is nested too deep.") from None
     except ValueError as error:
         raise InvalidInput(f'{what} is not JSON: {error}. A text is written "like this".') from error
 

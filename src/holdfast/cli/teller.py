@@ -111,7 +111,7 @@ class Teller:
         match kind:
             case "approval_asked":
                 self.say(f"?  May {data['tool']}({_arguments(content.get('args'))}) be called?")
-            case "question_asked":
+            case "question_asked" | "call_handed_out":
                 said = preview(content.get("metadata"))
                 self.say(f"?  {data['tool']}({_arguments(content.get('args'))}) waits for an answer. {said}".rstrip())
             case "effect_in_doubt":

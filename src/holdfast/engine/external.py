@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic_ai.exceptions import ToolFailed
 
 from holdfast.domain import events as ev
-from holdfast.domain.errors import TalliesMoved
+from holdfast.domain.errors import BoundWanted, TalliesMoved
 from holdfast.engine.asking import agreed_args, answered, ask, check_bound, refused, rejection_of
 from holdfast.engine.codec import parse
 from holdfast.engine.errors import CallRefused
@@ -50,10 +50,10 @@ async def hand_out(
             return may
         try:
             return await ask_question(recorder, may, kind, metadata, handed_out=True)
-        except TalliesMoved:
-            continue  # another call was counted between the look and the commit: decide anew
-        except CallRefused as told:
-            return ToolFailed(told.message)
+        except (TalliesMoved, BoundWanted):
+            # Another call was counted between the look and the commit, or a request beside it has to say its bound
+            # first: decide anew.
+            continue
 
 
 async def _permitted(recorder: Recorder, call: ToolCall) -> Permitted:

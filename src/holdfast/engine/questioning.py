@@ -65,7 +65,7 @@ async def ask_question(
 
     Raises:
         Diverged: the tool is not the one that asked.
-        CallRefused, TalliesMoved, Interrupt: where it is handed out, as of any call that is announced.
+        BoundWanted, TalliesMoved, Interrupt: where it is handed out, as of any call that is announced.
     """
     key = (call.scope, call.step, call.call, call.approved)
     known = recorder.replay.questions.get(key)

@@ -115,6 +115,10 @@ class Recorder:
             self._inner.append(found)
         return found
 
+    def leave_inner(self, usages: Sequence[RunUsage]) -> None:
+        """Let go of inner runs with counters of their own, whose call has ended."""
+        self._inner = [one for one in self._inner if all(one.usage is not usage for usage in usages)]
+
     def forget(self) -> None:
         """Let go of what was read: timers that were cancelled keep the context of a run for minutes."""
         self.flight.close()
@@ -241,17 +245,20 @@ class Recorder:
         """Put a call before whoever is to give its result; committed when this returns.
 
         Raises:
-            TalliesMoved, Limited, Interrupt: as `intend`, of a call that is handed out.
+            BoundWanted, TalliesMoved, Limited, Interrupt: as `intend`, of a call that is handed out.
         """
         # Known before it is committed: the reply may be lost, and the answer be there before the writer has found out.
         self.replay.know_question(asked)
         try:
             if isinstance(asked, ev.CallHandedOut):
                 await self.intend(asked, rows)
+                self.repeats.saw([asked])
             else:
                 await self.record(asked, rows=rows)
-        except BaseException:
-            self.replay.forget_question(asked)
+        except (errors.HoldfastError, Interrupt) as refused:
+            # Cancelled, or lost on the way, it may have been committed all the same.
+            if not isinstance(refused, Lost | Away):
+                self.replay.forget_question(asked)
             raise
 
     def _counted(self, intent: Intent) -> Counted:
@@ -279,7 +286,7 @@ class Recorder:
             raise
         self.gear.probe("intent.after")
         self._begun += 1
-        if self._lease.halts.doubtful:
+        if self._lease.halts.doubtful and not isinstance(intent, ev.CallHandedOut):  # whose commit is its dispatch
             await self._lease.halts.confirmed()
         return seq
 

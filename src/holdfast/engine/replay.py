@@ -256,8 +256,8 @@ class Replay:
 
     def forget_question(self, asked: ev.QuestionAsked) -> None:
         """It was not put before anybody after all."""
-        del self.questions[asked.scope, asked.step, asked.call, asked.approved]
-        del self._questions[asked.approval]
+        self.questions.pop((asked.scope, asked.step, asked.call, asked.approved), None)
+        self._questions.pop(asked.approval, None)
 
     def question(self, task: UUID) -> QuestionEntry | None:
         """The question of a call that a human task is about."""

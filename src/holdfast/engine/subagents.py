@@ -75,6 +75,9 @@ class SubAgents:
         """What runs from now on is where it was before `enter`."""
         if outside.token is not None:
             surrounding.reset(outside.token)
+        own = [context.usage for context in outside.contexts.values() if context.usage is not outside.usage]
+        if own:
+            self.recorder.leave_inner(own)
 
     def current(self) -> Outside | None:
         """The delegate call that the running code is inside of."""

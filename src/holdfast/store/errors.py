@@ -30,14 +30,20 @@ _RETRYABLE = frozenset(
 )
 
 
-_LOGIN_REFUSED = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
+_LOGIN_REFUSED = (
+    "authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist",
+    "permission denied for database", "is not permitted to log in",
+)  # fmt: skip
 """In a refused connection's text, for libpq hands on no SQLSTATE of one. A server that speaks another language is only
 waited for in vain by who waits for it."""
+_FOR_THE_MOMENT = ("too many", "connection slots", "starting up", "shutting down", "recovery mode")
+"""The same of what passes. Where libpq tried twice, with TLS and without, it says both reasons."""
 
 
 def is_login_refused(error: psycopg.OperationalError) -> bool:
     """Whether a connection was refused for what is asked for, and not for the moment at which it is."""
-    return any(words in str(error) for words in _LOGIN_REFUSED)
+    said = str(error)
+    return any(words in said for words in _LOGIN_REFUSED) and not any(words in said for words in _FOR_THE_MOMENT)
 
 
 def is_connection_lost(error: BaseException) -> bool:

@@ -25,7 +25,7 @@ class Patience:
 
     for_s: float
     tell: Callable[[str], None]
-    """Told the server's words, once for each reason that follows another."""
+    """Told the server's words, once for each reason."""
 
     async def connected(self, connect: Callable[[], Awaitable[T]]) -> T:
         """What `connect` gives, as soon as the server lets us in.
@@ -34,7 +34,7 @@ class Patience:
             psycopg.OperationalError: it refuses the login, or let nobody in for as long as we wait.
         """
         loop = asyncio.get_running_loop()
-        until, told = loop.time() + self.for_s, ""
+        until, told = loop.time() + self.for_s, set[str]()
         while True:
             try:
                 return await connect()
@@ -42,7 +42,7 @@ class Patience:
                 if is_login_refused(error) or loop.time() >= until:
                     raise
                 why = str(error).strip()
-                if why != told:
+                if why not in told:
                     self.tell(why)
-                    told = why
+                    told.add(why)
             await asyncio.sleep(_PAUSE_S)

@@ -125,8 +125,10 @@ class Database:
             await db._pool.open()
             yield db
         finally:
-            await db._pool.close()
-            await first.close()
+            try:
+                await db._pool.close()
+            finally:
+                await first.close()
 
     async def check(self, role: Role = "api") -> None:
         """Check login and schema on a connection of its own. Raises as `open` does."""
