@@ -99,7 +99,7 @@ def _inside(url: str, url_of: Callable[[str], str]) -> Iterator[Check]:
     yield Check("schema", Level.OK, f"version {found.current}")
     for role in _ROLES:
         yield _login(role, url_of(role))
-    yield check_reserve(url, conninfo_to_dict(url_of("halt")).get("user") or "holdfast_api")
+    yield check_reserve(url, str(conninfo_to_dict(url_of("halt")).get("user") or "holdfast_api"))
 
 
 def _login(role: str, url: str) -> Check:
