@@ -30,7 +30,6 @@ __all__ = ["Installation", "load_app", "open_api", "open_gate", "open_halting", 
 _EMBEDDED_DIR = "pg"
 _EMBEDDED_DATABASE = "postgres"
 _EMBEDDED_ADMIN = "admin"
-_HALTING = "holdfast_halt"
 _HALT_WAIT_S = 60.0
 _HALTS_AT_ONCE = 4
 _KEY_FILE = "key"
@@ -102,7 +101,9 @@ class Installation:
     def halting_url(self) -> str:
         """The URL by which halts are declared. The embedded server keeps connections free for that login."""
         if self._server is not None:
-            return self._server.url(user=_HALTING, database=_EMBEDDED_DATABASE)
+            from holdfast.store.roles import HALT_LOGIN
+
+            return self._server.url(user=HALT_LOGIN, database=_EMBEDDED_DATABASE)
         return self.url("api")
 
     @asynccontextmanager

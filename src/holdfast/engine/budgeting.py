@@ -193,10 +193,11 @@ class Budgeting:
         return max(intent.attempt, self._numbers.get(intent.key, 0) + 1)
 
     def _begin(self, place: tuple[Any, ...], intent: ev.ToolStarted | ev.OutputStarted) -> None:
-        self._calls[place] = _Call(intent, self._number(intent))
+        number = self._number(intent)
+        self._calls[place] = _Call(intent, number)
         if intent.reserved:
             self._has_reserved = True
-            self._numbers[intent.key] = self._number(intent)
+            self._numbers[intent.key] = number
 
     def _know(self, event: ev.AnyEvent) -> None:
         match event:

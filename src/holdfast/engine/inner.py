@@ -72,5 +72,24 @@ class InnerRequests:
         self._counted += step is not None and step.is_counted
 
 
+class Inner:
+    """Requests of a run's sub-agents, by the counters that hold them: those of the run, or of an inner one alone."""
+
+    def __init__(self) -> None:
+        self._all: list[InnerRequests] = []
+
+    def of(self, usage: RunUsage) -> InnerRequests:
+        """Those that are counted in `usage`."""
+        found = next((one for one in self._all if one.usage is usage), None)
+        if found is None:
+            found = InnerRequests(usage)
+            self._all.append(found)
+        return found
+
+    def leave(self, usages: Sequence[RunUsage] | None = None) -> None:
+        """Let go of counters of inner runs whose call has ended; without any, of all."""
+        self._all = [one for one in self._all if usages is not None and all(one.usage is not usage for usage in usages)]
+
+
 def _latest(history: Sequence[ModelMessage]) -> ModelResponse | None:
     return next((message for message in reversed(history) if isinstance(message, ModelResponse)), None)

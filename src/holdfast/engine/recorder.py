@@ -22,15 +22,13 @@ from holdfast.engine.codec import load_message, parse
 from holdfast.engine.entering import Entering
 from holdfast.engine.flight import Flight
 from holdfast.engine.halting import halted_by
-from holdfast.engine.inner import InnerRequests
+from holdfast.engine.inner import Inner
 from holdfast.engine.interrupt import Away, Cancelling, Diverged, Halted, HandOver, Interrupt, Lost, OtherLimits, Park
 from holdfast.engine.messages import MessageLog
 from holdfast.engine.replay import Replay
 from holdfast.store.halts import is_held_back
 
 if TYPE_CHECKING:
-    from pydantic_ai.usage import RunUsage
-
     from holdfast.domain.repeats import Repeats
     from holdfast.domain.spent import Counted, Intent
     from holdfast.engine.acting import Acting
@@ -95,7 +93,8 @@ class Recorder:
         """What stopped the agent first. A hook that recovers from errors must not make an end of it."""
         self.enqueued = set[str]()
         """Messages enqueued by calls, that are part of a recorded outcome."""
-        self._inner: list[InnerRequests] = []
+        self.inner = Inner()
+        """Requests of sub-agents, by the counters that hold them."""
         self.heard = 0
         """Journal position of the last message that the agent was given."""
         self.behind = False
@@ -107,18 +106,6 @@ class Recorder:
         """Remember an interrupt that leaves the engine for the framework."""
         self.interrupted = self.interrupted or interrupt
 
-    def inner(self, usage: RunUsage) -> InnerRequests:
-        """Requests of sub-agents that are counted in `usage`."""
-        found = next((one for one in self._inner if one.usage is usage), None)
-        if found is None:
-            found = InnerRequests(usage)
-            self._inner.append(found)
-        return found
-
-    def leave_inner(self, usages: Sequence[RunUsage]) -> None:
-        """Let go of inner runs with counters of their own, whose call has ended."""
-        self._inner = [one for one in self._inner if all(one.usage is not usage for usage in usages)]
-
     def forget(self) -> None:
         """Let go of what was read: timers that were cancelled keep the context of a run for minutes."""
         self.flight.close()
@@ -126,7 +113,7 @@ class Recorder:
         for kept in (self._content, self._logs, self._messages):
             kept.clear()
         self.unconfirmed = []
-        self._inner = []
+        self.inner.leave()
 
     # --- reading -----------------------------------------------------------------------------------------------
 

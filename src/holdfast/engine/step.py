@@ -183,7 +183,7 @@ async def _again(recorder: Recorder, call: ToolCall, nested: Nested, finished: e
     use_again(nested.usage, finished.usage)
     if finished.usage is not None:
         # Calls beside it, which may share the counters, have not asked for these.
-        recorder.inner(nested.usage).add(finished.usage.requests)
+        recorder.inner.of(nested.usage).add(finished.usage.requests)
     if finished.enqueued is not None:
         enqueue_again(nested.context, recorder.content(finished.enqueued))
     if finished.emitted is not None:

@@ -77,7 +77,7 @@ class SubAgents:
             surrounding.reset(outside.token)
         own = [context.usage for context in outside.contexts.values() if context.usage is not outside.usage]
         if own:
-            self.recorder.leave_inner(own)
+            self.recorder.inner.leave(own)
 
     def current(self) -> Outside | None:
         """The delegate call that the running code is inside of."""
@@ -120,7 +120,7 @@ class SubModel(WrapperModel):
         # The framework stamps a request with its run before it is sent.
         context = outside.contexts[messages[-1].run_id]
         recorder = self._subagents.recorder
-        recorder.inner(context.usage).asks(context.run_id, context.messages)
+        recorder.inner.of(context.usage).asks(context.run_id, context.messages)
         asked = _asked(messages[-1])
         # Runs that a body starts together come in any order: their prompts tell which is which, where they differ.
         scope = outside.scope_of(self._agent, context.run_id, lambda scope: _first_asked(recorder, scope) == asked)

@@ -56,7 +56,7 @@ class SubToolset(WrapperToolset[Any]):
             return tools
         outside.contexts[ctx.run_id] = ctx
         if outside.context.run_id != ctx.run_id and self.subagents.current() is not None:
-            self.subagents.recorder.inner(ctx.usage).prepares(ctx.run_id, ctx.messages)
+            self.subagents.recorder.inner.of(ctx.usage).prepares(ctx.run_id, ctx.messages)
         for name, tool in tools.items():
             if tool.tool_def.kind == "unapproved":
                 self.gated.add(name)

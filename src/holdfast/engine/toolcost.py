@@ -39,7 +39,7 @@ def measure(
 
     `alone` says whether no call beside it used the same counters meanwhile.
     """
-    inner = recorder.inner(nested.usage)
+    inner = recorder.inner.of(nested.usage)
     before, journaled, others, money = usage_now(nested.usage), inner.counted, inner.others, nested.usage.cost
 
     def cost() -> ev.Cost | None:

@@ -211,18 +211,15 @@ def _context(trouble: Trouble, events: Sequence[ev.AnyEvent]) -> dict[str, Any]:
         for event in events
         if isinstance(event, ev.ToolStarted | ev.CallHandedOut) and event.recovery.is_effect
     }
-    ended = {
-        (event.scope, event.step, event.call): event.outcome for event in events if isinstance(event, ev.ToolFinished)
-    }
-    answered = {event.approval: event.verdict for event in events if isinstance(event, ev.QuestionAnswered)}
+    outside = {event.approval: key for key, event in calls.items() if isinstance(event, ev.CallHandedOut)}
+    came_to = dict[Any, str]()
+    for event in events:
+        if isinstance(event, ev.ToolFinished):
+            came_to[event.scope, event.step, event.call] = event.outcome
+        elif isinstance(event, ev.QuestionAnswered) and event.approval in outside:
+            came_to[outside[event.approval]] = event.verdict
     effects = [
-        {
-            "tool": event.tool,
-            "call": event.call,
-            "came_to": ended.get(key)
-            or (answered.get(event.approval) if isinstance(event, ev.CallHandedOut) else None)
-            or "not known",
-        }
+        {"tool": event.tool, "call": event.call, "came_to": came_to.get(key, "not known")}
         for key, event in calls.items()
     ]
     counts = Spent.of(events).counts

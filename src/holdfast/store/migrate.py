@@ -76,18 +76,6 @@ def schema_status(url: str) -> SchemaStatus:
         return status_of(read_version(connection))
 
 
-def halt_reserve(url: str, login: str) -> tuple[int | None, bool]:
-    """How many connections the server at `url` keeps free, None where it cannot, and whether `login` may have them.
-
-    Raises:
-        psycopg.Error: the database cannot be reached or refuses the login.
-    """
-    with psycopg.connect(with_bounds(url), autocommit=True) as connection:
-        row = connection.execute(query("halt_reserve"), {"login": login}).fetchone()
-    assert row is not None
-    return row[0], row[1]
-
-
 def read_version(connection: psycopg.Connection[Any]) -> str | None:
     """The version written in the database, or None where there is no schema."""
     try:

@@ -1,4 +1,4 @@
-"""The login of a process must not be able to pass row level security: checked before anything is served."""
+"""The logins of processes. None must be able to pass row level security: checked before anything is served."""
 
 from typing import Any
 
@@ -6,7 +6,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from holdfast.domain.errors import RoleTooPowerful, RoleTooWeak
+from holdfast.store.connection import with_bounds
 from holdfast.store.query import query
+
+HALT_LOGIN = "holdfast_halt"
+"""As whom halts are declared where connections are kept free for that."""
 
 _FAULTS = {
     "is_superuser": "is a superuser",
@@ -34,6 +38,18 @@ async def check(connection: psycopg.AsyncConnection[Any]) -> None:
             "Run `holdfast migrate` with that login, and let the processes log in as `holdfast_worker` and "
             "`holdfast_api` (a HOLDFAST_DATABASE_URL without a user does that by itself)."
         )
+
+
+def halt_reserve(url: str, login: str) -> tuple[int | None, bool]:
+    """How many connections the server at `url` keeps free, None where it cannot, and whether `login` may have them.
+
+    Raises:
+        psycopg.Error: the database cannot be reached or refuses the login.
+    """
+    with psycopg.connect(with_bounds(url), autocommit=True) as connection:
+        row = connection.execute(query("halt_reserve"), {"login": login}).fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 async def check_worker(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -15,7 +15,7 @@ from holdfast.embedded import EmbeddedUnavailable, acquire, status
 from holdfast.embedded.binaries import find
 from holdfast.settings import mask_url
 from holdfast.store.migrate import schema_status
-from holdfast.store.pool import Database
+from holdfast.store.pool import Database, in_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +99,7 @@ def _inside(url: str, url_of: Callable[[str], str]) -> Iterator[Check]:
     yield Check("schema", Level.OK, f"version {found.current}")
     for role in _ROLES:
         yield _login(role, url_of(role))
-    yield check_reserve(url, str(conninfo_to_dict(url_of("halt")).get("user") or "holdfast_api"))
+    yield check_reserve(url, str(conninfo_to_dict(in_role(url_of("halt"), "api"))["user"]))
 
 
 def _login(role: str, url: str) -> Check:

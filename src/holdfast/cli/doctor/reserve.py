@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from holdfast.cli.doctor.check import Check, Level
-from holdfast.store.migrate import halt_reserve
+from holdfast.store.roles import HALT_LOGIN, halt_reserve
 
-_HALTING = "holdfast_halt"
 _WAITS = "when every connection is taken, `holdfast halt` waits for the first that is free"
 
 
@@ -27,8 +26,8 @@ def check_reserve(url: str, login: str) -> Check:
     if not granted:
         return _note(
             f"{kept} connections are kept, and not for {login}, as whom this machine halts: {_WAITS}",
-            f"Let whoever owns the server GRANT pg_use_reserved_connections TO {_HALTING}, and give the terminal that "
-            "halts a URL with that login.",
+            f"Let whoever owns the server GRANT pg_use_reserved_connections TO {HALT_LOGIN}, and give the terminal "
+            "that halts a URL with that login.",
         )
     return Check("halts", Level.OK, f"{kept} connections are kept for them")
 

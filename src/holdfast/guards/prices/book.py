@@ -112,7 +112,7 @@ class PriceBook:
         """The dearest prices that may apply to a request to this model; None: it is unpriced.
 
         A request may be answered a while after it was bounded: what begins within a day counts. Remembered for each
-        minute, of which no price begins in the middle: a third of what a budget costs a step was to look it up.
+        minute, of which no price begins in the middle: a request is bounded in each step.
         """
         asked = (model, at.replace(second=0, microsecond=0), provider, url)
         if asked not in self._bounds:
