@@ -216,7 +216,11 @@ class Case:
             self.faults.append(f"{voters} decided by the journal, {task['voters']} by the task; votes: {self.votes}")
         if decision.ask == USER and voters != {ann}:
             self.faults.append(f"{voters} confirm for {ann}")
-        if decision.ask == ADMINS and (len(voters) != 2 or voters & {ann, *editors}):
+        # A third agrees only where one of the two was without the role when the other did, and got it back.
+        enough = len(voters) == 2 or (
+            len(voters) > 2 and any(people.was_ever_absent(voter, task["decided_at"]) for voter in voters)
+        )
+        if decision.ask == ADMINS and (not enough or voters & {ann, *editors}):
             self.faults.append(f"{voters} authorise, behind it are {ann}, {editors}")
         if decision.ask == ADMINS and any(people.was_absent(voter, task["decided_at"]) for voter in voters):
             self.faults.append(f"one of {voters} had lost the role by {task['decided_at']}")

@@ -96,6 +96,9 @@ class People:
     def was_absent(self, who: str, moment: datetime) -> bool:
         return any(absence.who == who and absence.holds(moment) for absence in self.absences)
 
+    def was_ever_absent(self, who: str, before: datetime) -> bool:
+        return any(absence.who == who and absence.since < before for absence in self.absences)
+
     def _absent(self) -> Absence | None:
         last = self.absences[-1] if self.absences else None
         return last if last is not None and last.until is None else None
