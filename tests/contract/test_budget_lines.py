@@ -118,6 +118,30 @@ async def test_a_window_that_somebody_holds_keeps_other_tenants_from_nothing(dat
     await asyncio.gather(*waiting)
 
 
+async def test_who_waited_for_a_window_in_vain_asks_again(database):
+    allow(database, 100)
+    sent = asyncio.Queue[str]()
+    async with (
+        Database.open(database.worker_url, role="worker") as db,
+        JournalWriter(
+            db, probe=lambda point: sent.put_nowait(point) if point == "append.before_send" else None
+        ) as writer,
+    ):
+        writer.bounding.note(DEFAULT_TENANT)
+        journal = writer.open(hold_run(database.admin_url), KEY)
+        await journal.append(request(), rows=[spending("reserve", 10)])
+        await sent.get()
+        with psycopg.connect(database.admin_url) as holder:
+            holder.execute("select 1 from holdfast.budget_windows for update")
+            waiting = asyncio.create_task(journal.append(request(2), rows=[spending("reserve", 20, 2)]))
+            await sent.get()  # which waits at the window
+            await sent.get()  # the next, for the first was in vain
+            assert not waiting.done()
+            holder.rollback()
+        await waiting
+    assert window(database) == (0, 30)
+
+
 @pytest.mark.parametrize("cut", ["cut_request", "cut_reply"])
 async def test_an_append_whose_connection_is_lost_reserves_and_settles_once(database, cut):
     allow(database, 100)

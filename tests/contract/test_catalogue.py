@@ -239,7 +239,7 @@ def test_every_function_fixes_its_search_path_and_is_owned_by_one_who_never_logs
     )
     # These are written out where they are asked, which a setting would prevent. They run as whoever asks, and what they
     # call is the system's, or named with its schema.
-    assert {name for name, *_ in wrong} == {"window_start", "window_end"}
+    assert {name for name, *_ in wrong} == {"window_start", "window_end", "to_tell"}
 
 
 def test_what_crosses_tenants_is_the_engines_and_what_does_not_is_the_owners(rows):

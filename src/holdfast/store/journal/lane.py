@@ -17,6 +17,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from psycopg.errors import LockNotAvailable
+
 from holdfast.store.errors import is_connection_lost, is_retryable
 from holdfast.store.journal.fate import read_fates
 from holdfast.store.journal.statement import Answer, answers, parameters
@@ -101,6 +103,10 @@ class Lane:
         patient = self._writer.begin_waiting(batch)
         try:
             return await self._execute(wire, parameters(batch, patient=patient))
+        except LockNotAvailable:
+            if not patient:
+                raise
+            return [Answer(number, "busy", None, None) for number in range(1, len(batch) + 1)]
         finally:
             if patient:
                 self._writer.end_waiting()

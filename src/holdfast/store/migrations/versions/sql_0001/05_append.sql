@@ -130,6 +130,7 @@ declare
   reasons jsonb := '{}';
   blocked int;
   turn record;
+  spent record;
 begin
   perform must_be_durable();
   perform pg_advisory_xact_lock_shared(4857);  -- the halt lock
@@ -159,7 +160,7 @@ begin
             when m_flags[m] & 8 = 8 and exists (select from budgets b where b.tenant = r.tenant and b.ended_at is null)
               then 'unbounded'
             when next_state[m] is not null and r.inbox_seq <> m_folded[m] then 'signalled'
-            when next_unsure[m] and not is_halted(r.tenant, r.id, r.task, r.session, r.principal, more -> 'names' -> m::text)
+            when coalesce(next_unsure[m], false) and not is_halted(r.tenant, r.id, r.task, r.session, r.principal, more -> 'names' -> m::text)
               then 'signalled'
             else 'appended'
           end)
@@ -188,7 +189,7 @@ begin
     ) r on true;
   end if;
 
-  if more is not null then
+  if more ?| array['next', 'approvals', 'tallies'] then
     foreach blocked in array append_obstructed(m_tenant, m_run, verdict, more) loop
       verdict[blocked] := 'busy';
     end loop;
@@ -197,10 +198,11 @@ begin
         verdict[blocked] := 'moved';
       end loop;
     end if;
-    if more ? 'budgets' then
-      select s.verdicts, s.details into verdict, reasons
-      from spend_budgets(m_tenant, m_run, verdict, more -> 'budgets', more ? 'patient', holdfast.now()) s;
-    end if;
+  end if;
+  if more ? 'budgets' then
+    spent := spend_budgets(m_tenant, m_run, verdict, more -> 'budgets', more ? 'patient', holdfast.now());
+    verdict := spent.verdicts;
+    reasons := spent.details;
   end if;
 
   if 'appended' = any (verdict) then
@@ -238,7 +240,7 @@ begin
     if cardinality(c_texts) > 0 then
       perform write_costs(m_tenant, m_run, verdict, c_texts, c_numbers);
     end if;
-    if more is not null then
+    if more ?| array['next', 'approvals', 'tallies'] then
       perform append_rare(m_tenant, m_run, verdict, more, holdfast.now());
     end if;
   end if;

@@ -24,6 +24,8 @@ create table budgets (
 );
 
 create unique index budgets_in_force on budgets (tenant, scope, key, unit, per) where ended_at is null;
+-- As `budgets_of` asks.
+create index budgets_by_key on budgets (tenant, (scope || ':' || key)) where ended_at is null;
 
 create table budget_windows (
   tenant uuid not null,
@@ -121,10 +123,9 @@ as $$
       - date_part('minute', (moment - (date_part('minute', moment at time zone p_zone) * interval '1 minute'
                                        + date_part('second', moment at time zone p_zone) * interval '1 second'))
                             at time zone p_zone) * interval '1 minute'
-    when (date_trunc(p_per, moment at time zone p_zone) at time zone p_zone - interval '1 hour') at time zone p_zone
-      >= date_trunc(p_per, moment at time zone p_zone)
-      then date_trunc(p_per, moment at time zone p_zone) at time zone p_zone - interval '1 hour'
-    else date_trunc(p_per, moment at time zone p_zone) at time zone p_zone end
+    when date_trunc(p_per, date_trunc(p_per, moment, p_zone) - interval '1 hour', p_zone) = date_trunc(p_per, moment, p_zone)
+      then date_trunc(p_per, moment, p_zone) - interval '1 hour'
+    else date_trunc(p_per, moment, p_zone) end
 $$;
 
 -- When it ends, which is when the next begins; null: never.

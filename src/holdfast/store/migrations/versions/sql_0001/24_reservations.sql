@@ -27,7 +27,16 @@ create type spending as (
   used bigint,
   unpriced boolean,  -- nobody knows what it may cost
   estimated boolean,
-  w int  -- which of the windows
+  w int  -- which of the windows, where that is asked
+);
+
+-- A window of a budget that a step counts towards.
+create type budgeted as (
+  budget uuid,
+  unit text,
+  model text,  -- of a model's budget: which; else ''
+  owner text,
+  since timestamptz
 );
 
 -- What a reservation comes to that is settled at what it held.
@@ -40,18 +49,13 @@ as $$
     as x (budget, unit, model, owner, since, amount, place)
 $$;
 
--- The part of what was used, or may be, that is about one model; all of it, where none is given.
-create function part_of(models jsonb, p_model text, unit text, whole bigint, unknown boolean, out amount bigint, out is_unknown boolean)
+-- The part of what was used, or may be, that is about one model.
+create function part_of(models jsonb, p_model text, unit text, out amount bigint, out is_unknown boolean)
 language plpgsql immutable set search_path = holdfast, pg_temp
 as $$
 declare
   x jsonb;
 begin
-  if p_model = '' then
-    amount := whole;
-    is_unknown := unknown;
-    return;
-  end if;
   amount := 0;
   is_unknown := false;
   for x in select e from jsonb_array_elements(models) e loop
@@ -62,84 +66,83 @@ begin
   end loop;
 end $$;
 
--- What a tenant has budgets for, so that nobody looks for others.
-create function budgeted_scopes(p_tenant uuid) returns text[]
-language sql stable set search_path = holdfast, pg_temp
+-- The budgets that a step of a run counts towards, and since when their windows are: `models` are those that it may ask, with
+-- their provider's name in front.
+create function budgets_of(p_tenant uuid, p_run uuid, feature text, models text[], moment timestamptz) returns budgeted[]
+language plpgsql stable set search_path = holdfast, pg_temp
 as $$
-  select array(
-    select s from unnest(array['tenant', 'user', 'session', 'task', 'feature', 'model']) as s
-    where exists (select from budgets b where b.tenant = p_tenant and b.scope = s and b.ended_at is null))
-$$;
+declare
+  whose record;
+  keys text[];
+  named text[] := '{}';  -- the models, without their providers: once each, though a chain asks one of two providers
+begin
+  select r.principal, r.session, r.task, t.time_zone into whose
+  from runs r, tenants t where r.tenant = p_tenant and r.id = p_run and t.id = r.tenant;
+  keys := array['tenant:', 'user:*', 'user:' || whose.principal, 'session:*', 'session:' || whose.session,
+                'task:*', 'task:' || whose.task];
+  if feature <> '' then
+    keys := keys || array['feature:*', 'feature:' || feature];
+  end if;
+  for nth in 1..cardinality(models) loop
+    named := named || substr(models[nth], strpos(models[nth], ':') + 1);
+    keys := keys || array['model:*', 'model:' || models[nth], 'model:' || named[nth]];
+  end loop;
+  if cardinality(named) > 1 then
+    named := array(select distinct n from unnest(named) n);
+  end if;
+  return array(
+    select row(b.id, b.unit, case b.scope when 'model' then o.owner else '' end,
+      case when b.per <> 'run' then o.owner when b.scope = 'model' then p_run || ' ' || o.owner else p_run::text end,
+      window_start(b.per, whose.time_zone, moment))::budgeted
+    from budgets b
+    cross join lateral unnest(case b.scope
+      when 'tenant' then array['']
+      when 'user' then array[whose.principal]
+      when 'session' then array[whose.session::text]
+      when 'task' then array[whose.task]
+      when 'feature' then array[feature]
+      else case b.key when '*' then named else array[b.key] end end) as o (owner)
+    where b.tenant = p_tenant and b.scope || ':' || b.key = any (keys) and b.ended_at is null);
+end $$;
 
--- The budgets that a step of a run counts towards, of these scopes: `models` are those that it may ask, with their
--- provider's name in front.
-create function budgets_of(p_tenant uuid, r runs, feature text, models text[], scopes text[])
-returns table (id uuid, unit text, per text, model text, owner text)
-language sql stable set search_path = holdfast, pg_temp
-as $$
-  select g.id, g.unit, g.per, case c.scope when 'model' then c.owner else '' end,
-    case when g.per <> 'run' then c.owner when c.scope = 'model' then r.id || ' ' || c.owner else r.id::text end
-  from (
-    select * from (values ('tenant', '', ''), ('user', '*', r.principal), ('user', r.principal, r.principal),
-      ('session', '*', r.session::text), ('session', r.session::text, r.session::text),
-      ('task', '*', r.task), ('task', r.task, r.task),
-      ('feature', '*', nullif(feature, '')), ('feature', nullif(feature, ''), feature)) as v (scope, key, owner)
-    union  -- once, though a chain asks one model of two providers, or somebody is called '*'
-    select 'model', k.key, k.owner from unnest(models) as n (name)
-    cross join lateral (values ('*', substr(n.name, strpos(n.name, ':') + 1)),
-      (substr(n.name, strpos(n.name, ':') + 1), substr(n.name, strpos(n.name, ':') + 1)), (n.name, n.name)) as k (key, owner)
-  ) c
-  cross join lateral (
-    select b.id, b.unit, b.per from budgets b
-    where b.tenant = p_tenant and b.scope = c.scope and b.key = c.key and b.ended_at is null offset 0
-  ) g
-  where c.scope = any (scopes)
-$$;
-
--- What the asking members change, in order, and in which window. Several models of one step may change one window.
+-- What the asking members change, in order.
 create function spendings(m_tenant uuid[], m_run uuid[], verdict text[], wanted jsonb, moment timestamptz) returns spending[]
 language plpgsql stable set search_path = holdfast, pg_temp
-  set plan_cache_mode = force_generic_plan set jit = off
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   lines spending[] := '{}';
   settled text[] := '{}';
   a record;
-  b record;
-  whose runs;
-  home uuid;
-  zone text;
-  scopes text[];
+  b budgeted;
+  names text[];
   kept reservations;
-  part record;
+  amount bigint;
+  unknown boolean;
 begin
   for a in
     select x.* from jsonb_to_recordset(wanted) as x (m int, what text, step text, attempt int, feature text, usd bigint,
       tokens bigint, requests bigint, no_usd boolean, no_tokens boolean, models jsonb)
     where verdict[x.m] = 'appended'
   loop
-    if a.what = 'settle' then
+    if a.what in ('settle', 'void') then
       select * into kept from reservations v where v.tenant = m_tenant[a.m] and v.run = m_run[a.m] and v.step = a.step
         and v.attempt = a.attempt and not v.estimated;
       continue when not found;
       settled := settled || (a.m || ' ' || a.step || ' ' || a.attempt);
+      if a.what = 'void' then
+        lines := lines || guessed(a.m, kept);
+        continue;
+      end if;
       for place in 1..cardinality(kept.budgets) loop
-        part := case kept.units[place]
-          when 'usd' then part_of(a.models, kept.models[place], 'usd', a.usd, a.no_usd)
-          when 'tokens' then part_of(a.models, kept.models[place], 'tokens', a.tokens, a.no_tokens)
-          else part_of(a.models, kept.models[place], 'requests', a.requests, false) end;
-        lines := lines || row(a.m, true, a.step, a.attempt, place, kept.budgets[place], kept.units[place], kept.models[place],
-          kept.owners[place], kept.since[place], kept.amounts[place],
-          case when part.is_unknown then greatest(part.amount, kept.amounts[place]) else part.amount end,
-          false, part.is_unknown, null)::spending;
+        amount := case kept.units[place] when 'usd' then a.usd when 'tokens' then a.tokens else a.requests end;
+        unknown := case kept.units[place] when 'usd' then a.no_usd when 'tokens' then a.no_tokens else false end;
+        if kept.models[place] <> '' then
+          select p.amount, p.is_unknown into amount, unknown from part_of(a.models, kept.models[place], kept.units[place]) p;
+        end if;
+        lines := lines || row(a.m, true, a.step, a.attempt, place, kept.budgets[place], kept.units[place],
+          kept.models[place], kept.owners[place], kept.since[place], kept.amounts[place],
+          case when unknown then greatest(amount, kept.amounts[place]) else amount end, false, unknown, null)::spending;
       end loop;
-    elsif a.what = 'void' then
-      select * into kept from reservations v where v.tenant = m_tenant[a.m] and v.run = m_run[a.m] and v.step = a.step
-        and v.attempt = a.attempt and not v.estimated;
-      continue when not found;
-      settled := settled || (a.m || ' ' || a.step || ' ' || a.attempt);
-      lines := lines || guessed(a.m, kept);
     elsif a.what in ('reserve', 'spend') then
       if a.what = 'reserve' and a.attempt > 1 then
         for kept in select * from reservations v where v.tenant = m_tenant[a.m] and v.run = m_run[a.m] and v.step = a.step
@@ -149,25 +152,20 @@ begin
           end if;
         end loop;
       end if;
-      if whose.id is distinct from m_run[a.m] then
-        select * into whose from runs r where r.tenant = m_tenant[a.m] and r.id = m_run[a.m];
-        if home is distinct from whose.tenant then
-          home := whose.tenant;
-          zone := (select t.time_zone from tenants t where t.id = home);
-          scopes := budgeted_scopes(home);
+      names := '{}';
+      for nth in 0..jsonb_array_length(a.models) - 1 loop
+        names := names || ((a.models -> nth ->> 'provider') || ':' || (a.models -> nth ->> 'model'));
+      end loop;
+      foreach b in array budgets_of(m_tenant[a.m], m_run[a.m], a.feature, names, moment) loop
+        amount := case b.unit when 'usd' then a.usd when 'tokens' then a.tokens else a.requests end;
+        unknown := case b.unit when 'usd' then a.no_usd when 'tokens' then a.no_tokens else false end;
+        if b.model <> '' then
+          select p.amount, p.is_unknown into amount, unknown from part_of(a.models, b.model, b.unit) p;
         end if;
-      end if;
-      continue when cardinality(scopes) = 0;
-      for b in select * from budgets_of(home, whose, a.feature, case when 'model' = any (scopes) then
-          array(select (e ->> 'provider') || ':' || (e ->> 'model') from jsonb_array_elements(a.models) e) end, scopes) loop
-        part := case b.unit
-          when 'usd' then part_of(a.models, b.model, 'usd', a.usd, a.no_usd)
-          when 'tokens' then part_of(a.models, b.model, 'tokens', a.tokens, a.no_tokens)
-          else part_of(a.models, b.model, 'requests', a.requests, false) end;
-        if part.amount <> 0 or part.is_unknown then
-          lines := lines || row(a.m, a.what = 'spend', a.step, a.attempt, null, b.id, b.unit, b.model, b.owner,
-            window_start(b.per, zone, moment), case a.what when 'reserve' then part.amount else 0 end,
-            case a.what when 'spend' then part.amount else 0 end, a.what = 'reserve' and part.is_unknown, false, null)::spending;
+        if amount <> 0 or unknown then
+          lines := lines || row(a.m, a.what = 'spend', a.step, a.attempt, null, b.budget, b.unit, b.model, b.owner,
+            b.since, case a.what when 'reserve' then amount else 0 end, case a.what when 'spend' then amount else 0 end,
+            a.what = 'reserve' and unknown, false, null)::spending;
         end if;
       end loop;
     else
@@ -178,154 +176,176 @@ begin
       end loop;
     end if;
   end loop;
-  return (
-    select array_agg(row(l.m, l.settles, l.step, l.attempt, l.place, l.budget, l.unit, l.model, l.owner, l.since, l.held,
-                         l.used, l.unpriced, l.estimated, l.w)::spending order by l.m, l.settles desc, l.nth)
-    from (select x.*, dense_rank() over (order by m_tenant[x.m], x.budget, x.owner, x.since)::int as w
-          from unnest(lines) with ordinality as x (m, settles, step, attempt, place, budget, unit, model, owner, since, held,
-                                                   used, unpriced, estimated, unnumbered, nth)) l);
+  return lines;
 end $$;
 
--- Locks these windows, or makes them, in key order. Where `patient` it waits for others as long as appends take, else not at
--- all; what it could not lock is null in the answer. Rows are numbered as `lines` have them.
-create function lock_windows(m_tenant uuid[], lines spending[], many int, patient boolean, out most bigint[], out spent bigint[],
-  out held bigint[], out overran bigint[], out overruns int[], out told int[])
+-- Locks the windows of these lines in key order, and says whether there is room for all of them, in whatever order, and
+-- nothing to tell of. False too where others hold a window, or there is none yet. Where `patient`, it waits for others, and
+-- fails with 'lock_not_available' when that was in vain.
+create function all_fit(m_tenant uuid[], lines spending[], patient boolean, out fits boolean)
+language plpgsql volatile set search_path = holdfast, pg_temp set lock_timeout = '300ms'
+as $$
+begin
+  if patient then
+    select bool_and(k.most is not null and not m.unpriced and not to_tell(k.told, k.spent + m.used, k.most)
+                    and (m.asked = 0 or k.spent + k.held + m.asked + m.overran <= k.most)) into fits
+    from (
+      select m_tenant[x.m] as tenant, x.budget, x.owner, x.since, sum(case when x.settles then 0 else x.held end)::bigint as asked,
+        sum(x.used)::bigint as used, sum(greatest(x.used - x.held, 0))::bigint as overran, bool_or(x.unpriced) as unpriced
+      from unnest(lines) x group by 1, 2, 3, 4 order by 1, 2, 3, 4
+    ) m
+    left join lateral (
+      select b.amount + w.extra as most, w.spent, w.held, w.told
+      from budget_windows w, lateral (select g.amount from budgets g where g.tenant = w.tenant and g.id = w.budget offset 0) b
+      where w.tenant = m.tenant and w.budget = m.budget and w.owner = m.owner and w.since = m.since
+      for no key update of w
+    ) k on true;
+  else
+    select bool_and(k.most is not null and not m.unpriced and not to_tell(k.told, k.spent + m.used, k.most)
+                    and (m.asked = 0 or k.spent + k.held + m.asked + m.overran <= k.most)) into fits
+    from (
+      select m_tenant[x.m] as tenant, x.budget, x.owner, x.since, sum(case when x.settles then 0 else x.held end)::bigint as asked,
+        sum(x.used)::bigint as used, sum(greatest(x.used - x.held, 0))::bigint as overran, bool_or(x.unpriced) as unpriced
+      from unnest(lines) x group by 1, 2, 3, 4 order by 1, 2, 3, 4
+    ) m
+    left join lateral (
+      select b.amount + w.extra as most, w.spent, w.held, w.told
+      from budget_windows w, lateral (select g.amount from budgets g where g.tenant = w.tenant and g.id = w.budget offset 0) b
+      where w.tenant = m.tenant and w.budget = m.budget and w.owner = m.owner and w.since = m.since
+      for no key update of w skip locked
+    ) k on true;
+  end if;
+end $$;
+
+-- What is known of a window, for as long as its members are judged.
+create function lock_window(p_tenant uuid, l spending, out most bigint, out spent bigint, out held bigint, out told int)
 language plpgsql volatile set search_path = holdfast, pg_temp
-  set plan_cache_mode = force_generic_plan set jit = off
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+  select g.amount + w.extra, w.spent, w.held, w.told into most, spent, held, told
+  from budget_windows w, lateral (select b.amount from budgets b where b.tenant = w.tenant and b.id = w.budget offset 0) g
+  where w.tenant = p_tenant and w.budget = l.budget and w.owner = l.owner and w.since = l.since
+  for no key update of w skip locked;
+  if not found and not exists (select from budget_windows w where w.tenant = p_tenant and w.budget = l.budget
+                               and w.owner = l.owner and w.since = l.since)
+    and pg_try_advisory_xact_lock(4859, window_lock(l.budget, l.owner, l.since)) then
+    insert into budget_windows as w (tenant, budget, owner, since) values (p_tenant, l.budget, l.owner, l.since)
+    on conflict do nothing
+    returning (select g.amount from budgets g where g.tenant = w.tenant and g.id = w.budget), w.spent, w.held, w.told
+    into most, spent, held, told;
+  end if;
+end $$;
+
+-- Judges each member by what those before it leave. Answers the verdicts, why members are refused, what is granted, and the
+-- numbers of the windows of which there is something to tell, with how those stand.
+create function judge_spendings(m_tenant uuid[], verdict text[], lines spending[], moment timestamptz, out verdicts text[],
+  out details jsonb, out numbered spending[], out granted spending[], out crossed int[], out most bigint[], out spent bigint[])
+language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 declare
   l spending;
-  kept record;
-  windows spending[] := array(select distinct on (x.w) x from unnest(lines) x order by x.w);
+  x record;
+  held bigint[];
+  told int[];
+  spent_before bigint[];
+  held_before bigint[];
+  member int := 0;
+  refused boolean := false;
 begin
-  most := array_fill(null::bigint, array[many]);
-  spent := most;
-  held := most;
-  overran := most;
-  overruns := array_fill(null::int, array[many]);
-  told := overruns;
-  foreach l in array windows loop
-    if patient then
-      select b.amount + w.extra as most, w.spent, w.held, w.overran, w.overruns, w.told into kept
-      from budget_windows w, lateral (select g.amount from budgets g where g.tenant = w.tenant and g.id = w.budget offset 0) b
-      where w.tenant = m_tenant[l.m] and w.budget = l.budget and w.owner = l.owner and w.since = l.since
-      for no key update of w;
+  verdicts := verdict;
+  details := '{}';
+  crossed := '{}';
+  numbered := array(
+    select row(n.m, n.settles, n.step, n.attempt, n.place, n.budget, n.unit, n.model, n.owner, n.since, n.held, n.used,
+               n.unpriced, n.estimated, n.w)::spending
+    from (select y.*, dense_rank() over (order by m_tenant[y.m], y.budget, y.owner, y.since)::int as w
+          from unnest(lines) with ordinality as y (m, settles, step, attempt, place, budget, unit, model, owner, since, held,
+                                                   used, unpriced, estimated, unnumbered, nth)) n
+    order by n.nth);
+  for l in select distinct on (y.w) y.* from unnest(numbered) y order by y.w loop
+    x := lock_window(m_tenant[l.m], l);
+    most[l.w] := x.most;  -- null: others hold it
+    spent[l.w] := x.spent;
+    held[l.w] := x.held;
+    told[l.w] := x.told;
+  end loop;
+  foreach l in array numbered loop
+    if l.m <> member then
+      member := l.m;
+      refused := false;
+      spent_before := spent;
+      held_before := held;
+    end if;
+    continue when refused;
+    if most[l.w] is null then
+      refused := true;
+      verdicts[member] := 'busy';
+    elsif l.settles then
+      held[l.w] := held[l.w] - l.held;
+      spent[l.w] := spent[l.w] + l.used;
+    elsif l.unpriced or spent[l.w] + held[l.w] + l.held > most[l.w] then
+      refused := true;
+      verdicts[member] := case when l.unpriced then 'unpriced' else 'over_budget' end;
+      details := details || jsonb_build_object(member, shortage(m_tenant[member], l, most[l.w], spent[l.w], held[l.w], moment));
+      if not l.unpriced and spent[l.w] + l.held > most[l.w] and told[l.w] & 4 = 0 then
+        crossed := crossed || l.w;
+      end if;
     else
-      select b.amount + w.extra as most, w.spent, w.held, w.overran, w.overruns, w.told into kept
-      from budget_windows w, lateral (select g.amount from budgets g where g.tenant = w.tenant and g.id = w.budget offset 0) b
-      where w.tenant = m_tenant[l.m] and w.budget = l.budget and w.owner = l.owner and w.since = l.since
-      for no key update of w skip locked;
+      held[l.w] := held[l.w] + l.held;
     end if;
-    if not found and not exists (select from budget_windows w where w.tenant = m_tenant[l.m] and w.budget = l.budget
-                                 and w.owner = l.owner and w.since = l.since)
-      and pg_try_advisory_xact_lock(4859, window_lock(l.budget, l.owner, l.since)) then
-      insert into budget_windows as w (tenant, budget, owner, since) values (m_tenant[l.m], l.budget, l.owner, l.since)
-      on conflict do nothing
-      returning (select g.amount from budgets g where g.tenant = w.tenant and g.id = w.budget) as most, w.spent, w.held,
-        w.overran, w.overruns, w.told into kept;
+    if refused then
+      spent := spent_before;
+      held := held_before;
     end if;
-    if found then
-      most[l.w] := kept.most;
-      spent[l.w] := kept.spent;
-      held[l.w] := kept.held;
-      overran[l.w] := kept.overran;
-      overruns[l.w] := kept.overruns;
-      told[l.w] := kept.told;
+  end loop;
+  granted := '{}';
+  foreach l in array numbered loop
+    if verdicts[l.m] = 'appended' then
+      granted := granted || l;
+    end if;
+  end loop;
+  for w in 1..cardinality(most) loop
+    if to_tell(told[w], spent[w], most[w]) then
+      crossed := crossed || w;
     end if;
   end loop;
 end $$;
 
+-- Whether a window that has come to this passed a threshold of which it has not told.
+create function to_tell(told int, spent bigint, most bigint) returns boolean
+language sql immutable
+as $$
+  select told & 7 <> 7 and spent > 0 and spent * 2 >= most
+    and (told & 1 = 0 or (told & 2 = 0 and spent * 5 >= most * 4) or (told & 4 = 0 and spent >= most))
+$$;
+
 -- Reserves and settles for all members that ask. Answers each member's verdict, 'busy' and 'over_budget' and 'unpriced' among
--- them, and of those that are refused why, by their number.
+-- them, and of those that are refused why, by their number. Part of `append`: its settings hold here.
+--
+-- Where there is room for all in any order, which is nearly always, the order need not be gone through.
 create function spend_budgets(m_tenant uuid[], m_run uuid[], verdict text[], wanted jsonb, patient boolean, moment timestamptz,
   out verdicts text[], out details jsonb)
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 declare
   lines spending[] := spendings(m_tenant, m_run, verdict, wanted, moment);
-  l spending;
-  many int := 0;
-  kept record;
-  waits text := current_setting('lock_timeout');
-  spent_before bigint[];
-  held_before bigint[];
-  member int := 0;
-  refused boolean := false;
-  crossed int[] := '{}';
+  judged record;
 begin
   verdicts := verdict;
   details := '{}';
-  if lines is null then
+  if cardinality(lines) = 0 then
     return;
   end if;
-  foreach l in array lines loop
-    many := greatest(many, l.w);
-  end loop;
-  if patient then
-    begin
-      perform set_config('lock_timeout', '300ms', true);
-      select * into kept from lock_windows(m_tenant, lines, many, true);
-      perform set_config('lock_timeout', waits, true);
-    exception when lock_not_available then
-      patient := false;
-    end;
+  if not all_fit(m_tenant, lines, patient) then
+    judged := judge_spendings(m_tenant, verdict, lines, moment);
+    verdicts := judged.verdicts;
+    details := judged.details;
+    if cardinality(judged.crossed) > 0 then
+      perform raise_alerts(m_tenant, judged.numbered, judged.crossed, judged.most, judged.spent, moment);
+    end if;
+    lines := judged.granted;
   end if;
-  if not patient then
-    select * into kept from lock_windows(m_tenant, lines, many, false);
-  end if;
-
-  -- Judge in order, by what those before left.
-  foreach l in array lines loop
-    if l.m <> member then
-      member := l.m;
-      refused := false;
-      spent_before := kept.spent;
-      held_before := kept.held;
-    end if;
-    continue when refused;
-    if kept.most[l.w] is null then
-      refused := true;
-      verdicts[member] := 'busy';
-    elsif l.settles then
-      kept.held[l.w] := kept.held[l.w] - l.held;
-      kept.spent[l.w] := kept.spent[l.w] + l.used;
-    elsif l.unpriced or kept.spent[l.w] + kept.held[l.w] + l.held > kept.most[l.w] then
-      refused := true;
-      verdicts[member] := case when l.unpriced then 'unpriced' else 'over_budget' end;
-      details := details || jsonb_build_object(member, shortage(m_tenant[member], l, kept.most[l.w], kept.spent[l.w],
-                                                                kept.held[l.w], moment));
-      if not l.unpriced and kept.spent[l.w] + l.held > kept.most[l.w] and kept.told[l.w] & 4 = 0 then
-        crossed := crossed || l.w;
-      end if;
-    else
-      kept.held[l.w] := kept.held[l.w] + l.held;
-    end if;
-    if refused then
-      kept.spent := spent_before;
-      kept.held := held_before;
-    end if;
-  end loop;
-
-  foreach l in array lines loop
-    if l.settles and verdicts[l.m] = 'appended' and l.used > l.held then
-      kept.overran[l.w] := kept.overran[l.w] + l.used - l.held;
-      kept.overruns[l.w] := kept.overruns[l.w] + 1;
-    end if;
-  end loop;
-  for w in 1..many loop
-    if kept.most[w] is not null and kept.told[w] & 7 <> 7 and kept.spent[w] > 0 then
-      if (kept.spent[w] >= kept.most[w] and kept.told[w] & 4 = 0)
-        or (kept.spent[w] * 5 >= kept.most[w] * 4 and kept.told[w] & 2 = 0)
-        or (kept.spent[w] * 2 >= kept.most[w] and kept.told[w] & 1 = 0) then
-        crossed := crossed || w;
-      end if;
-    end if;
-  end loop;
-  perform write_spendings(m_tenant, m_run, verdicts, lines, kept.spent, kept.held, kept.overran, kept.overruns, moment);
-  if cardinality(crossed) > 0 then
-    perform raise_alerts(m_tenant, lines, crossed, kept.most, kept.spent, moment);
-  end if;
+  perform write_spendings(m_tenant, m_run, lines, moment);
 end $$;
 
 -- Why a member is refused.
@@ -338,58 +358,62 @@ as $$
   from budgets b, tenants t where b.tenant = p_tenant and b.id = l.budget and t.id = p_tenant
 $$;
 
-create function write_spendings(m_tenant uuid[], m_run uuid[], verdict text[], lines spending[], spent bigint[], held bigint[],
-  overran bigint[], overruns int[], moment timestamptz) returns void
+-- Writes what is granted.
+create function write_spendings(m_tenant uuid[], m_run uuid[], lines spending[], moment timestamptz) returns void
 language plpgsql volatile set search_path = holdfast, pg_temp
-  set plan_cache_mode = force_generic_plan set jit = off
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   l spending;
-  written spending[] := '{}';
   reserves boolean := false;
   passes boolean := false;
+  over spending[] := '{}';  -- the first line of each reservation that is settled
 begin
+  update budget_windows w set spent = w.spent + m.used, held = w.held + m.held, overran = w.overran + m.overran,
+    overruns = w.overruns + m.overruns
+  from (
+    select m_tenant[x.m] as tenant, x.budget, x.owner, x.since, sum(case when x.settles then -x.held else x.held end) as held,
+      sum(x.used) as used, sum(greatest(x.used - x.held, 0)) as overran, count(*) filter (where x.used > x.held) as overruns
+    from unnest(lines) x group by 1, 2, 3, 4
+  ) m
+  where w.tenant = m.tenant and w.budget = m.budget and w.owner = m.owner and w.since = m.since;
   foreach l in array lines loop
-    if verdict[l.m] = 'appended' then
-      written := written || l;
-      reserves := reserves or not l.settles;
-      passes := passes or l.settles and l.used > l.held;
+    if not l.settles then
+      reserves := true;
+      continue;
+    end if;
+    passes := passes or l.used > l.held;
+    if l.place = 1 then
+      over := over || l;
+    end if;
+    if l.estimated then
+      over[cardinality(over)].estimated := true;
     end if;
   end loop;
-  if cardinality(written) = 0 then
-    return;
-  end if;
-  for l in select distinct on (x.w) x.* from unnest(written) x order by x.w loop
-    update budget_windows w set spent = write_spendings.spent[l.w], held = write_spendings.held[l.w],
-      overran = write_spendings.overran[l.w], overruns = write_spendings.overruns[l.w]
-    where w.tenant = m_tenant[l.m] and w.budget = l.budget and w.owner = l.owner and w.since = l.since;
-  end loop;
-  for l in select distinct on (x.m, x.step, x.attempt) x.m, x.settles, x.step, x.attempt, x.place, x.budget, x.unit, x.model,
-      x.owner, x.since, x.held, x.used, x.unpriced, bool_or(x.estimated) over (partition by x.m, x.step, x.attempt), x.w
-      from unnest(written) x where x.settles and x.place is not null loop
-    if l.estimated then
+  if cardinality(over) > 0 then
+    delete from reservations v using unnest(over) x
+    where not x.estimated and v.tenant = m_tenant[x.m] and v.run = m_run[x.m] and v.step = x.step and v.attempt = x.attempt;
+    foreach l in array over loop
+      continue when not l.estimated;
       update reservations v set estimated = true,
-        amounts = array(select x.used from unnest(written) x where x.m = l.m and x.step = l.step and x.attempt = l.attempt
+        amounts = array(select x.used from unnest(lines) x where x.m = l.m and x.step = l.step and x.attempt = l.attempt
                         and x.place is not null order by x.place)
       where v.tenant = m_tenant[l.m] and v.run = m_run[l.m] and v.step = l.step and v.attempt = l.attempt;
-    else
-      delete from reservations v
-      where v.tenant = m_tenant[l.m] and v.run = m_run[l.m] and v.step = l.step and v.attempt = l.attempt;
-    end if;
-  end loop;
+    end loop;
+  end if;
   if reserves then
     insert into reservations (tenant, run, step, attempt, budgets, units, models, owners, since, amounts, at)
-    select m_tenant[x.m], m_run[x.m], x.step, x.attempt, array_agg(x.budget order by x.w), array_agg(x.unit order by x.w),
-      array_agg(x.model order by x.w), array_agg(x.owner order by x.w), array_agg(x.since order by x.w),
-      array_agg(x.held order by x.w), moment
-    from unnest(written) x where not x.settles
+    select m_tenant[x.m], m_run[x.m], x.step, x.attempt, array_agg(x.budget order by x.nth), array_agg(x.unit order by x.nth),
+      array_agg(x.model order by x.nth), array_agg(x.owner order by x.nth), array_agg(x.since order by x.nth),
+      array_agg(x.held order by x.nth), moment
+    from unnest(lines) with ordinality as x (m, settles, step, attempt, place, budget, unit, model, owner, since, held, used,
+                                             unpriced, estimated, w, nth)
+    where not x.settles
     group by x.m, x.step, x.attempt;
   end if;
   if passes then
     insert into overruns (tenant, run, step, attempt, budget, owner, since, reserved, used, at)
     select m_tenant[x.m], m_run[x.m], x.step, x.attempt, x.budget, x.owner, x.since, x.held, x.used, moment
-    from unnest(written) x where x.settles and x.used > x.held
+    from unnest(lines) x where x.settles and x.used > x.held
     on conflict do nothing;
   end if;
 end $$;
@@ -478,20 +502,13 @@ returns table (budget uuid, percent int)
 language plpgsql stable security definer set search_path = holdfast, pg_temp
 as $$
 #variable_conflict use_column
-declare
-  whose runs;
-  zone text;
-  moment timestamptz := holdfast.now();
 begin
   perform must_be_tenant(p_tenant);
-  select * into whose from runs r where r.tenant = p_tenant and r.id = p_run;
-  zone := (select t.time_zone from tenants t where t.id = p_tenant);
   return query
     select g.id, least(((w.spent + w.held)::numeric * 100 / greatest(g.amount + w.extra, 1)), 1000)::int as percent
-    from budgets_of(p_tenant, whose, p_feature, p_models, budgeted_scopes(p_tenant)) b
-    join budgets g on g.tenant = p_tenant and g.id = b.id
-    join budget_windows w on w.tenant = p_tenant and w.budget = b.id and w.owner = b.owner
-      and w.since = window_start(b.per, zone, moment)
+    from unnest(budgets_of(p_tenant, p_run, p_feature, p_models, holdfast.now())) b
+    join budgets g on g.tenant = p_tenant and g.id = b.budget
+    join budget_windows w on w.tenant = p_tenant and w.budget = b.budget and w.owner = b.owner and w.since = b.since
     order by percent desc, g.id limit 1;
 end $$;
 
