@@ -172,6 +172,13 @@ def test_who_is_called_as_each_is_counts_once(scene, budgets):
     assert budgets.windows(budget) == [("*", 0, 10)]
 
 
+def test_a_run_without_a_session_counts_towards_no_budget_of_sessions(scene, budgets):
+    budget = budgets.set(100, scope="session", key="*")
+    [held] = scene.hold()
+    assert outcomes(scene.worker, asks(held, reserve(60))) == ["appended"]
+    assert budgets.windows(budget) == []
+
+
 def test_a_budget_of_a_feature_or_a_session(scene, budgets):
     feature = budgets.set(99, "feature", "search")
     [held] = scene.hold()

@@ -1,7 +1,7 @@
 -- Budgets: what may be spent over many runs, and what of it is spent or reserved.
 --
 -- What a step may use is reserved in the commit of its intent, and settled in the commit of its outcome with what it did
--- use: `24_reservations.sql`, part of `append`. No reservation is granted beyond a limit. Here is what people do: set a
+-- use: `24_budget_lines.sql`, part of `append`. No reservation is granted beyond a limit. Here is what people do: set a
 -- budget, raise it for the window that is now, and end it.
 
 alter table tenants add column time_zone text not null default 'UTC';  -- in which its days begin

@@ -1,5 +1,5 @@
 -- Alerts that come with time, and what of alerts there is to log. That a window is half, four fifths or all spent is told by
--- the append that spends it (24_reservations.sql); that it will not last is asked here, now and then, by some worker.
+-- the append that spends it (24_budget_windows.sql); that it will not last is asked here, now and then, by some worker.
 set local role holdfast_engine;
 
 -- Tells of windows that, spending as they have, will be over their limit before they end; once a tenth of the time is past in
