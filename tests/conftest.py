@@ -38,9 +38,10 @@ from holdfast.store import migrate
 from support import trust
 from support.logins import Logins
 from support.private_database import private_database as private_database  # noqa: PLC0414 - a fixture
+from support.tools import POSTGRES_15, need_postgres_15
 
 CHECKOUT = Path(__file__).parents[1]
-BIN_DIRS = {"18": None, "15": Path("/usr/lib/postgresql/15/bin")}
+BIN_DIRS = {"18": None, "15": POSTGRES_15}
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 2 << 30  # two servers need 0.3 GB, and 0.8 at most
 SETTINGS = {
@@ -169,8 +170,8 @@ def certificates_are_read_once() -> Iterator[None]:
 def pg_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     version = getattr(request, "param", "18")
     bin_dir = BIN_DIRS[version]
-    if bin_dir and not (bin_dir / "initdb").exists():
-        pytest.fail(f"PostgreSQL {version} is needed in {bin_dir}: run `bash .ci/install-postgres15`.")
+    if bin_dir:
+        need_postgres_15()
     template = _template_name()
     with (
         acquire(_made_folder() / version, settings=SETTINGS, bin_dir=bin_dir) as embedded,

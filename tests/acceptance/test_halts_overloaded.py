@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import httpx2
 import psycopg
@@ -12,12 +11,12 @@ import pytest
 from support.cli import APP, KEY, Cli
 from support.private_database import serving
 from support.processes import PATIENCE_S, logged, process, until
+from support.tools import POSTGRES_15
 
 SMALL = {"shared_buffers": "16MB", "max_connections": "24", "fsync": "off"}
 EVERYTHING = ("halt", "--everything", "--reason", "fire")
 POOL = 8
 REQUESTS = 2 * POOL
-POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from holdfast.domain.errors import OperatorError
 from holdfast.embedded import acquire
 from holdfast.store.migrate import migrate, schema_status
 from support.store_scene import Aside, Member, Scene, outcomes
+from support.tools import POSTGRES_15, need_postgres_15
 
-BIN_DIRS = {"18": None, "15": Path("/usr/lib/postgresql/15/bin")}
+BIN_DIRS = {"18": None, "15": POSTGRES_15}
 SETTINGS = {"fsync": "off", "shared_buffers": "16MB", "max_connections": "40"}
 
 
@@ -31,6 +32,8 @@ class ManagedDatabase:
 
 @pytest.fixture(params=["18", "15"])
 def managed(request):
+    if request.param == "15":
+        need_postgres_15()
     folder = Path(tempfile.mkdtemp(prefix="holdfast-managed-"))
     folder.chmod(0o755)
     with acquire(folder / "pg", settings=SETTINGS, bin_dir=BIN_DIRS[request.param]) as server:

@@ -13,8 +13,8 @@ from support.api_serving import serving
 from support.credentials import local_bearer
 from support.holder import open_holder
 from support.link_scene import link_scene
+from support.tools import CHROMIUM, need
 
-CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -25,8 +25,7 @@ PageAt = Callable[[int], AbstractAsyncContextManager[Page]]
 
 @pytest.fixture
 def chromium() -> Path:
-    if not CHROMIUM.exists():
-        pytest.fail(f"Chromium is needed as {CHROMIUM}: run `bash .ci/install-chromium`.")
+    need(CHROMIUM, "install-chromium")
     return CHROMIUM
 
 

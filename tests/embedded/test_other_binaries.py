@@ -3,20 +3,19 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import psycopg
 import pytest
 from embedded_processes import FAST, SRC, supervisor_of, until, until_gone
 
 from holdfast.embedded import acquire, binaries, status
-
-PG15 = Path("/usr/lib/postgresql/15/bin")
+from support.tools import POSTGRES_15 as PG15
+from support.tools import need_postgres_15
 
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    assert PG15.is_dir(), "install PostgreSQL 15 (.ci/install-postgres15): the suite must run on it"
+    need_postgres_15()
 
 
 def test_given_programs_run_and_their_data_chooses_them_again(data_dir):

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-PROGRAM = Path("/usr/sbin/pgbouncer")
+from support.tools import PGBOUNCER, need
 
 CONFIG = """
 [databases]
@@ -44,8 +44,7 @@ pidfile =
 @contextmanager
 def pgbouncer(database: Any, *, mode: str = "transaction") -> Iterator[Callable[[str], str]]:
     """A pooler for the length of the block; makes the URL of a role."""
-    if not PROGRAM.exists():
-        pytest.fail(f"PgBouncer is needed as {PROGRAM}: run `bash .ci/install-pgbouncer`.")
+    need(PGBOUNCER, "install-pgbouncer")
     server = conninfo_to_dict(database.admin_url)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -69,7 +68,7 @@ def pgbouncer(database: Any, *, mode: str = "transaction") -> Iterator[Callable[
         owner = Path(str(server["host"])).stat()
         os.chown(home, owner.st_uid, owner.st_gid)
         user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
-    process = subprocess.Popen([PROGRAM, config], stderr=subprocess.DEVNULL, **user)
+    process = subprocess.Popen([PGBOUNCER, config], stderr=subprocess.DEVNULL, **user)
 
     def url_of(role: str) -> str:
         return f"postgresql://{role}@127.0.0.1:{listen}/{database.name}"

@@ -15,6 +15,7 @@ from holdfast.embedded import EmbeddedServer, acquire, status
 from holdfast.store.migrate import migrate
 from support.logins import Logins
 from support.processes import until
+from support.tools import need_postgres_15
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def serving(settings: Mapping[str, str], bin_dir: Path | None = None) -> Iterato
     """One in a folder of its own. Not in pytest's, which every session that begins shuts to others: as root, PostgreSQL
     runs as another user, who has to come through it.
     """
+    if bin_dir is not None:
+        need_postgres_15()
     with tempfile.TemporaryDirectory(prefix="holdfast-tests-") as made:
         folder = Path(made)
         folder.chmod(0o755)

@@ -1,0 +1,24 @@
+"""Programs that some tests need and no package index has."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+PGBOUNCER = Path("/usr/sbin/pgbouncer")
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+def need(program: Path, installer: str) -> None:
+    """Skip the test that runs where a program is missing; fail it in CI, which installs them all."""
+    if program.exists():
+        return
+    said = f"{program} is needed: run `bash .ci/{installer}`."
+    if os.environ.get("CI"):
+        pytest.fail(said)
+    pytest.skip(said)
+
+
+def need_postgres_15() -> None:
+    need(POSTGRES_15 / "initdb", "install-postgres15")
