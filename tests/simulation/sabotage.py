@@ -28,7 +28,7 @@ SABOTAGE: dict[str, tuple[str, str, str]] = {
     "a lifted halt is not told": ("end_halt", "set stale = true", "set stale = r.stale"),
     "a halt that was heard of is believed": (
         "append",
-        "when next_unsure[m] and not is_halted",
+        "when coalesce(next_unsure[m], false) and not is_halted",
         "when false and is_halted",
     ),
     "halted runs are given to workers": ("claim_runs", "continue when found;\n      end if;", "end if;"),
