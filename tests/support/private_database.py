@@ -15,7 +15,7 @@ from holdfast.embedded import EmbeddedServer, acquire, status
 from holdfast.store.migrate import migrate
 from support.logins import Logins
 from support.processes import until
-from support.tools import need_postgres_15
+from support.tools import need
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def serving(settings: Mapping[str, str], bin_dir: Path | None = None) -> Iterato
     runs as another user, who has to come through it.
     """
     if bin_dir is not None:
-        need_postgres_15()
+        need(bin_dir / "initdb", "install-postgres15")
     with tempfile.TemporaryDirectory(prefix="holdfast-tests-") as made:
         folder = Path(made)
         folder.chmod(0o755)

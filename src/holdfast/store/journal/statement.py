@@ -121,11 +121,9 @@ def _rare(members: Sequence[Member], *, patient: bool) -> bytes | None:
             front = b'{"m":%d,' % number
             approvals += [front + row[1:] for row in item.approvals]
             tallies += [front + row[1:] for row in item.tallies]
-            budgets += [front + row[1:] for row in item.settles]
+            budgets += [front + row[1:] for row in (*item.settles, *item.reserves)]
             if item.next is not None:
                 next_.append(front + item.next[1:])
-        for item in member.items:  # with what its outcomes leave
-            budgets += [b'{"m":%d,' % number + row[1:] for row in item.reserves]
     sections = ((b"next", next_), (b"approvals", approvals), (b"tallies", tallies), (b"budgets", budgets))
     parts = [b'"%s":[%s]' % (name, b",".join(rows)) for name, rows in sections if rows]
     if names:

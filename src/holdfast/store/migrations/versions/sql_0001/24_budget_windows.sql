@@ -3,7 +3,7 @@ set local role holdfast_engine;
 
 -- Locks the windows of these lines in key order, and says whether there is room for all of them, in whatever order, and
 -- nothing to tell of. False too where others hold a window, or there is none yet. Where `patient`, it waits for others, and
--- fails with 'lock_not_available' when that was in vain.
+-- fails with 'lock_not_available' when that was in vain. The statement stands twice: SKIP LOCKED takes no parameter.
 create function all_fit(m_tenant uuid[], lines spending[], patient boolean, out fits boolean)
 language plpgsql volatile set search_path = holdfast, pg_temp set lock_timeout = '300ms'
 as $$
@@ -58,7 +58,7 @@ begin
   end if;
 end $$;
 
--- Judges each member by what those before it leave. Answers the verdicts, why members are refused, what is granted, and the
+-- Judges each member by what those before it leave; in it, what is settled comes first. Answers the verdicts, why members are refused, what is granted, and the
 -- numbers of the windows of which there is something to tell, with how those stand.
 create function judge_spendings(m_tenant uuid[], verdict text[], lines spending[], moment timestamptz, out verdicts text[],
   out details jsonb, out numbered spending[], out granted spending[], out crossed int[], out most bigint[], out spent bigint[])
@@ -83,7 +83,7 @@ begin
     from (select y.*, dense_rank() over (order by m_tenant[y.m], y.budget, y.owner, y.since)::int as w
           from unnest(lines) with ordinality as y (m, settles, step, attempt, place, budget, unit, model, owner, since, held,
                                                    used, unpriced, estimated, unnumbered, nth)) n
-    order by n.nth);
+    order by n.m, n.settles desc, n.nth);
   for l in select distinct on (y.w) y.* from unnest(numbered) y order by y.w loop
     x := lock_window(m_tenant[l.m], l);
     most[l.w] := x.most;  -- null: others hold it
