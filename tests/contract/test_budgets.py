@@ -172,6 +172,14 @@ def test_who_is_called_as_each_is_counts_once(scene, budgets):
     assert budgets.windows(budget) == [("*", 0, 10)]
 
 
+def test_what_a_member_settles_makes_room_for_all_that_it_reserves(scene, budgets):
+    budget = budgets.set(100)
+    [held] = scene.hold()
+    outcomes(scene.worker, asks(held, reserve(60)))
+    assert outcomes(scene.worker, asks(held, reserve(90, "#2"), settle(5))) == ["appended"]
+    assert budgets.window(budget) == (5, 90)
+
+
 def test_a_run_without_a_session_counts_towards_no_budget_of_sessions(scene, budgets):
     budget = budgets.set(100, scope="session", key="*")
     [held] = scene.hold()
