@@ -10,9 +10,11 @@ import pytest
 import uvloop
 
 from holdfast.store.pool import Database
+from holdfast.store.query import in_scope
 
 SETTING = "select nullif(current_setting('holdfast.tenant', true), '')::uuid"
 SEEN = "select array(select distinct r.tenant from holdfast.runs r), array(select t.id from holdfast.tenants t)"
+ONE_STATEMENT = in_scope(f"{SEEN}, ({SETTING})".encode())
 CONNECTIONS = 3
 TASKS = 6
 
@@ -33,6 +35,20 @@ async def as_pipelined(db: Database, tenant: UUID) -> None:
 async def as_fetched(db: Database, tenant: UUID) -> None:
     rows = await db.fetch(tenant, "get_session", {"tenant": tenant, "session": tenant, "only": None})
     assert rows == []
+
+
+async def as_one_statement(db: Database, tenant: UUID) -> None:
+    async with db.connection() as connection:
+        seen = await connection.execute(ONE_STATEMENT, {"scoped_to": str(tenant)})
+        assert await seen.fetchone() == ([tenant], [tenant], tenant)
+
+
+async def as_failed_in_one_statement(db: Database, tenant: UUID) -> None:
+    with suppress(psycopg.errors.DivisionByZero):
+        async with db.connection() as connection:
+            await connection.execute(
+                in_scope(b"select 1 / count(*) from generate_series(1, 0)"), {"scoped_to": str(tenant)}
+            )
 
 
 async def as_failed(db: Database, tenant: UUID) -> None:
@@ -94,9 +110,10 @@ async def see(connection, tenant: UUID) -> None:
     assert await (await connection.execute(SEEN)).fetchone() == ([tenant], [tenant])
 
 
-OFTEN = (as_pipelined, as_fetched, as_nobody, as_committed)
+OFTEN = (as_pipelined, as_fetched, as_one_statement, as_nobody, as_committed)
 SOMETIMES = (
-    as_failed, as_failed_in_a_pipeline, as_failed_in_one_message, as_given_up, as_given_up_before_the_message_left,
+    as_failed, as_failed_in_a_pipeline, as_failed_in_one_message, as_failed_in_one_statement,
+    as_given_up, as_given_up_before_the_message_left,
 )  # fmt: skip
 
 

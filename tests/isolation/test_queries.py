@@ -15,6 +15,7 @@ from leak_rows import rows_of
 from psycopg.types.json import Jsonb
 from two_tenants import DIGEST, LOGINS, SESSION, Two
 
+from holdfast.store.query import scoped
 from support.store_scene import AT
 
 QUERIES = {
@@ -114,13 +115,16 @@ def filled(name: str, of, tenant: UUID) -> dict:
     return {one: known[one] for one in wanted}
 
 
-def ask(two: Two, login: str, scope: UUID | None, name: str, given: dict):
-    """Rows, or the text of the error that refused."""
+def ask(two: Two, login: str, scope: UUID | None, name: str, given: dict, *, at_once: bool = False):
+    """Rows, or the text of the error that refused. `at_once`: the scope in the same statement."""
     with psycopg.connect(two.scene.database.url_of(login)) as connection:
-        if scope is not None:
+        if scope is not None and not at_once:
             connection.execute("select set_config('holdfast.tenant', %s, true)", [str(scope)])
         try:
-            cursor = connection.execute(QUERIES[name], given)
+            if at_once:
+                cursor = connection.execute(scoped(name), given | {"scoped_to": str(scope)})
+            else:
+                cursor = connection.execute(QUERIES[name], given)
             return cursor.fetchall() if cursor.description else cursor.rowcount
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState) as error:
             connection.rollback()
@@ -137,16 +141,23 @@ ECHOES = {"append_fates", "accepted_before"}
 """These name the run that was asked about."""
 
 
+ANSWERS = {name for name, text in QUERIES.items() if re.match(r"(--.*\n)*(select|with)\b", text)}
+"""Those that `Database.fetch` takes with a tenant: they answer with rows."""
+
+
 @pytest.mark.parametrize("login", LOGINS)
-def test_no_query_shows_or_changes_anything_of_another_tenant(two, login):
+@pytest.mark.parametrize("at_once", [False, True], ids=["scope before", "scope in the statement"])
+def test_no_query_shows_or_changes_anything_of_another_tenant(two, login, at_once):
     before = rows_of(two.scene.admin, two.b.id)
+    names = QUERIES.keys() - NOT_A_TENANTS - SETS_SCOPE
     # Those that create come last: they make the other's ids one's own.
     for name in sorted(
-        QUERIES.keys() - NOT_A_TENANTS - SETS_SCOPE,
-        key=lambda one: one.startswith(("create", "accept_run", "log_in")),
+        names & ANSWERS if at_once else names, key=lambda one: one.startswith(("create", "accept_run", "log_in"))
     ):
         for scope, said in ((two.a.id, two.b.id), (None, two.b.id), (NOBODY, two.b.id), (two.a.id, two.a.id)):
-            answer = ask(two, login, scope, name, filled(name, two.b, said))
+            if at_once and scope is None:
+                continue
+            answer = ask(two, login, scope, name, filled(name, two.b, said), at_once=at_once)
             echoed = {str(two.b.run), str(two.b.queued)} if name in ECHOES else set()
             shown = [what for what in two.b.shows([answer]) if what not in echoed]
             assert shown == [], f"{name} in {scope} asking of {said}: {answer}"
@@ -165,3 +176,53 @@ def test_the_same_queries_do_show_it_to_its_own_tenant(two):
         if not answer or two.b.shows([answer]) == []:
             blind.append(name)
     assert blind == ["get_time_zone", "read_tallies"], "they answer with nothing that is marked"
+
+
+def test_the_scope_is_set_before_anything_else_of_the_statement(two):
+    """Of every query, with a plan for these values and with one for any, the outermost node asks for it first."""
+    wanted = QUERIES.keys() & ANSWERS - NOT_A_TENANTS - SETS_SCOPE
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        planned = {name for login in LOGINS for name in wanted if sets_its_scope_first(two, login, mode, name)}
+        assert planned == wanted
+
+
+def sets_its_scope_first(two: Two, login: str, mode: str, name: str) -> bool:
+    """False where this login may not ask."""
+    given = filled(name, two.b, two.b.id) | {"scoped_to": str(two.b.id)}
+    with psycopg.connect(two.scene.database.url_of(login), options=f"-c plan_cache_mode={mode}") as connection:
+        try:
+            [[[explained]]] = connection.execute(
+                b"explain (format json, verbose) " + scoped(name), given, prepare=True
+            ).fetchall()
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+    top = explained["Plan"]
+    [setting] = [node for node in top["Plans"] if "Subplan Name" in node]
+    assert (top["Node Type"], setting["Node Type"], setting["Parent Relationship"]) == ("Result", "Result", "InitPlan")
+    assert top["One-Time Filter"] in ("((InitPlan 1).col1 IS NOT NULL)", "($0 IS NOT NULL)"), name
+    assert setting["Output"][0].startswith("set_config('holdfast.tenant'"), name
+    return True
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_a_query_that_sets_its_scope_answers_as_in_that_scope(two, mode):
+    reads = [
+        name
+        for name in sorted(QUERIES.keys() & ANSWERS - NOT_A_TENANTS)
+        if name.startswith(("get_", "list_", "read_", "find_", "names", "check_", "stored_")) and name != "read_tallies"
+    ]
+    answered = 0
+    url = two.scene.database.url_of("holdfast_api")
+    with psycopg.connect(url, autocommit=True, options=f"-c plan_cache_mode={mode}") as connection:
+        for name in reads:
+            given = filled(name, two.b, two.b.id)
+            answer = connection.execute(scoped(name), given | {"scoped_to": str(two.b.id)}, prepare=True).fetchall()
+            assert connection.execute("select current_setting('holdfast.tenant')").fetchone() == ("",), name
+            assert timeless(answer) == timeless(ask(two, "holdfast_api", two.b.id, name, given)), name
+            answered += bool(answer)
+    assert answered > len(reads) * 0.8
+
+
+def timeless(rows) -> list[str]:
+    """Some tell the time at which they were asked, and some are in no order."""
+    return sorted(str([None if isinstance(one, datetime) else one for one in row]) for row in rows)

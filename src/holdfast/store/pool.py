@@ -24,7 +24,7 @@ from holdfast.store import pooler, roles
 from holdfast.store.connection import Connection, ThreadConnection, with_bounds
 from holdfast.store.errors import is_connection_lost, retryable, unavailable
 from holdfast.store.migrate import status_of
-from holdfast.store.query import query
+from holdfast.store.query import query, scoped
 
 if TYPE_CHECKING:
     from holdfast.store.patience import Patience
@@ -238,17 +238,16 @@ class Database:
         parameters: dict[str, Any],
         row_factory: AsyncRowFactory[T] = tuple_row,
     ) -> Sequence[T]:
-        """All rows of a named query, in a transaction of its own, in one round trip.
+        """All rows of a named query, as a transaction of its own, in one round trip.
 
-        `tenant` scopes it; None is for functions that cross tenants.
+        `tenant` scopes it, which takes a query that answers with rows; None is for functions that cross tenants.
         """
         async with self.connection() as connection:
             cursor = AsyncCursor(connection, row_factory=row_factory)
             if tenant is None:
                 await cursor.execute(query(name), parameters)
-                return await cursor.fetchall()
-            async with connection.together(tenant):
-                await cursor.execute(query(name), parameters)
+            else:
+                await cursor.execute(scoped(name), {**parameters, "scoped_to": str(tenant)})
             return await cursor.fetchall()
 
     @asynccontextmanager
