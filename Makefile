@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.locked
 
+# Compiled modules are kept, also where the environment says not to: the tests and the demo start hundreds of processes,
+# and each would compile all of Holdfast again.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test test-long test-seam bench bench-peers lint lock setup clean
 
 setup: $(STAMP)
