@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
@@ -64,6 +65,8 @@ class Campaign:
     statuses: Counter[int] = field(default_factory=Counter)
     shown: Counter[str] = field(default_factory=Counter)
     """Answers that held this kind of one's own content: proof that there was something to leak."""
+    slowest: dict[str, float] = field(default_factory=dict)
+    """Seconds until an answer was read, the most of each route."""
     twins: int = 0
     _due: list[str] = field(default_factory=lambda: list(GENERATORS))
     """Each route once, before chance decides: the rare ones too."""
@@ -173,7 +176,9 @@ class Campaign:
         self.cast.world.remember(answer)
 
     async def _ask(self, wire: Wire, plan: Plan, sent: Any) -> Answer:
+        began = time.monotonic()
         answer = await wire.ask(sent, plan.who.secret)
+        self.slowest[plan.route] = max(time.monotonic() - began, self.slowest.get(plan.route, 0))
         self.counts[plan.route] += 1
         self.statuses[answer.status] += 1
         return answer
@@ -222,7 +227,9 @@ class Campaign:
         lines = [f"  {count:>9,}  {route}" for route, count in sorted(self.counts.items())]
         statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
         total = f"{self.counts.total():,} requests, {self.twins:,} of them compared with what nobody has"
-        return "\n".join([f"\n{total}; {statuses}", f"of one's own: {dict(self.shown)}", *lines])
+        slowest = sorted(self.slowest.items(), key=lambda one: -one[1])[:5]
+        slow = "slowest: " + ", ".join(f"{route} {took_s:.1f} s" for route, took_s in slowest)
+        return "\n".join([f"\n{total}; {statuses}", f"of one's own: {dict(self.shown)}", slow, *lines])
 
 
 def _without(raw: bytes, said: tuple[str, ...]) -> bytes:

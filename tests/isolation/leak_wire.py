@@ -9,6 +9,7 @@ from typing import Any
 
 HEARTBEAT = b": heartbeat\n"
 _ANSWER_S = 60
+"""For an answer to begin, for a stream that is left at its first silence, and for each part of any other."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,25 @@ class Wire:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, sent: Sent, secret: str | None) -> Answer:
-        async with asyncio.timeout(_ANSWER_S):
-            if self._streams is None or self._streams[0].at_eof():
-                await self.close()
-                self._streams = await asyncio.open_connection(
-                    "127.0.0.1", self._port, local_addr=(self._source, 0), limit=1 << 24
-                )
-            reader, writer = self._streams
-            writer.write(sent.raw(secret))
-            return await self._read(reader, sent)
+        try:
+            async with asyncio.timeout(_ANSWER_S) as patience:
+                if self._streams is None or self._streams[0].at_eof():
+                    await self.close()
+                    self._streams = await asyncio.open_connection(
+                        "127.0.0.1", self._port, local_addr=(self._source, 0), limit=1 << 24
+                    )
+                reader, writer = self._streams
+                writer.write(sent.raw(secret))
+                return await self._read(reader, sent, patience)
+        except TimeoutError:
+            raise TimeoutError(f"{sent.method} {sent.target} {sent.body!r}: nothing more in {_ANSWER_S} s") from None
 
     async def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
 
-    async def _read(self, reader: asyncio.StreamReader, sent: Sent) -> Answer:
+    async def _read(self, reader: asyncio.StreamReader, sent: Sent, patience: asyncio.Timeout) -> Answer:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head[:-4].split(b"\r\n")
         status = int(first.split(b" ", 2)[1])
@@ -83,20 +87,22 @@ class Wire:
         if sent.method == "HEAD" or status in {204, 304}:
             body = b""
         elif headers.get(b"transfer-encoding") == b"chunked":
-            body = await self._chunks(reader, sent)
+            body = await self._chunks(reader, sent, patience)
         else:
             body = await reader.readexactly(int(headers.get(b"content-length", b"0")))
         if headers.get(b"connection") == b"close":
             await self.close()
         return Answer(status, tuple((name, value) for name, value in headers.items() if name != b"date"), body)
 
-    async def _chunks(self, reader: asyncio.StreamReader, sent: Sent) -> bytes:
-        body = b""
+    async def _chunks(self, reader: asyncio.StreamReader, sent: Sent, patience: asyncio.Timeout) -> bytes:
+        body = bytearray()
         while size := int(await reader.readline(), 16):
             body += await reader.readexactly(size)
             await reader.readexactly(2)
-            if sent.live and HEARTBEAT in body:
+            if not sent.live:
+                patience.reschedule(asyncio.get_running_loop().time() + _ANSWER_S)
+            elif HEARTBEAT in body:
                 await self.close()
-                return body
+                return bytes(body)
         await reader.readline()
-        return body
+        return bytes(body)
