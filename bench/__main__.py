@@ -40,8 +40,10 @@ async def measure(parts: Sequence[str], *, quick: bool, console: Console) -> lis
     found: list[Row] = []
     for part in parts:
         console.print(f"[dim]measuring {part} …[/dim]")
+        module = import_module(f"bench.{part}")
+        settle_heap()  # as a worker's process does once all is imported, here for what is measured beside it too
         async with a_place() as place:
-            found += await import_module(f"bench.{part}").rows(place, quick=quick)
+            found += await module.rows(place, quick=quick)
     return found
 
 
@@ -79,7 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     console = Console()
     set_up_logs("warning", "json")
-    settle_heap()  # as a worker's process does, here for what is measured beside it too
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows = runner.run(measure(given.only or PARTS, quick=given.quick, console=console))
     write(rows, given.results, quick=given.quick)
