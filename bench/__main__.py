@@ -21,8 +21,8 @@ from rich.table import Table
 
 from bench.place import a_place
 from bench.row import Row
+from holdfast.cli.process import settle_heap
 from holdfast.observe.logs import set_up_logs
-from holdfast.worker.heap import settle_heap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

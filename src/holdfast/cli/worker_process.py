@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
+from holdfast.cli.process import new_loop, settle_heap
 from holdfast.observe.logs import set_up_logs
 from holdfast.worker.drain import ended_by_signals, run_despite_the_rest
-from holdfast.worker.heap import settle_heap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,7 @@ def serve(settings: Settings, app: App | str, *, probe: Callable[[str], None] | 
 
     set_up_logs(settings.log_level, settings.log_format)
     served = load_app(app) if isinstance(app, str) else app
-    run_despite_the_rest(_serve(settings, served, probe), lambda _: 0, _new_loop)
+    run_despite_the_rest(_serve(settings, served, probe), lambda _: 0, new_loop)
 
 
 async def _serve(settings: Settings, app: App, probe: Callable[[str], None] | None) -> None:
@@ -42,11 +41,3 @@ async def _serve(settings: Settings, app: App, probe: Callable[[str], None] | No
         settle_heap()
         with ended_by_signals(worker, settings.grace_s):
             await worker.run()
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

@@ -12,6 +12,7 @@ import uvicorn
 
 from holdfast.api import create_api
 from holdfast.api.requests import LOOPBACK
+from holdfast.cli.process import new_loop, settle_heap
 from holdfast.cli.settings import app_of
 from holdfast.domain.errors import OperatorError, UserError
 from holdfast.loading import load_app
@@ -45,7 +46,7 @@ def serve(settings: Settings) -> None:
     app = load_app(app_of(settings))
     # What its workers would refuse, nobody should be able to ask for.
     policy_of(app, settings)
-    with _listener(settings) as listener, asyncio.Runner(loop_factory=_new_loop) as runner:
+    with _listener(settings) as listener, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve(settings, app, listener))
 
 
@@ -65,6 +66,7 @@ async def _serve(settings: Settings, app: App, listener: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=_CLOSE_S,
         )
+        settle_heap()
         log.info(LogEvent.API_STARTED, url=f"http://{_bracketed(host)}:{port}", tasks=sorted(app.tasks))
         await _Server(config).serve(sockets=[listener])
     log.info(LogEvent.API_STOPPED)
@@ -100,11 +102,3 @@ def _listener(settings: Settings) -> socket.socket:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
