@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from holdfast.store.query import query
-
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
@@ -24,6 +22,5 @@ class Signal(NamedTuple):
 
 async def read_inbox(db: Database, tenant: UUID, run: UUID, *, after: int) -> list[Signal]:
     """The signals after `after`, oldest first."""
-    async with db.tenant(tenant) as connection:
-        cursor = await connection.execute(query("read_inbox"), {"tenant": tenant, "run": run, "after": after})
-        return [Signal(*row) for row in await cursor.fetchall()]
+    rows = await db.fetch(tenant, "read_inbox", {"tenant": tenant, "run": run, "after": after})
+    return [Signal(*row) for row in rows]

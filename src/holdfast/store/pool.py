@@ -254,12 +254,19 @@ class Database:
     async def cursors(
         self, tenant: UUID, *queries: tuple[str, dict[str, Any]]
     ) -> AsyncGenerator[list[AsyncCursor[tuple[Any, ...]]], None]:
-        """The answers of named queries that go out together: one transaction in a tenant's scope, one round trip."""
-        async with self._pool.connection() as connection:
+        """The answers of named queries that go out together: one transaction in a tenant's scope, one round trip.
+
+        In binary, and to be read while the block runs.
+        """
+        async with self.connection() as connection:
             cursors = [connection.cursor(binary=True, row_factory=tuple_row) for _ in queries]
-            async with connection.together(tenant):
-                for cursor, (name, parameters) in zip(cursors, queries, strict=True):
-                    await cursor.execute(query(name), parameters)
+            if len(queries) == 1:
+                [(name, parameters)], [cursor] = queries, cursors
+                await cursor.execute(scoped(name), {**parameters, "scoped_to": str(tenant)})
+            else:
+                async with connection.together(tenant):
+                    for cursor, (name, parameters) in zip(cursors, queries, strict=True):
+                        await cursor.execute(query(name), parameters)
             yield cursors
 
     async def value(self, name: str, parameters: dict[str, Any], *, tenant: UUID | None = None) -> Any:

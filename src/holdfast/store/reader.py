@@ -14,12 +14,9 @@ from uuid import UUID
 from holdfast.domain.errors import OperatorError
 from holdfast.domain.ids import Ref
 from holdfast.store.hashing import StoredEvent
-from holdfast.store.query import query
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
-
-    from psycopg import AsyncConnection
 
     from holdfast.store.claims import ShortJournal
     from holdfast.store.pool import Database
@@ -71,18 +68,15 @@ class RunReader:
         if len(events) == self._page_rows:
             events += await self.journal(tenant, run, after=events[-1].seq)
         if len(content) == self._page_rows:
-            async with self._db.tenant(tenant) as connection:
-                after = bytes.fromhex(max(content))
-                async for digest, body in self._pages(
-                    connection, "read_run_blobs", {"tenant": tenant, "run": run}, after
-                ):
-                    content[Ref(digest.hex())] = key.open(digest, body)
+            after = bytes.fromhex(max(content))
+            async for digest, body in self._pages(tenant, "read_run_blobs", {"tenant": tenant, "run": run}, after):
+                content[Ref(digest.hex())] = key.open(digest, body)
         return Recorded(events, content)
 
     async def journal(self, tenant: UUID, run: UUID, *, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """A run's events after a sequence, oldest first, at most `limit`. Empty without such a run."""
-        async with self._db.tenant(tenant) as connection:
-            return [event async for event in self._events(connection, tenant, run, after, limit)]
+        pages = self._pages(tenant, "read_events", {"tenant": tenant, "run": run}, after, limit)
+        return [StoredEvent(tenant, run, *row) async for row in pages]
 
     async def blobs(self, tenant: UUID, run: UUID, refs: Iterable[str]) -> dict[str, bytes]:
         """Sealed content by reference; one into another run is written `<run>/<digest>`.
@@ -93,9 +87,8 @@ class RunReader:
         if not places:
             return {}
         runs, digests = zip(*places.values(), strict=True)
-        async with self._db.tenant(tenant) as connection:
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(query("read_blobs"), {"tenant": tenant, "runs": list(runs), "digests": list(digests)})
+        named = {"tenant": tenant, "runs": list(runs), "digests": list(digests)}
+        async with self._db.cursors(tenant, ("read_blobs", named)) as [cursor]:
             found = {(owner, digest): body async for owner, digest, body in _in_slices(cursor)}
         return {ref: found[place] for ref, place in places.items() if place in found}
 
@@ -120,36 +113,20 @@ class RunReader:
                 await asyncio.sleep(0)
         return plain
 
-    async def _events(
-        self,
-        connection: AsyncConnection[Any],
-        tenant: UUID,
-        run: UUID,
-        after: int = 0,
-        limit: int | None = None,
-    ) -> AsyncIterator[StoredEvent]:
-        async for row in self._pages(connection, "read_events", {"tenant": tenant, "run": run}, after, limit):
-            yield StoredEvent(tenant, run, *row)
-
     async def _pages(
-        self,
-        connection: AsyncConnection[Any],
-        name: str,
-        named: dict[str, Any],
-        after: Any,
-        limit: int | None = None,
+        self, tenant: UUID, name: str, named: dict[str, Any], after: Any, limit: int | None = None
     ) -> AsyncIterator[tuple[Any, ...]]:
         # A page starts after the first column of the last row: rows that arrive meanwhile shift nothing.
         left = limit
         while left is None or left > 0:
             page_rows = self._page_rows if left is None else min(left, self._page_rows)
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(query(name), {**named, "after": after, "limit": page_rows})
-            async for row in _in_slices(cursor):
-                after = row[0]
-                yield row
-            if cursor.rowcount < page_rows:
-                return
+            page = {**named, "after": after, "limit": page_rows}
+            async with self._db.cursors(tenant, (name, page)) as [cursor]:
+                async for row in _in_slices(cursor):
+                    after = row[0]
+                    yield row
+                if cursor.rowcount < page_rows:
+                    return
             left = None if left is None else left - page_rows
 
 

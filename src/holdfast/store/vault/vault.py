@@ -72,12 +72,10 @@ class Vault:
             KeyUnavailable: content of this tenant was sealed under another key.
         """
         named = {"tenant": tenant, "kek": self._wrapping_key.id}
-        async with self._db.tenant(tenant) as connection:
-            row = await (await connection.execute(query("foreign_wrapping_key"), named)).fetchone()
-        if row is not None:
+        if rows := await self._db.fetch(tenant, "foreign_wrapping_key", named):
             raise KeyUnavailable(
                 f"The wrapping key of this process is {self._wrapping_key.id}; content in the database was sealed "
-                f"under {row[0]}. Set HOLDFAST_KEY_FILE (or HOLDFAST_KEY) to that key: with this one nothing of it "
+                f"under {rows[0][0]}. Set HOLDFAST_KEY_FILE (or HOLDFAST_KEY) to that key: with this one nothing of it "
                 "can be read."
             )
 
@@ -123,15 +121,15 @@ class Vault:
 
     async def _secret(self, tenant: UUID, subject: str, *, make: bool) -> bytes | None:
         wrapping, named = self._wrapping_key, {"tenant": tenant, "subject": subject}
-        async with self._db.tenant(tenant) as connection:
-            row = await (await connection.execute(query("subject_key"), named)).fetchone()
-            if row is None and make:
-                wrapped = wrapping.wrap(tenant, subject, os.urandom(KEY_BYTES))
+        rows = await self._db.fetch(tenant, "subject_key", named)
+        if not rows and make:
+            wrapped = wrapping.wrap(tenant, subject, os.urandom(KEY_BYTES))
+            async with self._db.tenant(tenant) as connection:
                 await connection.execute(query("add_subject_key"), {**named, "wrapped": wrapped, "kek": wrapping.id})
-                row = await (await connection.execute(query("subject_key"), named)).fetchone()
-        if row is None:
+                rows = await (await connection.execute(query("subject_key"), named)).fetchall()
+        if not rows:
             return None
-        wrapped, kek = row
+        [(wrapped, kek)] = rows
         if wrapped is None:
             raise Erased("The content of this subject was erased and cannot be read or added to any more.")
         return wrapping.unwrap(tenant, subject, wrapped, kek)
