@@ -102,6 +102,7 @@ def rates_of(units: Mapping[str, Decimal]) -> Rates:
     return Rates(ModelPrice(**dict(units)))
 
 
+@cache
 def kinds() -> frozenset[str]:
     """The kinds of usage that there may be prices for."""
     return frozenset(_registry().units) - {"requests"}
