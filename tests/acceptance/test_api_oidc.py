@@ -67,6 +67,20 @@ async def test_a_token_makes_a_principal_and_later_ones_change_its_roles(databas
         assert await status(parties, token(signer, "leads")) == 401, "no token lets in whom an administrator disabled"
 
 
+async def test_what_kind_somebody_is_is_the_newest_tokens_word(database, tmp_path, signer):
+    """Who configures later how services are told has them known as such, and no service approves."""
+    settings = {"service_claim": "account_kind", **ROLES}
+    async with trusting(database, tmp_path, signer, **settings) as parties:
+        acme = await parties.tenant("acme")
+        first = await me(parties, token(signer, "leads", age_s=60))
+        assert first["principal"]["kind"] == "person"
+        later = await me(parties, token(signer, "leads", age_s=30, account_kind="service"))
+        assert (later["principal"]["id"], later["principal"]["kind"]) == (first["principal"]["id"], "service")
+        log = (await acme.get("/v1/audit")).json()["items"]
+        assert (log[0]["action"], log[0]["details"]) == ("kind.told", {"kind": "service"})
+        assert (await me(parties, token(signer, "leads", age_s=45)))["principal"]["kind"] == "service"
+
+
 async def test_roles_are_granted_here_where_the_issuer_says_nothing_of_them(database, tmp_path, signer):
     async with trusting(database, tmp_path, signer) as parties:
         acme = await parties.tenant("acme")

@@ -1,7 +1,8 @@
 """The life of a tenant: suspended, let go on, bounded, deleted."""
 
 import asyncio
-from uuid import uuid4
+import hashlib
+from uuid import UUID, uuid4
 
 import httpx2
 import psycopg
@@ -9,7 +10,9 @@ import pytest
 
 from holdfast.domain import events as ev
 from holdfast.domain.state import WaitingOn
+from holdfast.store import tenants
 from holdfast.store.journal import Park
+from holdfast.store.pool import Database
 from support.parties import gathered
 
 
@@ -137,6 +140,40 @@ async def test_a_deletion_that_was_interrupted_goes_on(parties, database):
     assert (await acme.get("/v1/me")).status_code == 401, "nobody gets into half a tenant"
     assert problem(await parties.platform.post("/v1/tenants/acme/resume")) == (404, "not-found")
     assert (await change(parties, "DELETE", "/v1/tenants/acme")).json()["rows"]["runs"] == 1
+
+
+async def test_the_evidence_of_a_deletion_that_was_interrupted_is_of_all_that_there_was(parties, database, holder):
+    """The process died when rows were gone already."""
+    acme = await parties.tenant("acme")
+    for _ in range(3):
+        await start(acme)
+    id_ = UUID((await acme.get("/v1/me")).json()["tenant"])
+    await change(parties, "POST", "/v1/tenants/acme/suspend", {"reason": "they left"})
+    before = rows_by_tenant(database)[str(id_)]
+    async with Database.open(database.api_url, role="api") as db:
+        assert await tenants.doom_tenant(db, id_, by="platform:me") == "deleting"
+        await tenants.keep_evidence(db, id_)
+        assert await db.value("delete_rows", {"tenant": id_, "limit": 2}, tenant=id_) > 0
+    evidence = (await change(parties, "DELETE", "/v1/tenants/acme")).json()
+    assert evidence["runs"] == 3
+    assert evidence["heads_sha256"] != hashlib.sha256().hexdigest()
+    assert evidence["rows"] == before | {"audit_log": before["audit_log"] + 1}, "and the note that it began"
+
+
+async def test_the_tenant_that_commands_act_in_by_default_stays(parties):
+    await change(parties, "POST", "/v1/tenants/default/suspend", {"reason": "x"})
+    assert problem(await parties.platform.delete("/v1/tenants/default")) == (422, "invalid-input")
+    await change(parties, "POST", "/v1/tenants/default/resume")
+
+
+async def test_a_tenant_that_is_being_brought_in_is_listed_as_such(parties, database):
+    await parties.tenant("acme")
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("update holdfast.tenants set state = 'importing' where name = 'acme'")
+    listed = (await parties.platform.get("/v1/tenants")).json()["items"]
+    assert {one["name"]: one["state"] for one in listed}["acme"] == "importing"
+    shown = await change(parties, "PUT", "/v1/tenants/acme/quotas", {"runs": 3})
+    assert (shown.json()["state"], shown.json()["quotas"]["runs"]) == ("importing", 3)
 
 
 async def test_the_platform_itself_is_not_suspended_and_what_is_absent_is_said(parties):

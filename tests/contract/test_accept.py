@@ -15,6 +15,7 @@ SQL = (
 
 
 def accept(scene, run, key, request, connection=None, tenant=TENANT, hash_=b"h" * 32):
+    scene.stand(tenant)
     return scene.call(connection or scene.api, tenant, SQL, tenant, run, AT, hash_, key, request)[0]
 
 

@@ -65,6 +65,7 @@ PLATFORM = {
     "limit_tenant",
     "doom_tenant",
     "bury_tenant",
+    "keep_evidence",
     "begin_import",
     "end_import",
 }

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -13,7 +14,7 @@ from holdfast.store.pool import Database
 from holdfast.store.reader import RunReader, opened
 from holdfast.store.runs import accept_run
 from holdfast.store.vault import SubjectKey
-from support.store_scene import Held, Member, outcomes
+from support.store_scene import Held, Member, outcomes, stand
 
 AT = datetime(2026, 1, 1, 12, 30, 0, 7, tzinfo=UTC)
 OTHER = UUID("00000000-0000-7000-8000-0000000000aa")
@@ -22,6 +23,8 @@ KEYS = {tenant: SubjectKey(tenant, "somebody", bytes(32)) for tenant in (DEFAULT
 
 @pytest.fixture
 async def db(database):
+    with psycopg.connect(database.admin_url) as admin:
+        stand(admin, OTHER)
     async with Database.open(database.worker_url, role="worker") as opened:
         yield opened
 

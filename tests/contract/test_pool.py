@@ -15,7 +15,7 @@ from holdfast.store.patience import Patience
 from holdfast.store.pool import Database
 from holdfast.store.sessions import get_session
 from support.processes import until
-from support.store_scene import AT, TENANT
+from support.store_scene import AT, TENANT, stand
 
 
 @pytest.fixture
@@ -29,6 +29,12 @@ async def poor(database):
     """As behind a pooler that deals out sessions by transaction."""
     async with Database.open(database.url, role="worker", prepared=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def other(database):
+    with psycopg.connect(database.admin_url) as admin:
+        return stand(admin, uuid4())
 
 
 async def accept(db, tenant=TENANT, **more):
@@ -105,16 +111,15 @@ async def test_halts_are_the_apis(database, db):
         await halts.declare_halt(db, TENANT, uuid4(), HaltScope.TASK, "t", **ADMIN)
 
 
-async def test_a_tenant_is_set_for_its_transaction_only(db):
-    await a_tenant_is_set_for_its_transaction_only(db)
+async def test_a_tenant_is_set_for_its_transaction_only(db, other):
+    await a_tenant_is_set_for_its_transaction_only(db, other)
 
 
-async def test_a_tenant_is_set_for_its_transaction_only_without_prepared_statements(poor):
-    await a_tenant_is_set_for_its_transaction_only(poor)
+async def test_a_tenant_is_set_for_its_transaction_only_without_prepared_statements(poor, other):
+    await a_tenant_is_set_for_its_transaction_only(poor, other)
 
 
-async def a_tenant_is_set_for_its_transaction_only(db):
-    other = uuid4()
+async def a_tenant_is_set_for_its_transaction_only(db, other):
     ours, theirs = await accept(db), await accept(db, other)
     for _ in range(8):  # more than it takes for a statement to be prepared
         for tenant, run in ((TENANT, ours), (other, theirs)):

@@ -56,6 +56,7 @@ def parameters(of, tenant: UUID) -> dict:
         "issued_at": datetime.now(UTC) + timedelta(days=1), "content_digest": b"x",
         "worker": of.held.worker, "epoch": of.held.epoch, "created_at": AT, "suspended": True, "evidence": "{}",
         "authority": 3, "for_s": None, "halt": of.halt, "names": "[]",
+        "heads": "h", "count": 1,
         "called": None, "owner": None, "each": 9, "step": None, "attempt": None, "time_zone": "UTC",
         "put": Jsonb({"steps": 9}), "drop": None, "ceilings": Jsonb({}),
     }  # fmt: skip

@@ -13,6 +13,7 @@ import psycopg
 from simulation.model import Answer
 from simulation.plan import AT_US, Call
 from simulation.rows import Member, Run
+from support.store_scene import stand
 
 STATEMENTS = {
     part.partition("\n")[0].strip(): part.partition("\n")[2].strip()
@@ -47,14 +48,16 @@ class Store:
         for table in TABLES:
             self._connections["admin"].execute(f"vacuum analyze holdfast.{table}")
 
-    def begin(self) -> None:
-        """Empty tables, and clock and timeline as they are."""
+    def begin(self, tenants: tuple[UUID, ...]) -> None:
+        """These tenants, tables that are empty otherwise, and clock and timeline as they are."""
         owner = self._connections["owner"]
         owner.execute("update holdfast.clock set skew = '0'")
         owner.execute("update holdfast.timeline t set timeline = h.timeline from holdfast.history() h")
         admin = self._connections["admin"]
         for table in TABLES:
             admin.execute(f"delete from holdfast.{table}")
+        for tenant in tenants:
+            stand(admin, tenant)
         row = admin.execute("select clock_timestamp()").fetchone()
         assert row is not None
         self.begun = row[0]

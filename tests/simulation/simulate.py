@@ -32,9 +32,9 @@ class Divergence(Exception):
 
 def run_seed(store: Store, seed: int, ops: Iterable[Op] | None = None) -> Outcome:
     """Run the operations of a seed, or those given, on empty tables."""
-    store.begin()
     model = Model()
     plan = Plan(seed, model)
+    store.begin(plan.tenants)
     trace, seen = hashlib.sha256(), Counter[str]()
     for op in operations(seed, OPS) if ops is None else ops:
         call = plan.call(op)

@@ -188,6 +188,13 @@ class Aside:
         return self._result
 
 
+def stand(admin: psycopg.Connection[Any], tenant: UUID) -> UUID:
+    """The tenant, made if there is none."""
+    made = "insert into holdfast.tenants (id, name) values (%s, 't' || left(%s, 59)) on conflict do nothing"
+    admin.execute(made, [tenant, str(tenant)])
+    return tenant
+
+
 class Scene:
     """A database, and short words for what tests do in it."""
 
@@ -224,6 +231,10 @@ class Scene:
             cursor.execute("select set_config('holdfast.tenant', %s, true)", [str(tenant)])
             return cursor.execute(sql, values).fetchall()
 
+    def stand(self, tenant: UUID) -> UUID:
+        """The tenant, made if there is none."""
+        return stand(self.admin, tenant)
+
     def accept(
         self,
         tenant: UUID = TENANT,
@@ -235,6 +246,7 @@ class Scene:
         principal: str = "p",
     ) -> UUID:
         run = run or uuid7()
+        self.stand(tenant)
         rows = self.call(
             self.api,
             tenant,

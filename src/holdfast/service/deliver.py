@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from holdfast.domain.errors import AlreadyFinished
+from holdfast.domain.errors import AlreadyFinished, QuotaExceeded
 from holdfast.domain.principal import Who
 from holdfast.service.content import to_json
 from holdfast.service.existing import no_run
@@ -23,6 +23,7 @@ async def deliver(
     Raises:
         NotFound: there is no such run.
         AlreadyFinished: the run has ended.
+        QuotaExceeded: it is a message, and the tenant has as many bytes as it may.
     """
     answer = await signals.deliver_signal(
         services.db,
@@ -39,6 +40,8 @@ async def deliver(
         raise no_run()
     if answer.outcome == "finished":
         raise AlreadyFinished(f"Run {run.id} has ended; nothing more can be delivered to it.")
+    if answer.outcome == "too_many_bytes":
+        raise QuotaExceeded("Your tenant has as many bytes as it may have, and the message was not delivered.")
     announce(services, run.id)
     return answer
 

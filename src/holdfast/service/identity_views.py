@@ -41,7 +41,7 @@ class TenantView(View):
 
     id: UUID
     name: str
-    state: Literal["active", "suspended", "deleting"]
+    state: Literal["active", "suspended", "deleting", "importing"]
     created_at: datetime
     quotas: Quotas
 

@@ -66,7 +66,10 @@ async def _create(services: Services, who: Who, asked: Idempotency | None, *, na
     if outcome == "asked_before":  # at this very moment, or by an attempt whose answer was lost
         return await made_before(services, who.tenant, asked) or id_
     if outcome == "too_many":
-        raise QuotaExceeded("Your tenant has as many principals as it may have, and none was made.")
+        raise QuotaExceeded(
+            "Your tenant has as many principals as it may have, and none was made. Disable one who is not needed any "
+            "more: whoever is disabled does not count."
+        )
     if outcome == "taken":
         raise NameTaken(f"There is a principal '{name}' in this tenant. Choose another name, or grant that one a role.")
     return id_
@@ -119,6 +122,7 @@ async def enable_principal(services: Services, who: Who, principal: UUID) -> Pri
 
     Raises:
         NotFound: there is no such principal.
+        QuotaExceeded: the tenant has as many that are enabled as it may have.
     """
     return await _set_disabled(services, who, principal, disabled=False)
 
@@ -217,6 +221,8 @@ async def _changed(services: Services, who: Who, principal: UUID, change: princi
             "This principal is the last administrator of its tenant, and nobody could manage it any more. Make another "
             "one an administrator first."
         )
+    if change == "too_many":
+        raise QuotaExceeded("Your tenant has as many principals as it may have; disable another one first.")
     view = principal_view(await existing_principal(services, who.tenant, principal))
     services.hints.notify("q")
     return view

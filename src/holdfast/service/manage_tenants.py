@@ -6,7 +6,7 @@ import re
 from uuid import UUID
 
 from holdfast.domain.errors import InvalidInput, NameTaken, NotFound, TenantActive
-from holdfast.domain.ids import PLATFORM_TENANT
+from holdfast.domain.ids import DEFAULT_TENANT, PLATFORM_TENANT
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.identity.api_keys import ApiKey
@@ -157,16 +157,23 @@ async def delete_tenant(services: Services, who: Who, name: str) -> DeletedTenan
     Raises:
         NotFound: there is none.
         TenantActive: it has to be suspended first.
+        InvalidInput: it is the one that commands without a tenant act in.
     """
     who.reach(Scope.TENANTS_WRITE)
     id_ = await existing_tenant(services, name)
-    runs, heads = await tenants.digest_of_heads(services.db, id_)
+    if id_ == DEFAULT_TENANT:
+        raise InvalidInput(
+            f"Tenant '{name}' is where commands act that name no tenant, so it cannot be deleted. Suspend it, if "
+            "nothing is to happen there any more."
+        )
     if await tenants.doom_tenant(services.db, id_, by=platform_actor(who)) == "active":
         raise TenantActive(f"Tenant '{name}' is active. Suspend it first, and export what is to be kept.")
-    rows = await tenants.delete_rows(services.db, id_)
-    evidence = DeletedTenantView(id=id_, name=name, runs=runs, heads_sha256=heads, rows=rows)
-    await tenants.bury_tenant(services.db, id_, by=platform_actor(who), evidence=evidence.model_dump_json())
-    return evidence
+    await tenants.keep_evidence(services.db, id_)
+    await tenants.delete_rows(services.db, id_)
+    evidence = await tenants.bury_tenant(services.db, id_, by=platform_actor(who))
+    if evidence is None:
+        raise _no_tenant(name)
+    return DeletedTenantView.model_validate_json(evidence)
 
 
 async def _set_suspended(services: Services, who: Who, name: str, *, suspended: bool, reason: str) -> TenantView:

@@ -24,6 +24,7 @@ async def send_message(
     Raises:
         NotFound: there is no such run.
         AlreadyFinished: it has ended.
+        QuotaExceeded: the tenant has as many bytes as it may.
         InvalidInput: the message is empty or cannot be stored.
         IdempotencyConflict: the key was used with another message.
     """

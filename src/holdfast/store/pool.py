@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from holdfast.domain.errors import RoleTooWeak, SchemaMismatch
+from holdfast.domain.errors import NotFound, RoleTooWeak, SchemaMismatch
 from holdfast.store import pooler, roles
 from holdfast.store.connection import Connection, ThreadConnection, with_bounds
 from holdfast.store.errors import is_connection_lost, retryable, unavailable
@@ -279,6 +279,7 @@ class Database:
 
         Raises:
             DatabaseUnavailable: it was away for as long as `deadline_s`.
+            NotFound: the tenant in whose scope it was is being deleted, or is gone.
             psycopg.Error: anything that repeating does not mend.
         """
         loop = asyncio.get_running_loop()
@@ -286,6 +287,8 @@ class Database:
         while True:
             try:
                 return await act()
+            except psycopg.errors.NoDataFound as error:
+                raise NotFound("There is no such tenant any more.") from error
             except (psycopg.Error, OSError) as error:
                 if not retryable(error):
                     raise

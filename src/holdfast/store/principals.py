@@ -17,8 +17,9 @@ from holdfast.store.idempotency import Idempotency, NoKey
 if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
-Change = Literal["changed", "unchanged", "absent", "last_admin"]
-"""What became of a change. `last_admin`: it would have left the tenant without anybody who may manage it."""
+Change = Literal["changed", "unchanged", "absent", "last_admin", "too_many"]
+"""What became of a change. `last_admin`: it would have left the tenant without anybody who may manage it.
+`too_many`: more would be enabled than it may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

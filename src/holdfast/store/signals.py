@@ -16,9 +16,12 @@ SignalKind = Literal["cancel", "message", "decision", "late_outcome", "wake"]
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of a signal: `delivered`, `repeated` (same `dedupe`), `finished` or `absent` (the run)."""
+    """What became of a signal: `delivered`, `repeated` (same `dedupe`), `finished` or `absent` (the run).
 
-    outcome: Literal["delivered", "repeated", "finished", "absent"]
+    `too_many_bytes`: it is a message, and the tenant has as many bytes as it may.
+    """
+
+    outcome: Literal["delivered", "repeated", "finished", "absent", "too_many_bytes"]
     seq: int | None
     """Its place in the inbox; that of the first for a repeated one."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from holdfast.store.pool import Database
 
 
-TenantState = Literal["active", "suspended", "deleting"]
+TenantState = Literal["active", "suspended", "deleting", "importing"]
 _HEADS = 10_000
 _BATCH = 5_000
 
@@ -114,8 +114,11 @@ async def doom_tenant(db: Database, tenant: UUID, *, by: str) -> Literal["deleti
     return await db.value("doom_tenant", {"tenant": tenant, "by": by}, tenant=PLATFORM_TENANT)
 
 
-async def digest_of_heads(db: Database, tenant: UUID) -> tuple[int, str]:
-    """How many runs a tenant has, and the SHA-256 over where their journals end: id, sequence and head, by id."""
+async def keep_evidence(db: Database, tenant: UUID) -> None:
+    """Keep how many runs a tenant that is being deleted has, and the SHA-256 over where their journals end.
+
+    Id, sequence and head, by id. Once: a second call, when rows are gone already, changes nothing.
+    """
     count, digest, after = 0, hashlib.sha256(), None
     while True:
         parameters = {"tenant": tenant, "after": after, "limit": _HEADS}
@@ -124,23 +127,20 @@ async def digest_of_heads(db: Database, tenant: UUID) -> tuple[int, str]:
             digest.update(after.bytes + seq.to_bytes(8, "big") + head)
         count += len(rows)
         if len(rows) < _HEADS:
-            return count, digest.hexdigest()
+            break
+    parameters = {"tenant": tenant, "count": count, "heads": digest.hexdigest()}
+    await db.value("keep_evidence", parameters, tenant=PLATFORM_TENANT)
 
 
-async def delete_rows(db: Database, tenant: UUID) -> dict[str, int]:
-    """Delete all rows of a tenant that is being deleted, in batches. Answers how many there were, by table."""
-    total: dict[str, int] = {}
-    while True:
-        parameters = {"tenant": tenant, "limit": _BATCH}
-        rows = await db.repeat(lambda given=parameters: db.fetch(tenant, "delete_rows", given))
-        for name, deleted in rows:
-            total[name] = total.get(name, 0) + deleted
-        if not any(deleted for _, deleted in rows):
-            return {name: count for name, count in total.items() if count}
+async def delete_rows(db: Database, tenant: UUID) -> None:
+    """Delete all rows of a tenant that is being deleted, in batches that are counted in its evidence."""
+    while await db.value("delete_rows", {"tenant": tenant, "limit": _BATCH}, tenant=tenant):
+        pass
 
 
-async def bury_tenant(db: Database, tenant: UUID, *, by: str, evidence: str) -> None:
-    """End a deletion: the tenant's row goes, the evidence (JSON) comes into the platform's log."""
-    await db.repeat(
-        lambda: db.fetch(PLATFORM_TENANT, "bury_tenant", {"tenant": tenant, "by": by, "evidence": evidence})
-    )
+async def bury_tenant(db: Database, tenant: UUID, *, by: str) -> str | None:
+    """End a deletion: the tenant's row goes, the evidence (JSON) comes into the platform's log and is returned.
+
+    None: no such tenant was deleted.
+    """
+    return await db.value("bury_tenant", {"tenant": tenant, "by": by}, tenant=PLATFORM_TENANT)

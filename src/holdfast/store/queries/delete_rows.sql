@@ -1,2 +1,2 @@
--- Deletes a batch of rows of each table of a tenant that is being deleted.
-select name, deleted from holdfast.delete_rows(%(tenant)s, %(limit)s)
+-- Deletes a batch of rows of each table of a tenant that is being deleted; how many there were.
+select holdfast.delete_rows(%(tenant)s, %(limit)s)

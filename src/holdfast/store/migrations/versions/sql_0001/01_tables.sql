@@ -58,6 +58,7 @@ create table tenants (
   max_bytes bigint check (max_bytes >= 0),  -- of content and events
   bytes bigint not null default 0,  -- as last measured, where there is a limit
   measured_at timestamptz,
+  evidence jsonb,  -- of its deletion, once that has begun: what it had, and what is gone so far
   ceilings jsonb not null default '{}' check (jsonb_typeof(ceilings) = 'object')  -- of each of its runs (26_ceilings.sql)
 );
 

@@ -38,7 +38,21 @@ begin
   end if;
 end $$;
 
+-- What makes rows of a tenant calls this first: the tenant is there, and no deletion of it begins before this transaction
+-- has ended. `doom_tenant` waits for all that hold this lock, and nobody gets by after it.
+create function must_stand(p_tenant uuid) returns void
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+begin
+  perform must_be_durable();
+  perform must_be_tenant(p_tenant);
+  perform pg_advisory_xact_lock_shared(4863, hashtext(p_tenant::text));
+  if not exists (select from tenants t where t.id = p_tenant and t.state <> 'deleting') then
+    raise exception 'There is no such tenant any more.' using errcode = 'no_data_found';
+  end if;
+end $$;
+
 update timeline t set timeline = h.timeline from history() h;
 
 grant execute on function holdfast.now() to holdfast_engine, holdfast_worker, holdfast_api;
-grant execute on function history(), must_be_durable() to holdfast_engine;
+grant execute on function history(), must_be_durable(), must_stand(uuid) to holdfast_engine;

@@ -19,14 +19,35 @@ begin
   return found_at is not null;
 end $$;
 
--- Whether a tenant may have one more run: null, 'too_many_runs' or 'too_many_bytes'. Who asks waits for others that ask, so
--- that the number is exact. Bytes are measured once a minute: within it a tenant may pass its limit.
-create function over_quota(p_tenant uuid) returns text
+-- Whether a tenant has as many bytes as it may: of content, of events, and of what was said to its runs. They are measured
+-- once a minute: within it a tenant may pass its limit.
+create function over_bytes(p_tenant uuid) returns boolean
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 declare
   home tenants;
   moment timestamptz := holdfast.now();
+begin
+  select * into home from tenants t where t.id = p_tenant;
+  if home.max_bytes is null then
+    return false;
+  end if;
+  if home.measured_at is null or home.measured_at < moment - interval '1 minute' then
+    home.bytes := (select coalesce(sum(octet_length(b.body)), 0) from blobs b where b.tenant = p_tenant)
+      + (select coalesce(sum(octet_length(e.body)), 0) from events e where e.tenant = p_tenant)
+      + (select coalesce(sum(octet_length(s.content)), 0) from signals s where s.tenant = p_tenant);
+    update tenants t set bytes = home.bytes, measured_at = moment where t.id = p_tenant;
+  end if;
+  return home.bytes >= home.max_bytes;
+end $$;
+
+-- Whether a tenant may have one more run: null, 'too_many_runs' or 'too_many_bytes'. Who asks waits for others that ask, so
+-- that the number is exact.
+create function over_quota(p_tenant uuid) returns text
+language plpgsql volatile set search_path = holdfast, pg_temp
+as $$
+declare
+  home tenants;
 begin
   select * into home from tenants t where t.id = p_tenant for no key update;
   if home.max_runs is not null and home.max_runs <= (
@@ -34,17 +55,7 @@ begin
                             limit home.max_runs) as x) then
     return 'too_many_runs';
   end if;
-  if home.max_bytes is not null then
-    if home.measured_at is null or home.measured_at < moment - interval '1 minute' then
-      home.bytes := (select coalesce(sum(octet_length(b.body)), 0) from blobs b where b.tenant = p_tenant)
-        + (select coalesce(sum(octet_length(e.body)), 0) from events e where e.tenant = p_tenant);
-      update tenants t set bytes = home.bytes, measured_at = moment where t.id = p_tenant;
-    end if;
-    if home.bytes >= home.max_bytes then
-      return 'too_many_bytes';
-    end if;
-  end if;
-  return null;
+  return case when over_bytes(p_tenant) then 'too_many_bytes' end;
 end $$;
 
 -- Accepts a run: its row, its first event, the content that names, and the idempotency key, or nothing at all.
@@ -69,6 +80,7 @@ declare
 begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
+  perform pg_advisory_xact_lock_shared(4863, hashtext(p_tenant::text));  -- as `must_stand`
   if is_foreign_session(p_tenant, p_session, p_principal, p_subject, p_shared) then
     return query select 'foreign', null::uuid, null::timestamptz;
     return;
@@ -89,7 +101,7 @@ begin
   end if;
 
   select * into home from tenants t where t.id = p_tenant;
-  refused := case when home.state <> 'active' then 'suspended'
+  refused := case when home.state is distinct from 'active' then 'suspended'  -- or there is none any more
                   when home.max_runs is not null or home.max_bytes is not null then over_quota(p_tenant) end;
   if refused is not null then
     if p_key is not null then  -- the same request may come again when there is room

@@ -2,6 +2,8 @@
 
 -- Puts a signal into a run's inbox and wakes the run if it is parked, both or neither. The update is unconditional:
 -- a run may park or end only if it has folded in everything up to `inbox_seq`, so no signal is slept through.
+-- 'delivered'; 'repeated' when this came before; 'finished' or 'absent' is the run; 'too_many_bytes' when the tenant has as many
+-- as it may and this is a message: what people decide, and what ends a run, is always heard.
 create function deliver_signal(
   p_tenant uuid, p_run uuid, p_kind text, p_body text, p_content bytea, p_digest bytea, p_by text, p_dedupe text
 ) returns table (outcome text, seq bigint)
@@ -12,9 +14,11 @@ declare
   moment timestamptz := holdfast.now();
   target runs;
   repeated bigint;
+  is_over boolean;
 begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
+  is_over := p_kind = 'message' and over_bytes(p_tenant);  -- before the run is locked, as who changes rights does it
   select * into target from runs r where r.tenant = p_tenant and r.id = p_run for no key update;
   if not found then
     return query select 'absent', null::bigint;
@@ -27,6 +31,10 @@ begin
   end if;
   if target.state in ('succeeded', 'failed', 'cancelled') then
     return query select 'finished', null::bigint;
+    return;
+  end if;
+  if is_over then
+    return query select 'too_many_bytes', null::bigint;
     return;
   end if;
 

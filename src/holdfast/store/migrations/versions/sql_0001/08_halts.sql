@@ -64,8 +64,7 @@ create function declare_halt(
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   if p_scope = 'everything' then
     perform must_be_platform();
   end if;
@@ -129,8 +128,7 @@ as $$
 declare
   found_one halts;
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   perform pg_advisory_xact_lock(4857);  -- the halt lock
   select * into found_one from halts h where h.tenant = p_tenant and h.id = p_id
     and (p_only is null or h.by = p_only or (h.scope = 'user' and h.key = p_only)) for update;

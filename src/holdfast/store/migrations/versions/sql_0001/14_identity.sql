@@ -6,8 +6,7 @@ create function note(p_tenant uuid, p_actor text, p_action text, p_target text, 
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   insert into audit_log (tenant, at, id, actor, action, target, details)
   values (p_tenant, clock_timestamp(), gen_random_uuid(), p_actor, p_action, p_target, p_details);
 end $$;
@@ -17,8 +16,7 @@ create function begin_change(p_tenant uuid) returns void
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   perform from tenants t where t.id = p_tenant for update;
 end $$;
 
@@ -68,6 +66,14 @@ as $$
       where m.tenant = p_tenant and m.role = 'admin' and m.principal <> p_principal and p.disabled_at is null)
 $$;
 
+-- Whether a tenant has as many principals as it may. Who is disabled does not count.
+create function has_all_principals(p_tenant uuid) returns boolean
+language sql stable set search_path = holdfast, pg_temp
+as $$
+  select coalesce((select count(*) from principals p where p.tenant = p_tenant and p.disabled_at is null)
+    >= (select t.max_principals from tenants t where t.id = p_tenant), false)
+$$;
+
 -- 'created'; 'repeated' when this very principal is there already; 'asked_before' when the idempotency key came before;
 -- 'taken' when the name is somebody else's; 'too_many'.
 create function create_principal(
@@ -84,8 +90,7 @@ begin
   if asked_before(p_tenant, p_scope, p_key) then
     return 'asked_before';
   end if;
-  if (select count(*) from principals p where p.tenant = p_tenant)
-      >= (select t.max_principals from tenants t where t.id = p_tenant) then
+  if has_all_principals(p_tenant) then
     return 'too_many';
   end if;
   insert into principals (tenant, id, kind, name, email, created_at, created_by)
@@ -141,7 +146,8 @@ begin
   return 'changed';
 end $$;
 
--- A disabled principal may do nothing, by any credential, and its runs start nothing more. Outcomes as of `revoke_role`.
+-- A disabled principal may do nothing, by any credential, and its runs start nothing more. Outcomes as of `revoke_role`, and
+-- 'too_many' when one more may not be enabled.
 create function set_disabled(p_tenant uuid, p_principal uuid, p_disabled boolean, p_by text) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
@@ -152,6 +158,10 @@ begin
   end if;
   if p_disabled and is_last_admin(p_tenant, p_principal) then
     return 'last_admin';
+  end if;
+  if not p_disabled and has_all_principals(p_tenant) and exists (
+      select from principals p where p.tenant = p_tenant and p.id = p_principal and p.disabled_at is not null) then
+    return 'too_many';
   end if;
   update principals p set disabled_at = case when p_disabled then holdfast.now() end
   where p.tenant = p_tenant and p.id = p_principal and (p.disabled_at is not null) <> p_disabled;
@@ -165,7 +175,7 @@ begin
 end $$;
 
 -- Takes in what a token says of somebody. Their principal is made at the first one, p_new; a later token than the last
--- changes name and roles and lets runs go on that waited for it, an earlier one nothing, so that no token brings back what a
+-- changes kind, name and roles and lets runs go on that waited for it, an earlier one nothing, so that no token brings back what a
 -- newer one took. p_roles is null where
 -- the issuer says nothing of roles. A name that another has is told apart by the identity's digest. False: the tenant may
 -- have no more principals.
@@ -180,6 +190,7 @@ declare
   actor text := 'issuer:' || p_issuer;
   shown text := p_name || ' ' || left(encode(sha256(convert_to(p_issuer || chr(10) || p_subject, 'UTF8')), 'hex'), 8);
   made text;
+  kind_before text;
   gone text[];
   come text[];
 begin
@@ -203,7 +214,8 @@ begin
   end if;
   update identities i set issued_at = p_issued_at
   where i.tenant = p_tenant and i.issuer = p_issuer and i.subject = p_subject;
-  update principals p set email = p_email, claims_at = p_issued_at,
+  select p.kind into kind_before from principals p where p.tenant = p_tenant and p.id = known.principal;
+  update principals p set kind = p_kind, email = p_email, claims_at = p_issued_at,
     name = case when p.name in (p_name, shown) then p.name
                 when exists (select from principals q where q.tenant = p_tenant and q.name = p_name) then shown
                 else p_name end
@@ -221,9 +233,14 @@ begin
     )
     select array_agg(n.role order by n.role) into come from new n;
   end if;
+  if kind_before <> p_kind then
+    perform note(p_tenant, actor, 'kind.told', known.principal::text, json_build_object('kind', p_kind)::text);
+  end if;
   if gone is not null or come is not null then
     perform note(p_tenant, actor, 'roles.told', known.principal::text,
       json_build_object('granted', come, 'revoked', gone)::text);
+  end if;
+  if gone is not null or come is not null or kind_before <> p_kind then
     perform rights_changed(p_tenant, known.principal);
   else
     perform claims_renewed(p_tenant, known.principal);

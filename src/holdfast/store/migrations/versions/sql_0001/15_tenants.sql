@@ -56,35 +56,60 @@ begin
   return true;
 end $$;
 
--- Begins to delete a suspended tenant: from here on there is no way back. 'deleting'; 'absent'; 'active'.
+-- Begins to delete a suspended tenant: from here on there is no way back, and nothing is added to it. Whoever was about to has
+-- ended, and who carries a run of it has lost that. 'deleting'; 'absent'; 'active'.
 create function doom_tenant(p_tenant uuid, p_by text) returns text
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 begin
   perform must_be_platform();
+  perform pg_advisory_xact_lock(4863, hashtext(p_tenant::text));
   update tenants t set state = 'deleting' where t.id = p_tenant and t.state in ('suspended', 'importing');
   if found then
+    with held as (
+      select r.tenant, r.id from runs r where r.tenant = p_tenant and r.state = 'running'
+      order by r.tenant, r.id for no key update
+    )
+    update runs r set state = 'parked', waiting_on = 'halt', worker = null, epoch = r.epoch + 1, updated_at = holdfast.now()
+    from held h where r.tenant = h.tenant and r.id = h.id;
     perform note_both(p_tenant, p_by, 'tenant.deleting', '{}');
     return 'deleting';
   end if;
   return coalesce((select t.state from tenants t where t.id = p_tenant), 'absent');
 end $$;
 
--- Ends the deletion of a tenant that has no row left: what is left of it is this note in the platform's log.
-create function bury_tenant(p_tenant uuid, p_by text, p_evidence text) returns void
+-- Keeps what a tenant that is being deleted had: how many runs, and a digest of where their journals ended. The first
+-- answer is kept: later there is less to count.
+create function keep_evidence(p_tenant uuid, p_runs bigint, p_heads text) returns void
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
+begin
+  perform must_be_platform();
+  update tenants t set evidence = jsonb_build_object('runs', p_runs, 'heads_sha256', p_heads, 'rows', '{}'::jsonb)
+  where t.id = p_tenant and t.state = 'deleting' and t.evidence is null;
+end $$;
+
+-- Ends the deletion of a tenant that has no row left. What is left of it is the evidence in the platform's log, which is
+-- answered; null: there is no such tenant, any more.
+create function bury_tenant(p_tenant uuid, p_by text) returns text
+language plpgsql volatile security definer set search_path = holdfast, pg_temp
+as $$
+declare
+  buried tenants;
+  told text;
 begin
   perform must_be_platform();
   if exists (select from runs r where r.tenant = p_tenant) then
     raise exception 'The tenant still has runs.' using errcode = 'object_not_in_prerequisite_state';
   end if;
-  delete from tenants t where t.id = p_tenant and t.state = 'deleting';
+  delete from tenants t where t.id = p_tenant and t.state = 'deleting' returning * into buried;
   if found then
+    told := (jsonb_build_object('id', buried.id, 'name', buried.name) || buried.evidence)::text;
     insert into audit_log (tenant, at, id, actor, action, target, details)
     values ('00000000-0000-7000-8000-000000000000', clock_timestamp(), gen_random_uuid(), p_by, 'tenant.deleted',
-            p_tenant::text, p_evidence);
+            p_tenant::text, told);
   end if;
+  return told;
 end $$;
 
 -- Begins to bring a tenant in from an export: it is there, and nobody gets in. 'importing'; 'taken' when a tenant has this
@@ -122,7 +147,7 @@ begin
 end $$;
 
 grant execute on function suspend_tenant(uuid, boolean, text, text), set_quotas(uuid, int, int, bigint, text),
-  doom_tenant(uuid, text), bury_tenant(uuid, text, text), begin_import(uuid, text, timestamptz, text, jsonb, text),
+  doom_tenant(uuid, text), keep_evidence(uuid, bigint, text), bury_tenant(uuid, text), begin_import(uuid, text, timestamptz, text, jsonb, text),
   end_import(uuid, text) to holdfast_api;
 set local role holdfast_owner;
 
@@ -156,27 +181,34 @@ begin
   return many;
 end $$;
 
--- Deletes rows of a tenant that is being deleted, a batch of each table, its own scope set. Answers how many of which.
-create function delete_rows(p_tenant uuid, p_limit int) returns table (name text, deleted bigint)
+-- Deletes rows of a tenant that is being deleted, a batch of each table, its own scope set, and counts them in its evidence.
+-- Answers how many there were; 0: none is left.
+create function delete_rows(p_tenant uuid, p_limit int) returns bigint
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
 declare
   target text;
   many bigint;
+  gone jsonb := '{}';
 begin
   perform must_be_durable();
   perform must_be_tenant(p_tenant);
-  if not exists (select from tenants t where t.id = p_tenant and t.state = 'deleting') then
-    raise exception 'This tenant is not being deleted.' using errcode = 'object_not_in_prerequisite_state';
+  if not exists (select from tenants t where t.id = p_tenant and t.state = 'deleting' and t.evidence is not null) then
+    raise exception 'This tenant is not being deleted, or nothing was kept yet of what it had.' using errcode = 'object_not_in_prerequisite_state';
   end if;
   for target in select t from tenant_tables() t loop
     execute format('with gone as (delete from %1$I where tenant = $1 and ctid = any (array(
       select ctid from %1$I where tenant = $1 limit $2)) returning 1) select count(*) from gone', target)
       into many using p_tenant, p_limit;
-    name := target;
-    deleted := many;
-    return next;
+    gone := gone || case when many > 0 then jsonb_build_object(target, many) else '{}' end;
   end loop;
+  update tenants t set evidence = jsonb_set(t.evidence, '{rows}', (
+    select coalesce(jsonb_object_agg(s.name, s.count), '{}') from (
+      select e.key as name, sum(e.value::bigint) as count
+      from (select * from jsonb_each_text(t.evidence -> 'rows') union all select * from jsonb_each_text(gone)) e
+      group by e.key) s))
+  where t.id = p_tenant;
+  return (select coalesce(sum(e.value::bigint), 0) from jsonb_each_text(gone) e);
 end $$;
 
 grant execute on function tenant_tables(), import_rows(uuid, text, jsonb), delete_rows(uuid, int) to holdfast_api;

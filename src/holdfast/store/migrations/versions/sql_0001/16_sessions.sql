@@ -7,8 +7,7 @@ as $$
 declare
   held sessions;
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   select * into held from sessions s
   where s.tenant = p_tenant and s.id = p_session and (p_only is null or s.principal = p_only) for update;
   return held;
@@ -21,8 +20,7 @@ as $$
 declare
   found_one sessions;
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   insert into sessions (tenant, id, subject, principal) values (p_tenant, p_session, p_subject, p_principal)
   on conflict do nothing;
   if found then

@@ -114,10 +114,10 @@ declare
   roles text[] := ask_roles(task.ask);
   behind text;
 begin
-  if task.ask = '' then
-    return null;
-  end if;
   select * into person from principal_of(task.tenant, p_actor);
+  if task.ask = '' then
+    return case when person.disabled_at is not null then 'disabled' end;
+  end if;
   if task.ask = 'user' and is_begun_here(task, p_actor) then
     return null;
   end if;

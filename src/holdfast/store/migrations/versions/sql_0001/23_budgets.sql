@@ -153,8 +153,7 @@ create function begin_budgeting(p_tenant uuid) returns void
 language plpgsql volatile set search_path = holdfast, pg_temp
 as $$
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   perform pg_advisory_xact_lock(4860, hashtext(p_tenant::text));
 end $$;
 

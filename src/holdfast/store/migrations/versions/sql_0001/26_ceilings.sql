@@ -36,8 +36,7 @@ as $$
 declare
   changed record;
 begin
-  perform must_be_durable();
-  perform must_be_tenant(p_tenant);
+  perform must_stand(p_tenant);
   changed := put_ceilings(p_tenant, p_put, p_drop);
   if changed.after is null then
     return null;
