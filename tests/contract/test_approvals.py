@@ -23,6 +23,19 @@ def test_a_decision_settles_the_task_and_wakes_the_run(scene):
     assert scene.one("select kind from holdfast.signals where run = %s", held.run) == "decision"
 
 
+def test_nobody_who_is_disabled_decides_though_anybody_might(scene):
+    """They may have been let in before they were."""
+    held, task = asked(scene)
+    ben = str(uuid4())
+    create = "select holdfast.create_principal(%s, %s, 'person', 'Ben', null, array['approver'], 'me')"
+    scene.call(scene.api, TENANT, create, TENANT, ben)
+    scene.call(scene.api, TENANT, "select holdfast.set_disabled(%s, %s, true, 'me')", TENANT, ben)
+    said = scene.decide(task, "approved", by=ben)
+    assert (said.outcome, said.why, said.state) == ("refused", "disabled", "pending")
+    assert scene.row(held.run)["state"] == "parked"
+    assert scene.decide(task, "approved").outcome == "decided"
+
+
 def test_exactly_one_of_many_deciders_wins(scene):
     held, task = asked(scene)
 
