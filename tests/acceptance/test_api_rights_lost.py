@@ -1,10 +1,12 @@
-"""An answer that goes on ends when the one who reads it may read no more: streams, and requests that wait."""
+"""Rights that are lost while a request is under way: nothing is done by them, and what goes on ends."""
 
 import asyncio
 
 import httpx2
 import pytest
 
+from support.api_serving import serving
+from support.held_back import held_back
 from support.parties import gathered
 from support.sse import feed
 
@@ -27,8 +29,14 @@ async def disable(admin, person):
     return await admin.post(f"/v1/principals/{person}/disable")
 
 
-async def revoke_role(admin, person):
-    return await admin.delete(f"/v1/principals/{person}/roles/auditor")
+def revoke(role):
+    async def revoke_role(admin, person):
+        return await admin.delete(f"/v1/principals/{person}/roles/{role}")
+
+    return revoke_role
+
+
+revoke_role = revoke("auditor")
 
 
 async def revoke_keys(admin, person):
@@ -79,3 +87,87 @@ async def test_a_request_that_waits_is_refused_when_its_caller_may_no_more(parti
         assert not waiting.done()
     await lose(acme, person)
     assert (await waiting).status_code == then
+
+
+async def long_enough(admin):
+    """Until rights that were looked at before are looked at again, by the heartbeats of a stream."""
+    async with feed(admin, await started(admin)) as events:
+        for _ in range(8):
+            await events.next(comments=True)
+
+
+HALT = ("/v1/halts", {"scope": "tenant", "reason": "x"})
+PRINCIPAL = ("/v1/principals", {"name": "Eve", "roles": ["admin"]})
+KEY = ("/v1/keys", {"name": "for later"})
+RUN = (SUPPORT, {"input": "held back"})
+
+
+@pytest.mark.parametrize(
+    ("role", "sent", "lose", "then"),
+    [
+        ("admin", PRINCIPAL, disable, (401, "unauthenticated")),
+        ("admin", PRINCIPAL, revoke_keys, (401, "unauthenticated")),
+        ("admin", PRINCIPAL, revoke("admin"), (403, "missing-scope")),
+        ("operator", HALT, disable, (401, "unauthenticated")),
+        ("operator", HALT, revoke("operator"), (403, "missing-scope")),
+        ("user", KEY, revoke_keys, (401, "unauthenticated")),
+        ("user", RUN, disable, (401, "unauthenticated")),
+    ],
+)
+async def test_a_body_that_is_held_back_does_nothing_once_its_senders_rights_are_lost(parties, role, sent, lose, then):
+    acme, bolt = await parties.tenant("acme"), await parties.tenant("bolt")
+    person, sender = await parties.person(acme, "Ann", role)
+    async with held_back(sender, *sent) as request:
+        assert (await lose(acme, person)).status_code == 200
+        before = await everything(acme)
+        await long_enough(bolt)
+        status, problem = await request.finish()
+    assert (status, problem["type"]) == (then[0], f"/problems/{then[1]}")
+    assert await everything(acme) == before
+    again = await sender.post(sent[0], json=sent[1])
+    assert (again.status_code, again.json()) == (status, problem), "it is told what a new request is told"
+
+
+async def everything(admin):
+    """What such requests make."""
+    paths = ("/v1/principals", "/v1/keys", "/v1/halts", "/v1/runs")
+    return {path: (await admin.get(path)).json()["items"] for path in paths}
+
+
+async def test_a_body_that_is_held_back_starts_nothing_once_the_tenant_is_suspended(parties):
+    acme = await parties.tenant("acme")
+    _, sender = await parties.person(acme, "Ann", "user")
+    bolt = await parties.tenant("bolt")
+    async with held_back(sender, *RUN) as request:
+        assert (await parties.platform.post("/v1/tenants/acme/suspend", json={"reason": "x"})).status_code == 200
+        await long_enough(bolt)
+        status, problem = await request.finish()
+    assert (status, problem["type"]) == (409, "/problems/tenant-suspended")
+    assert (await acme.get("/v1/runs")).json()["items"] == []
+
+
+async def test_a_body_that_took_long_is_acted_on_by_what_its_sender_may_by_then(parties):
+    """The scope stays, its reach is their own runs only; another's is not there for them any more."""
+    acme = await parties.tenant("acme")
+    person, sender = await parties.person(acme, "Ann", "operator", "user")
+    run = await started(acme)
+    async with held_back(sender, f"/v1/runs/{run}/messages", {"message": "x"}) as request:
+        assert (await revoke("operator")(acme, person)).status_code == 200
+        await long_enough(acme)
+        assert (await request.finish())[0] == 404
+    async with held_back(sender, *RUN) as request:
+        await long_enough(acme)
+        assert (await request.finish())[0] == 202, "who may still is not kept from it"
+
+
+async def test_a_body_that_does_not_arrive_is_refused_and_its_connection_ends(database):
+    async with serving(database.api_url, max_body_s=0.2) as url, gathered(url, database.api_url) as parties:
+        acme = await parties.tenant("acme")
+        async with httpx2.AsyncClient(base_url=url) as stranger:
+            for client, path in ((acme, "/v1/principals"), (acme, "/v1/halts"), (stranger, "/links/x")):
+                async with held_back(client, path, {"name": "Eve"}) as request:
+                    status, problem = await request.answer()
+                    assert (status, problem["type"]) == (408, "/problems/slow-body")
+                    assert "0.2 s" in problem["detail"]
+                    assert await request.reader.read() == b""
+        assert [one["name"] for one in (await acme.get("/v1/principals")).json()["items"]] == ["Ada"]

@@ -21,10 +21,13 @@ HEARTBEAT_S = 0.2
 
 
 @asynccontextmanager
-async def serving(api_url: str, tokens: TokenVerifier | None = None, app: App = shop) -> AsyncIterator[str]:
-    """A server of `app`; gives its address. `tokens` are those it believes beside keys."""
+async def serving(
+    api_url: str, tokens: TokenVerifier | None = None, app: App = shop, **bounds: float
+) -> AsyncIterator[str]:
+    """A server of `app`; gives its address. `tokens` are those it believes beside keys; `bounds` are `create_api`'s."""
     async with open_services(api_url, app) as services:
-        api = create_api(services, Gate(services.db, tokens), max_body_bytes=MAX_BODY_BYTES, heartbeat_s=HEARTBEAT_S)
+        gate = Gate(services.db, tokens)
+        api = create_api(services, gate, max_body_bytes=MAX_BODY_BYTES, heartbeat_s=HEARTBEAT_S, **bounds)
         config = uvicorn.Config(api, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from holdfast import __version__
 from holdfast.api import problems
+from holdfast.api.body import MAX_BODY_S
 from holdfast.api.routes import (
     approvals,
     budgets,
@@ -50,6 +51,7 @@ def create_api(
     *,
     halting: Services | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    max_body_s: float = MAX_BODY_S,
     heartbeat_s: float = HEARTBEAT_S,
     dev: bool = False,
 ) -> FastAPI:
@@ -60,6 +62,7 @@ def create_api(
         gate: who is let in.
         halting: what halts are declared with, on connections that nothing else takes. None: `services`.
         max_body_bytes: bodies larger than this are refused while they are read.
+        max_body_s: seconds after which a body that is not all here is refused.
         dev: whether to serve the login of `holdfast dev`.
         heartbeat_s: seconds of silence after which an event stream sends a comment.
     """
@@ -77,6 +80,7 @@ def create_api(
     api.state.halting_gate = gate.on(api.state.halting.db)
     api.state.dev = dev
     api.state.max_body_bytes = max_body_bytes
+    api.state.max_body_s = max_body_s
     api.state.heartbeat_s = heartbeat_s
     problems.install(api)
     api.openapi = partial(_openapi, api, api.openapi)

@@ -1,7 +1,8 @@
-"""Request bodies: read no further than the limit, and understood strictly."""
+"""Request bodies: received in bounds of size and time, and understood strictly."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 B = TypeVar("B", bound=BaseModel)
+
+MAX_BODY_S = 30.0
+"""How long a body may take: a mebibyte arrives in it by 280 kbit/s. Without a bound, whoever sends a byte an hour holds
+a socket, and what came so far, for as long."""
+
+
+class SlowBody(RequestError):
+    """The body does not arrive."""
+
+    slug = "slow-body"
+    status = 408
 
 
 class MalformedJson(RequestError):
@@ -36,7 +48,7 @@ async def read_body(request: Request, model: type[B], *, optional: bool = False)
     """The body as `model`; where it is `optional`, none stands for `{}`.
 
     Raises:
-        RequestError: it is too large, not JSON, or does not fit.
+        RequestError: it is too large, does not arrive, is not JSON, or does not fit.
     """
     raw = await read_bytes(request, request.app.state.max_body_bytes)
     if not raw and optional:
@@ -51,20 +63,51 @@ async def read_body(request: Request, model: type[B], *, optional: bool = False)
 
 
 async def read_bytes(request: Request, limit: int) -> bytes:
-    """The body as it was sent.
+    """The body as it was sent: the one that came past the gate, where the route has one.
 
     Raises:
         TooLarge: it has more than `limit` bytes.
+        SlowBody: it took too long.
     """
+    admitted: bytes | None = getattr(request.state, "body", None)
+    if admitted is None:
+        return await receive_body(request, limit)
+    if len(admitted) > limit:
+        raise _too_large(limit)
+    return admitted
+
+
+async def receive_body(request: Request, limit: int) -> bytes:
+    """The body from the socket, once.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes.
+        SlowBody: it took longer than the interface allows.
+    """
+    most_s: float = request.app.state.max_body_s
+    try:
+        async with asyncio.timeout(most_s):
+            return await _received(request, limit)
+    except TimeoutError:
+        raise SlowBody(
+            f"The body did not arrive within {most_s:g} s, and nothing was done. Send all of it at once, or less."
+        ) from None
+
+
+async def _received(request: Request, limit: int) -> bytes:
     # What arrives is counted: a Content-Length can lie, and a chunked body has none.
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise TooLarge(f"The body is larger than {limit:,} bytes. Send less, or a reference to it.")
+            raise _too_large(limit)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit:,} bytes. Send less, or a reference to it.")
 
 
 def _check_media_type(request: Request) -> None:

@@ -84,6 +84,13 @@ CATALOGUE: dict[str, Problem] = {
             "This path is served, but not with this method. The `Allow` header names those that are.",
         ),
         Problem(
+            "slow-body",
+            408,
+            "The body did not arrive",
+            "The headers came, and not all of the body in the time that `detail` names. Nothing was done. Send all of "
+            "it at once, or less.",
+        ),
+        Problem(
             "idempotency-key-reused",
             409,
             "Idempotency key reused",

@@ -10,8 +10,8 @@ from holdfast.api.catalogue import CATALOGUE
 from holdfast.api.problems import MEDIA_TYPE, ProblemView
 
 EVERYWHERE = ("internal-error", "unavailable")
-BEHIND_THE_GATE = ("unauthenticated", "missing-scope", "too-many-attempts")
-BODY = ("malformed-json", "too-large", "unsupported-media-type", "invalid-request", "invalid-input")
+BEHIND_THE_GATE = ("unauthenticated", "missing-scope", "too-many-attempts", "slow-body", "too-large")
+BODY = ("malformed-json", "unsupported-media-type", "invalid-request", "invalid-input")
 
 
 _SCHEMA = ProblemView.model_json_schema()

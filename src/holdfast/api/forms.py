@@ -16,6 +16,7 @@ async def read_form(request: Request, limit: int = 4096) -> dict[str, str]:
 
     Raises:
         TooLarge: it has more than `limit` bytes.
+        SlowBody: it took too long.
     """
     raw = await read_bytes(request, limit)
     return {name: values[-1] for name, values in parse_qs(raw.decode("ascii", "replace")).items()}

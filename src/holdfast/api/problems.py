@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -89,7 +90,9 @@ async def _holdfast_error(request: Request, error: Exception) -> Response:
     if isinstance(error, TooManyAttempts):
         return problem_response(request, error.slug, str(error), headers={"Retry-After": str(error.retry_after_s)})
     if isinstance(error, RequestError):
-        return problem_response(request, error.slug, str(error))
+        # Who is told that their body is late is not to go on with it on this connection.
+        late = {"Connection": "close"} if error.status == HTTPStatus.REQUEST_TIMEOUT else None
+        return problem_response(request, error.slug, str(error), headers=late)
     if isinstance(error, OperatorError):
         # What an operator reads may name hosts and files: it goes to the log, not to callers.
         _log.error("request_unavailable", path=request.url.path, error=str(error))

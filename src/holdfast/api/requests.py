@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +13,13 @@ from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from starlette.responses import Response
 
+from holdfast.api.body import receive_body
 from holdfast.domain.errors import InvalidInput
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, Scope
 from holdfast.service.gate import Gate
 from holdfast.service.services import Services
-from holdfast.service.standing import Standing
+from holdfast.service.standing import FRESH_S, Standing
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -49,7 +51,11 @@ async def who_asks(
     needed: SecurityScopes,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Who:
-    """The one who asks, once it is clear that they hold the route's scope."""
+    """The one who asks, once it is clear that they hold the route's scope, and hold it still when their body is here.
+
+    Raises:
+        RequestError: the credential is not accepted, or does not reach this; the body is too large, or does not arrive.
+    """
     return await _admitted(request, request.app.state.gate, needed, bearer)
 
 
@@ -65,10 +71,22 @@ async def who_halts(
 async def _admitted(
     request: Request, gate: Gate, needed: SecurityScopes, bearer: HTTPAuthorizationCredentials | None
 ) -> Who:
-    source = request.client.host if request.client else "unknown"
     credential = bearer.credentials if bearer is not None else _cookie(request)
-    who = await gate.admit(credential, source=source)
     request.state.credential = credential
+    who = await _let_in(request, gate, needed, credential)
+    clock = asyncio.get_running_loop().time
+    looked_at = clock()
+    # Received here and not by the route: a body may take long, whoever sends it may lose their rights meanwhile, and no
+    # route is to go on by what they were. One that read the socket itself would find it read.
+    request.state.body = await receive_body(request, request.app.state.max_body_bytes)
+    if clock() - looked_at >= FRESH_S:
+        who = await _let_in(request, gate, needed, credential)
+    return who
+
+
+async def _let_in(request: Request, gate: Gate, needed: SecurityScopes, credential: str | None) -> Who:
+    source = request.client.host if request.client else "unknown"
+    who = await gate.admit(credential, source=source)
     for scope in needed.scopes:
         if scope != ANY:
             who.reach(Scope(scope))
