@@ -1,7 +1,6 @@
 """Everything of a tenant, out of one installation and into an empty other: complete, and readable there only."""
 
-import base64
-import os
+import asyncio
 
 import httpx2
 import orjson
@@ -12,6 +11,7 @@ from holdfast.domain.errors import InvalidInput, KeyUnavailable, NameTaken
 from holdfast.domain.ids import PLATFORM_TENANT
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, rights_of
+from holdfast.service.exports import EXPORTS_MOST
 from holdfast.service.get_run import get_run
 from holdfast.service.import_tenant import import_tenant
 from holdfast.service.manage_tenants import resume_tenant
@@ -22,11 +22,12 @@ from holdfast.store.hints import Hints
 from holdfast.store.pool import Database
 from holdfast.store.reader import RunReader
 from holdfast.store.vault import Vault, WrappingKey
+from support.api_serving import serving
 from support.credentials import admin
+from support.exporting import EXPORT, EXPORT_KEY, exporting, fill, snapshots
 from support.parties import gathered
 
 PLATFORM = Who(PLATFORM_TENANT, "pat", rights_of([Role.PLATFORM]))
-EXPORT_KEY = base64.b64encode(os.urandom(32)).decode()
 
 
 @pytest.fixture
@@ -142,6 +143,85 @@ async def test_who_may_not_export_gets_nothing_and_a_bad_key_is_said(exported, a
     async with httpx2.AsyncClient(base_url=api, headers={"Authorization": f"Bearer {narrow}"}) as client:
         assert (await client.get("/v1/tenant")).json()["name"] == "acme"
         assert (await client.post("/v1/tenant/export", json={"key": EXPORT_KEY})).status_code == 403
+
+
+@pytest.fixture
+async def parties(api, database):
+    async with gathered(api, database.api_url) as found:
+        yield found
+
+
+async def big(parties, database, name):
+    """A tenant whose export is not sent unless it is read."""
+    client = await parties.tenant(name)
+    fill(database, (await client.get("/v1/tenant")).json()["id"])
+    return client
+
+
+async def begun(client):
+    """An export that was taken at last, of a client whose last one has just been let go."""
+    async with asyncio.timeout(60):
+        while (answer := await client.post(EXPORT[0], json=EXPORT[1])).status_code != 200:
+            await asyncio.sleep(0.05)
+    return answer.content.splitlines()
+
+
+async def test_a_tenant_is_exported_once_at_a_time(parties, database):
+    acme = await big(parties, database, "acme")
+    async with exporting(acme) as slow:
+        assert slow.status == 200
+        refused = await acme.post(EXPORT[0], json=EXPORT[1])
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/export-under-way")
+        noted = [entry["action"] for entry in (await acme.get("/v1/audit")).json()["items"]]
+        assert noted.count("tenant.exported") == 1, "what was refused is no export"
+        assert b'{"end":' in await slow.rest()
+    assert (await begun(acme))[-1].startswith(b'{"end":'), "one that has ended keeps none from being begun"
+
+
+async def test_exports_that_are_not_read_keep_nobody_else_waiting(parties, database):
+    slow = [await big(parties, database, f"slow{n}") for n in range(EXPORTS_MOST)]
+    bolt = await parties.tenant("bolt")
+    async with exporting(slow[0]), exporting(slow[1]), exporting(slow[2]):
+        async with exporting(slow[3]):
+            assert snapshots(database) == EXPORTS_MOST
+            refused = await bolt.post(EXPORT[0], json=EXPORT[1])
+            assert (refused.status_code, refused.json()["type"]) == (503, "/problems/exports-busy")
+            assert int(refused.headers["retry-after"]) > 0
+            answers = await asyncio.gather(*(bolt.get("/v1/runs") for _ in range(20)))
+            assert {answer.status_code for answer in answers} == {200}
+        assert (await begun(bolt))[-1].startswith(b'{"end":'), "a reader that goes makes room"
+    assert (await begun(slow[0]))[-1].startswith(b'{"end":')
+
+
+async def test_an_export_that_is_not_taken_is_broken_off(database):
+    async with (
+        serving(database.api_url, export_idle_s=0.3) as url,
+        gathered(url, database.api_url) as parties,
+    ):
+        acme = await big(parties, database, "acme")
+        async with exporting(acme) as slow:
+            assert slow.status == 200
+            async with asyncio.timeout(60):
+                while snapshots(database):
+                    await asyncio.sleep(0.05)
+            assert (await begun(acme))[-1].startswith(b'{"end":')
+            rest = await slow.rest()
+        assert b'{"end":' not in rest
+        assert not rest.endswith(b"0\r\n\r\n"), "HTTP says as well that it is not complete"
+
+
+async def test_an_export_that_cannot_be_begun_is_a_problem(client, database):
+    with psycopg.connect(database.server.url("admin", "postgres"), autocommit=True) as connection:
+        there = "select count(*) from pg_stat_activity where datname = %s and usename = 'holdfast_api'"
+        [most] = connection.execute(there, [database.name]).fetchone()
+        try:
+            connection.execute(f"alter database {database.name} connection limit {most}")
+            answer = await client.post(EXPORT[0], json=EXPORT[1])
+        finally:
+            connection.execute(f"alter database {database.name} connection limit -1")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    assert answer.headers["retry-after"]
+    assert (await begun(client))[-1].startswith(b'{"end":')
 
 
 def rows_of(admin_url, tenant):

@@ -368,3 +368,37 @@ async def test_the_connection_that_was_checked_is_the_one_that_is_used(database,
         lambda: one("select count(*) from pg_stat_activity where datname = %s"), lambda left: left == 0, "all are gone"
     )
     assert one("select sessions from pg_stat_database where datname = %s") == 1
+
+
+async def test_a_snapshot_is_none_of_the_pools_and_closed_when_whoever_reads_it_is_gone(database, pg_server):
+    def open_snapshots():
+        there = "select count(*) from pg_stat_activity where datname = %s and state = 'idle in transaction'"
+        return pg_server.admin.execute(there, [database.name]).fetchone()[0]
+
+    async with Database.open(database.url, role="worker", max_size=1, deadline_s=5) as db:
+        begun = asyncio.Event()
+
+        async def read():
+            async with db.snapshot(TENANT):
+                begun.set()
+                await asyncio.Event().wait()
+
+        reading = asyncio.create_task(read())
+        await begun.wait()
+        assert open_snapshots() == 1
+        async with db.tenant(TENANT) as connection:
+            await connection.execute("select 1")
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        until(open_snapshots, lambda found: found == 0, "it is closed")
+
+
+async def test_a_snapshot_whose_server_goes_away_says_so(db):
+    async def lose():
+        async with db.snapshot(TENANT) as connection:
+            connection.cut()
+            await connection.execute("select 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        await lose()

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from holdfast import __version__
 from holdfast.api import problems
 from holdfast.api.body import MAX_BODY_S
+from holdfast.api.export import EXPORT_IDLE_S
 from holdfast.api.routes import (
     approvals,
     budgets,
@@ -53,6 +54,7 @@ def create_api(
     max_body_bytes: int = MAX_BODY_BYTES,
     max_body_s: float = MAX_BODY_S,
     heartbeat_s: float = HEARTBEAT_S,
+    export_idle_s: float = EXPORT_IDLE_S,
     dev: bool = False,
 ) -> FastAPI:
     """The HTTP interface over `services`.
@@ -65,6 +67,7 @@ def create_api(
         max_body_s: seconds after which a body that is not all here is refused.
         dev: whether to serve the login of `holdfast dev`.
         heartbeat_s: seconds of silence after which an event stream sends a comment.
+        export_idle_s: seconds after which an export is broken off of which nothing was taken.
     """
     api = FastAPI(
         title="Holdfast",
@@ -82,6 +85,7 @@ def create_api(
     api.state.max_body_bytes = max_body_bytes
     api.state.max_body_s = max_body_s
     api.state.heartbeat_s = heartbeat_s
+    api.state.export_idle_s = export_idle_s
     problems.install(api)
     api.openapi = partial(_openapi, api, api.openapi)
     routers = (

@@ -152,6 +152,13 @@ CATALOGUE: dict[str, Problem] = {
             "by administrators; what the platform declared, by the platform. Nothing was changed. `detail` says whose.",
         ),
         Problem(
+            "export-under-way",
+            409,
+            "An export is under way",
+            "A tenant is exported once at a time, and yours is just now. Nothing was begun. Wait until that export "
+            "ends, or close its connection.",
+        ),
+        Problem(
             "run-finished",
             409,
             "The run has ended",
@@ -250,6 +257,13 @@ CATALOGUE: dict[str, Problem] = {
             "Internal error",
             "A fault of Holdfast. The server's log has it under the time of this answer. Sending the request again is "
             "safe with an idempotency key.",
+        ),
+        Problem(
+            "exports-busy",
+            503,
+            "Too many exports",
+            "As many exports are under way as this server gives at once. Nothing was begun. Try again after the "
+            "seconds in `Retry-After`.",
         ),
         Problem(
             "unavailable",

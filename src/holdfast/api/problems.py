@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from holdfast.api.catalogue import CATALOGUE
-from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, TooManyAttempts, Unauthenticated
+from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,7 +87,7 @@ async def _holdfast_error(request: Request, error: Exception) -> Response:
         return problem_response(request, error.slug, str(error), errors=error.errors)
     if isinstance(error, Unauthenticated):
         return problem_response(request, error.slug, str(error), headers={"WWW-Authenticate": "Bearer"})
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, RequestError) and error.retry_after_s is not None:
         return problem_response(request, error.slug, str(error), headers={"Retry-After": str(error.retry_after_s)})
     if isinstance(error, RequestError):
         # Who is told that their body is late is not to go on with it on this connection.

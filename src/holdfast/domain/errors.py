@@ -57,6 +57,8 @@ class RequestError(HoldfastError):
 
     slug = "bad-request"
     status = 400
+    retry_after_s: int | None = None
+    """When the same request may be answered otherwise, where that is known."""
 
 
 class NotFound(RequestError):

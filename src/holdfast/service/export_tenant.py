@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
 
 import orjson
 
@@ -27,6 +29,9 @@ VERSION = 1
 async def export_tenant(services: Services, who: Who, key: WrappingKey) -> AsyncGenerator[bytes, None]:
     """The lines of the tenant of whoever asks, of one moment, each with its line feed.
 
+    Once the first is there, the snapshot is; nothing that can be refused is refused after it. One that is not read to
+    its end has to be closed: until then it keeps others of the tenant from being begun.
+
     Args:
         services: what this process has.
         who: the one who asks.
@@ -34,30 +39,41 @@ async def export_tenant(services: Services, who: Who, key: WrappingKey) -> Async
 
     Raises:
         MissingScope: they may not.
+        ExportUnderWay: one of their tenant is under way in this process.
+        ExportsBusy: too many of others are.
+        DatabaseUnavailable: the database cannot be reached, or went away meanwhile.
         KeyUnavailable: content was sealed under another wrapping key than this process has.
     """
     who.reach(Scope.TENANT_WRITE)
-    details = {"key": key.id}
-    await audit.note(
-        services.db, who.tenant, actor=who.principal, action="tenant.exported", target=str(who.tenant), details=details
-    )
-    digest, rows = hashlib.sha256(), Counter[str]()
+    with services.exports.of(who.tenant):
+        details = {"key": key.id}
+        await audit.note(
+            services.db,
+            who.tenant,
+            actor=who.principal,
+            action="tenant.exported",
+            target=str(who.tenant),
+            details=details,
+        )
+        digest, rows = hashlib.sha256(), Counter[str]()
+        async with aclosing(export_rows(services.db, who.tenant)) as found:
+            async for table, text in found:
+                row = orjson.loads(text)
+                if table == "tenants":
+                    made = {"format": FORMAT, "version": VERSION, "at": services.now(), "key": key.id, "tenant": row}
+                else:
+                    made = {"table": table, "row": _handed_over(services, who, table, row, key)}
+                    rows[table] += 1
+                line = orjson.dumps(made) + b"\n"
+                digest.update(line)
+                yield line
+        yield orjson.dumps({"end": {"rows": dict(rows), "sha256": digest.hexdigest()}}) + b"\n"
 
-    def line(value: object) -> bytes:
-        made = orjson.dumps(value) + b"\n"
-        digest.update(made)
-        return made
 
-    async for table, text in export_rows(services.db, who.tenant):
-        row = orjson.loads(text)
-        if table == "tenants":
-            head = {"format": FORMAT, "version": VERSION, "at": services.now(), "key": key.id, "tenant": row}
-            yield line(head)
-            continue
-        if table == "subject_keys" and row["wrapped"] is not None:
-            wrapped = bytes.fromhex(row["wrapped"].removeprefix("\\x"))
-            handed = services.vault.handed_over(who.tenant, row["subject"], wrapped, row["kek"], key)
-            row |= {"wrapped": f"\\x{handed.hex()}", "kek": key.id}
-        rows[table] += 1
-        yield line({"table": table, "row": row})
-    yield orjson.dumps({"end": {"rows": dict(rows), "sha256": digest.hexdigest()}}) + b"\n"
+def _handed_over(services: Services, who: Who, table: str, row: dict[str, Any], key: WrappingKey) -> dict[str, Any]:
+    """The row; a key of a subject in it wrapped under the export key."""
+    if table != "subject_keys" or row["wrapped"] is None:
+        return row
+    wrapped = bytes.fromhex(row["wrapped"].removeprefix("\\x"))
+    handed = services.vault.handed_over(who.tenant, row["subject"], wrapped, row["kek"], key)
+    return row | {"wrapped": f"\\x{handed.hex()}", "kek": key.id}

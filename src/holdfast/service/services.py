@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,6 +14,7 @@ from holdfast.domain.errors import UnknownTask
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
 from holdfast.domain.principal import Principal, PrincipalKind, Who
 from holdfast.domain.rights import Role
+from holdfast.service.exports import Exports
 from holdfast.store.approvals import NEWCOMER_S
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Services:
     """Where people reach the API; None where nobody has said."""
     newcomer_s: float = NEWCOMER_S
     """For how long those whom a requester admitted or promoted may not authorise what that one is behind."""
+    exports: Exports = field(default_factory=Exports)
+    """Those under way in this process."""
     now: Callable[[], datetime] = utc_now
     new_id: Callable[[], UUID] = uuid_utils.compat.uuid7
 

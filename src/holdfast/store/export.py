@@ -29,7 +29,7 @@ async def export_rows(db: Database, tenant: UUID) -> AsyncGenerator[tuple[str, s
     """Table and row (JSON), of one moment; the tenant's own row first, as of table `tenants`.
 
     Raises:
-        psycopg.Error: the database went away meanwhile; what came so far is of no use.
+        DatabaseUnavailable: the database cannot be reached, or went away meanwhile; what came so far is of no use.
     """
     async with db.snapshot(tenant) as connection:
         found = await (await connection.execute(query("tenant_row"), {"tenant": tenant})).fetchone()

@@ -182,26 +182,33 @@ class Database:
 
         BEGIN and the setting travel as one message, so the scope costs no round trip of its own.
         """
-        async with self._transaction("begin_tenant", tenant) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def snapshot(self, tenant: UUID) -> AsyncGenerator[Connection, None]:
-        """As `tenant`, for reading only, and all of it as it was at one moment."""
-        async with self._transaction("begin_snapshot", tenant) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _transaction(self, begin: str, tenant: UUID) -> AsyncGenerator[Connection, None]:
         async with self.connection() as connection:
             try:
-                await connection.execute(query(begin) % str(tenant).encode())
+                await connection.execute(query("begin_tenant") % str(tenant).encode())
                 yield connection
             except BaseException:
                 if not connection.closed:
                     await connection.rollback()
                 raise
             await connection.commit()
+
+    @asynccontextmanager
+    async def snapshot(self, tenant: UUID) -> AsyncGenerator[Connection, None]:
+        """As `tenant`, for reading only, all of it as it was at one moment, on a connection of its own.
+
+        It is none of the pool's: whoever reads may take long, and everybody else waits for those.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached, or goes away meanwhile.
+        """
+        with _as_unavailable():
+            connection = await self.connect()
+            try:
+                await connection.execute(query("begin_snapshot") % str(tenant).encode())
+                yield connection
+                await connection.rollback()  # a pooler keeps the session of what ended in order
+            finally:
+                await connection.close()
 
     @asynccontextmanager
     async def tool(self, tenant: UUID) -> AsyncGenerator[Connection, None]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from holdfast.api.bodies import ExportBody, TenantLimitsBody, TimeZoneBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
+from holdfast.api.export import export_response
 from holdfast.api.requests import TheServices, needs, reply
 from holdfast.domain.errors import InvalidInput, KeyUnavailable
 from holdfast.domain.principal import Who
@@ -93,7 +94,7 @@ async def put_limits(
             "description": "Everything, as JSON Lines. The last line is `end`; without it the export is incomplete.",
             "content": {"application/jsonl": {"schema": {"type": "string"}}},
         },
-        **problems(*BODY),
+        **problems("export-under-way", "exports-busy", *BODY),
     },
 )
 async def post_export(
@@ -105,7 +106,7 @@ async def post_export(
         key = WrappingKey.from_text(given.key, source="the request")
     except KeyUnavailable:
         raise InvalidInput("`key` is not 32 bytes of base64 or hex. Make it with `openssl rand -base64 32`.") from None
-    return StreamingResponse(export_tenant(services, who, key), media_type="application/jsonl")
+    return await export_response(export_tenant(services, who, key), request.app.state.export_idle_s)
 
 
 @router.get(
