@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from support.api_serving import serving
+from support.exporting import exporting, fill, snapshots
 from support.held_back import held_back
 from support.parties import gathered
 from support.sse import feed
@@ -171,3 +172,28 @@ async def test_a_body_that_does_not_arrive_is_refused_and_its_connection_ends(da
                     assert "0.2 s" in problem["detail"]
                     assert await request.reader.read() == b""
         assert [one["name"] for one in (await acme.get("/v1/principals")).json()["items"]] == ["Ada"]
+
+
+@pytest.mark.parametrize("lose", [disable, revoke_keys, revoke("admin")])
+async def test_an_export_is_broken_off_when_its_reader_may_read_no_more(parties, database, lose):
+    acme, bolt = await parties.tenant("acme"), await parties.tenant("bolt")
+    fill(database, (await acme.get("/v1/tenant")).json()["id"])
+    person, reader = await parties.person(acme, "Eve", "admin")
+    async with exporting(reader) as export:
+        assert export.status == 200
+        assert (await lose(acme, person)).status_code == 200
+        await long_enough(bolt)
+        sent = await export.rest()
+    assert b'{"end":' not in sent
+    assert not sent.endswith(b"0\r\n\r\n"), "HTTP says as well that it is not complete"
+    assert snapshots(database) == 0
+
+
+async def test_an_export_goes_on_when_other_rights_change(parties, database):
+    acme, bolt = await parties.tenant("acme"), await parties.tenant("bolt")
+    fill(database, (await acme.get("/v1/tenant")).json()["id"])
+    person, reader = await parties.person(acme, "Eve", "admin")
+    async with exporting(reader) as export:
+        await acme.put(f"/v1/principals/{person}/roles/approver")
+        await long_enough(bolt)
+        assert b'{"end":' in await export.rest()

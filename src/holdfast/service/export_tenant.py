@@ -18,6 +18,7 @@ import orjson
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
 from holdfast.service.services import Services
+from holdfast.service.standing import Standing
 from holdfast.store import audit
 from holdfast.store.export import export_rows
 from holdfast.store.vault import WrappingKey
@@ -26,24 +27,28 @@ FORMAT = "holdfast-tenant"
 VERSION = 1
 
 
-async def export_tenant(services: Services, who: Who, key: WrappingKey) -> AsyncGenerator[bytes, None]:
+async def export_tenant(services: Services, who: Who | Standing, key: WrappingKey) -> AsyncGenerator[bytes, None]:
     """The lines of the tenant of whoever asks, of one moment, each with its line feed.
 
-    Once the first is there, the snapshot is; nothing that can be refused is refused after it. One that is not read to
+    Once the first is there, the snapshot is. What is refused after it is refused to somebody who lost their rights
+    meanwhile, which is looked at before each line. One that is not read to
     its end has to be closed: until then it keeps others of the tenant from being begun.
 
     Args:
         services: what this process has.
-        who: the one who asks.
+        who: the one who asks; by `Standing`, if the lines may be refused after all.
         key: the export key.
 
     Raises:
-        MissingScope: they may not.
+        Unauthenticated: their credential has ended meanwhile.
+        MissingScope: they may not, or not any more.
         ExportUnderWay: one of their tenant is under way in this process.
         ExportsBusy: too many of others are.
         DatabaseUnavailable: the database cannot be reached, or went away meanwhile.
         KeyUnavailable: content was sealed under another wrapping key than this process has.
     """
+    standing = who if isinstance(who, Standing) else Standing(who)
+    who = standing.who
     who.reach(Scope.TENANT_WRITE)
     with services.exports.of(who.tenant):
         details = {"key": key.id}
@@ -58,6 +63,8 @@ async def export_tenant(services: Services, who: Who, key: WrappingKey) -> Async
         digest, rows = hashlib.sha256(), Counter[str]()
         async with aclosing(export_rows(services.db, who.tenant)) as found:
             async for table, text in found:
+                if await standing.changed():
+                    standing.who.reach(Scope.TENANT_WRITE)
                 row = orjson.loads(text)
                 if table == "tenants":
                     made = {"format": FORMAT, "version": VERSION, "at": services.now(), "key": key.id, "tenant": row}

@@ -11,7 +11,7 @@ from holdfast.api.bodies import ExportBody, TenantLimitsBody, TimeZoneBody
 from holdfast.api.body import read_body
 from holdfast.api.describe import BODY, answer, body, problems
 from holdfast.api.export import export_response
-from holdfast.api.requests import TheServices, needs, reply
+from holdfast.api.requests import TheServices, needs, reply, standing_of
 from holdfast.domain.errors import InvalidInput, KeyUnavailable
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
@@ -106,7 +106,9 @@ async def post_export(
         key = WrappingKey.from_text(given.key, source="the request")
     except KeyUnavailable:
         raise InvalidInput("`key` is not 32 bytes of base64 or hex. Make it with `openssl rand -base64 32`.") from None
-    return await export_response(export_tenant(services, who, key), request.app.state.export_idle_s)
+    return await export_response(
+        export_tenant(services, standing_of(request, who), key), request.app.state.export_idle_s
+    )
 
 
 @router.get(
