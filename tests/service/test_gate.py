@@ -10,7 +10,7 @@ import pytest
 from holdfast.domain.errors import TooManyAttempts, Unauthenticated
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
 from holdfast.identity.api_keys import ApiKey
-from holdfast.identity.throttle import BURST
+from holdfast.identity.throttle import BURST, neighbourhood
 from holdfast.identity.tokens import TokenVerifier
 from holdfast.service.gate import Gate
 from holdfast.store import keys
@@ -52,10 +52,10 @@ class Street:
                 await self.gate.admit("guess", source=THERE)
         self.db.asked.clear()
 
-    async def told(self, credential):
+    async def told(self, credential, source=THERE):
         """All that one who is refused is told."""
         with pytest.raises((TooManyAttempts, Unauthenticated)) as refused:
-            await self.gate.admit(credential, source=THERE)
+            await self.gate.admit(credential, source=source)
         return type(refused.value), str(refused.value), getattr(refused.value, "retry_after_s", None)
 
 
@@ -153,6 +153,44 @@ async def test_workers_are_told_of_whoever_signs_in_anew_and_of_no_other_request
     for sent in (first, first, second, first, second):
         await street.gate.admit(sent, source=THERE)
     assert street.told_of == ["signed in"] * 2
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:c000:201", "192.0.2.1"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:0DB8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("unknown", "unknown"),
+        ("not:an:address", "not:an:address"),
+    ],
+)
+def test_what_counts_as_one_place(source, place):
+    assert neighbourhood(source) == place
+
+
+async def test_who_has_a_network_guesses_no_more_often_than_who_has_an_address(street, services, database):
+    def noted():
+        with psycopg.connect(database.admin_url) as connection:
+            of_guesses = "select target from holdfast.audit_log where action = 'credential.refused'"
+            return [row[0] for row in connection.execute(of_guesses)]
+
+    told = [await street.told("guess", f"2001:db8:1:2::{n:x}") for n in range(2 * BURST)]
+    assert [answer[0] for answer in told] == [Unauthenticated] * BURST + [TooManyAttempts] * BURST
+    assert noted() == ["2001:db8:1:2::/64"]
+    assert (await street.told("guess", "2001:db8:1:3::1"))[0] is Unauthenticated, "nobody else has to wait"
+    key, _ = await made(services.db)
+    assert await street.gate.admit(key, source="2001:db8:1:2::1"), "nor has who comes with a valid one"
+
+
+async def test_an_address_counts_as_the_same_however_it_is_written(street):
+    await street.crowded()
+    assert (await street.told("guess", f"::ffff:{THERE}"))[0] is TooManyAttempts
 
 
 @pytest.mark.parametrize("state", ["deleting", "importing"])

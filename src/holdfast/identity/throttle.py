@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 BURST = 20
 """Refusals that one source may collect before it is told to wait."""
@@ -13,6 +14,27 @@ PER_S = 0.5
 """How fast they are forgiven."""
 SOURCES_MOST = 10_000
 """The sources remembered. Beyond it the one longest quiet is forgotten, so that memory is bounded."""
+
+
+_HOST_BITS = 64
+"""Of an IPv6 address: what whoever has one network chooses freely."""
+
+
+def neighbourhood(source: str) -> str:
+    """What counts as one place where credentials come from.
+
+    An IPv4 address is one. Of IPv6 it is a /64, the least that anybody is given: by addresses, whoever has one could
+    guess 2^64 times as often. An IPv4 address written in IPv6 is the same as by itself. What is no address stays.
+    """
+    if ":" not in source:
+        return source
+    try:
+        address = IPv6Address(source)
+    except ValueError:
+        return source
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{IPv6Address(int(address) >> _HOST_BITS << _HOST_BITS)}/{128 - _HOST_BITS}"
 
 
 @dataclass(slots=True)

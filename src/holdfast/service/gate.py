@@ -16,7 +16,7 @@ from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role
 from holdfast.identity.api_keys import PREFIX, ApiKey
 from holdfast.identity.reasons import Reason
-from holdfast.identity.throttle import Throttle
+from holdfast.identity.throttle import Throttle, neighbourhood
 from holdfast.store import audit, identities, keys
 
 if TYPE_CHECKING:
@@ -80,14 +80,15 @@ class Gate:
 
         Args:
             credential: an API key or a token; None where none was sent.
-            source: where the request comes from, for the audit log and to tell those who guess to wait.
+            source: the address that the request comes from, for the audit log and to tell those who guess to wait.
 
         Raises:
             Unauthenticated: it is not accepted. The audit log says why, the caller is not told.
             TooManyAttempts: nor is it, and too many from there were not accepted before. That says even less: not
                 whether one was sent, nor whether it was a guess.
         """
-        wait_s = self._throttle.wait_s(source)
+        place = neighbourhood(source)
+        wait_s = self._throttle.wait_s(place)
         try:
             if not credential:
                 raise _Refused("absent")
@@ -95,9 +96,9 @@ class Gate:
         except _Refused as refusal:
             # One that has to wait is counted whatever the reason: else the next Retry-After would tell of it.
             if wait_s or refusal.reason not in _NO_GUESS:
-                self._throttle.refused(source)
+                self._throttle.refused(place)
             if credential:
-                await self._note(refusal.tenant, refusal.reason, source)
+                await self._note(refusal.tenant, refusal.reason, place)
             if wait_s:
                 raise TooManyAttempts(wait_s) from None
             raise Unauthenticated(refusal.reason) from None
@@ -161,14 +162,14 @@ class Gate:
         assert isinstance(found, identities.Identity), "who has just logged in is there"
         return found
 
-    async def _note(self, tenant: UUID, reason: str, source: str) -> None:
+    async def _note(self, tenant: UUID, reason: str, place: str) -> None:
         """In the log of the tenant whose key it is; guesses are the platform's. The same one once a minute."""
-        now, what = self.clock(), (tenant, reason, source)
+        now, what = self.clock(), (tenant, reason, place)
         if now - self._noted.get(what, -_NOTED_S) < _NOTED_S:
             return
         if len(self._noted) >= _NOTED_MOST:
             self._noted.clear()
         self._noted[what] = now
         await audit.note(
-            self.db, tenant, actor="anonymous", action="credential.refused", target=source, details={"reason": reason}
+            self.db, tenant, actor="anonymous", action="credential.refused", target=place, details={"reason": reason}
         )
