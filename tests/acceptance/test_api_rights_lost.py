@@ -170,6 +170,7 @@ async def test_a_body_that_does_not_arrive_is_refused_and_its_connection_ends(da
                     status, problem = await request.answer()
                     assert (status, problem["type"]) == (408, "/problems/slow-body")
                     assert "0.2 s" in problem["detail"]
+                    assert "connection: close" in request.headers
                     assert await request.reader.read() == b""
         assert [one["name"] for one in (await acme.get("/v1/principals")).json()["items"]] == ["Ada"]
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,8 @@ class HeldBack:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     remaining: bytes
+    headers: list[str] = field(default_factory=list)
+    """Of the answer, once it is there, in lower case."""
 
     async def finish(self) -> tuple[int, dict[str, Any]]:
         """Send the rest; status and body of the answer."""
@@ -29,10 +31,10 @@ class HeldBack:
     async def answer(self) -> tuple[int, dict[str, Any]]:
         """Status and body of the answer, whatever was sent."""
         async with asyncio.timeout(60):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-            sizes = [line for line in head if line.lower().startswith("content-length:")]
-            body = await self.reader.readexactly(int(sizes[0].partition(":")[2]))
-        return int(head[0].split()[1]), json.loads(body)
+            status, *self.headers = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
+            [size] = [line for line in self.headers if line.startswith("content-length:")]
+            body = await self.reader.readexactly(int(size.partition(":")[2]))
+        return int(status.split()[1]), json.loads(body)
 
 
 @asynccontextmanager
