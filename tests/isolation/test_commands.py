@@ -56,7 +56,9 @@ BY_NAME = {
 LISTS = {"runs ls", "approvals ls", "principals ls", "keys ls", "audit ls", "sessions ls", "halt ls", "cost"} | {
     "budget ls", "budget alerts", "budget reconcile",
 }  # fmt: skip
-PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "quotas", "export", "import", "delete"]}
+PLATFORMS = {f"tenants {one}" for one in ["ls", "create", "suspend", "resume", "export", "import", "delete"]} | {
+    f"tenants quotas {one}" for one in ["show", "set", "rm"]
+}
 NOT_IN_A_TENANT = {"demo", "init", "dev", "serve", "worker", "tasks", "doctor", "migrate", "version", "config show"} | {
     f"policy {one}" for one in ["init", "check", "explain", "test", "diff"]
 }
@@ -141,9 +143,12 @@ def test_tenants_are_managed_by_the_platforms_people_only(two, holdfast):
         "suspend": ["bolt", "--reason", "x"],
         "resume": ["bolt"],
         "delete": ["bolt", "--yes"],
+        "quotas show": ["bolt"],
+        "quotas set": ["bolt", "--runs", "1"],
+        "quotas rm": ["bolt", "runs"],
     }
     for verb, arguments in more.items():
-        code, said = holdfast("--principal", "Ann", "tenants", verb, *arguments)
+        code, said = holdfast("--principal", "Ann", "tenants", *verb.split(), *arguments)
         assert code == 5, "she is none of them"
         assert "bolt" not in said
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from uuid import UUID
 
 from holdfast.domain.errors import InvalidInput, NameTaken, NotFound, TenantActive
@@ -136,7 +137,7 @@ async def resume_tenant(services: Services, who: Who, name: str) -> TenantView:
 
 
 async def set_quotas(services: Services, who: Who, name: str, quotas: Quotas) -> TenantView:
-    """Say what a tenant may have at most. What it has already stays.
+    """Set all that a tenant may have at most: what is left out has no limit. What it has already stays.
 
     Raises:
         NotFound: there is none.
@@ -146,6 +147,34 @@ async def set_quotas(services: Services, who: Who, name: str, quotas: Quotas) ->
     most = {"principals": quotas.principals, "runs": quotas.runs, "bytes_": quotas.bytes}
     await tenants.set_quotas(services.db, id_, **most, by=platform_actor(who))
     return await get_tenant(services, who, name)
+
+
+async def change_quotas(
+    services: Services, who: Who, name: str, put: Quotas, *, drop: Sequence[str] = ()
+) -> TenantView:
+    """Set those quotas of `put` that are not None and take away those of `drop`; the others stay.
+
+    Of two who do so at the same moment, the later may undo what the earlier did: both begin from what they read.
+
+    Raises:
+        NotFound: there is no such tenant.
+        InvalidInput: nothing is to be changed, or a quota to be taken away is not there.
+    """
+    who.reach(Scope.TENANTS_WRITE)
+    given = put.model_dump(exclude_none=True)
+    if not given and not drop:
+        raise InvalidInput(
+            f"Say what is to be set: --principals, --runs or --bytes. `holdfast tenants quotas show {name[:63]}` shows "
+            "what is in force."
+        )
+    before = (await get_tenant(services, who, name)).quotas.model_dump(exclude_none=True)
+    for quota in drop:
+        if quota not in before:
+            raise InvalidInput(
+                f"The tenant has no quota '{quota[:63]}'. It has: {', '.join(sorted(before)) or 'none'}."
+            )
+    left = {quota: most for quota, most in before.items() if quota not in drop}
+    return await set_quotas(services, who, name, Quotas(**{**left, **given}))
 
 
 async def delete_tenant(services: Services, who: Who, name: str) -> DeletedTenantView:

@@ -104,7 +104,7 @@ async def post_resume(name: str, services: TheServices, who: Annotated[Who, need
 async def put_quotas(
     request: Request, name: str, services: TheServices, who: Annotated[Who, needs(Scope.TENANTS_WRITE)]
 ) -> Response:
-    """What it may have at most. What it has already stays."""
+    """All of them: what is left out has no limit any more. What the tenant has already stays."""
     return reply(await use.set_quotas(services, who, name, await read_body(request, QuotasBody)))
 
 

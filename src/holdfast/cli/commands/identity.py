@@ -11,6 +11,7 @@ import typer
 from holdfast.cli.options import DatabaseUrl, DataDir, Json
 
 _tenants = typer.Typer(help="The tenants of this installation.", no_args_is_help=True)
+_quotas = typer.Typer(help="What a tenant may have at most.", no_args_is_help=True)
 _limits = typer.Typer(help="What each run of a tenant may do at most. `--tenant` says of which.", no_args_is_help=True)
 _principals = typer.Typer(help="The people and services of a tenant, and their roles.", no_args_is_help=True)
 _keys = typer.Typer(help="API keys.", no_args_is_help=True)
@@ -28,6 +29,7 @@ _Key: TypeAlias = Annotated[UUID, typer.Argument(metavar="ID", help="As `holdfas
 
 def add_to(program: typer.Typer) -> None:
     """Add these commands."""
+    _tenants.add_typer(_quotas, name="quotas")
     _tenants.add_typer(_limits, name="limits")
     for name, group in (("tenants", _tenants), ("principals", _principals), ("keys", _keys), ("audit", _audit)):
         program.add_typer(group, name=name)
@@ -89,23 +91,49 @@ def tenants_resume(
     act(load_settings(data_dir=data_dir, database_url=database_url), name, as_json=json)
 
 
-@_tenants.command("quotas")
-def tenants_quotas(
+@_quotas.command("show")
+def quotas_show(name: _Tenant, data_dir: DataDir = None, database_url: DatabaseUrl = None, json: Json = False) -> None:
+    """Show what it may have at most."""
+    from holdfast.cli.identity.quotas import show_quotas as act
+    from holdfast.cli.settings import load_settings
+
+    act(load_settings(data_dir=data_dir, database_url=database_url), name, as_json=json)
+
+
+@_quotas.command("set")
+def quotas_set(
     name: _Tenant,
-    principals: Annotated[int | None, typer.Option("--principals", min=0)] = None,
+    principals: Annotated[int | None, typer.Option("--principals", min=0, help="People and services.")] = None,
     runs: Annotated[int | None, typer.Option("--runs", min=0, help="That have not ended.")] = None,
     bytes_: Annotated[int | None, typer.Option("--bytes", min=0, help="Of content and events.")] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Say what it may have at most. What is left out has no limit."""
-    from holdfast.cli.identity.tenants import set_quotas as act
+    """Set these; the others stay. What it has already stays as well."""
+    from holdfast.cli.identity.quotas import change_quotas as act
     from holdfast.cli.settings import load_settings
     from holdfast.service.identity_views import Quotas
 
-    quotas = Quotas(principals=principals, runs=runs, bytes=bytes_)
-    act(load_settings(data_dir=data_dir, database_url=database_url), name, quotas, as_json=json)
+    put = Quotas(principals=principals, runs=runs, bytes=bytes_)
+    act(load_settings(data_dir=data_dir, database_url=database_url), name, put, as_json=json)
+
+
+@_quotas.command("rm")
+def quotas_rm(
+    name: _Tenant,
+    quotas: Annotated[list[str], typer.Argument(metavar="QUOTA...", help="principals, runs, bytes.")],
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Take these away: it may have as many as there is room for."""
+    from holdfast.cli.identity.quotas import change_quotas as act
+    from holdfast.cli.settings import load_settings
+    from holdfast.service.identity_views import Quotas
+
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    act(settings, name, Quotas(principals=None, runs=None, bytes=None), drop=quotas, as_json=json)
 
 
 @_limits.command("show")

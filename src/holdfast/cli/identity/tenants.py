@@ -40,9 +40,9 @@ def list_tenants(settings: Settings, *, limit: int, after: str | None, as_json: 
     if as_json:
         print_json(page)
         return
-    made = table("id", "tenant", "state", "created")
+    made = table("id", "tenant", "state", "at most", "created")
     for one in page.items:
-        made.add_row(str(one.id), one.name, one.state, clock(one.created_at))
+        made.add_row(str(one.id), one.name, one.state, _at_most(one.quotas) or "-", clock(one.created_at))
     out().print(made)
     if page.next:
         out().print(f"More: --after {page.next}", style="dim")
@@ -76,11 +76,6 @@ def suspend_tenant(settings: Settings, name: str, *, reason: str, as_json: bool)
 def resume_tenant(settings: Settings, name: str, *, as_json: bool) -> None:
     """Let a suspended tenant go on."""
     _act(settings, lambda services: use.resume_tenant(services, services.caller, name), as_json=as_json)
-
-
-def set_quotas(settings: Settings, name: str, quotas: Quotas, *, as_json: bool) -> None:
-    """Say what a tenant may have at most."""
-    _act(settings, lambda services: use.set_quotas(services, services.caller, name, quotas), as_json=as_json)
 
 
 def delete_tenant(settings: Settings, name: str, *, as_json: bool) -> None:
@@ -149,8 +144,12 @@ def _print(view: TenantView, *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    quotas = ", ".join(f"at most {most} {what}" for what, most in view.quotas if most is not None)
-    out().print(f"tenant {view.name}: {view.state}{f', {quotas}' if quotas else ''}", markup=False)
+    quotas = _at_most(view.quotas)
+    out().print(f"tenant {view.name}: {view.state}{f', at most {quotas}' if quotas else ''}", markup=False)
+
+
+def _at_most(quotas: Quotas) -> str:
+    return ", ".join(f"{most} {what}" for what, most in quotas.model_dump(exclude_none=True).items())
 
 
 def list_audit_log(settings: Settings, *, limit: int, after: str | None, as_json: bool) -> None:
