@@ -1,6 +1,9 @@
 """Everything of a tenant, out of one installation and into an empty other: complete, and readable there only."""
 
 import asyncio
+import base64
+import os
+from uuid import uuid4
 
 import httpx2
 import orjson
@@ -14,7 +17,7 @@ from holdfast.domain.rights import Role, rights_of
 from holdfast.service.exports import EXPORTS_MOST
 from holdfast.service.get_run import get_run
 from holdfast.service.import_tenant import import_tenant
-from holdfast.service.manage_tenants import resume_tenant
+from holdfast.service.manage_tenants import delete_tenant, resume_tenant
 from holdfast.service.services import Services
 from holdfast.store.budgets import get_time_zone
 from holdfast.store.ceilings import get_ceilings
@@ -123,6 +126,69 @@ async def test_without_its_key_it_tells_nothing_and_damaged_it_is_refused(export
         await import_tenant(elsewhere, PLATFORM, [*lines[:-2], lines[-1]], key())
     with pytest.raises(NameTaken):
         await import_tenant(elsewhere, PLATFORM, lines, key())
+
+
+def damages(lines, tenant):
+    """Lines as they cannot be, each with the number of the one it stands in place of and what is said of it."""
+    runs = [n for n, line in enumerate(lines) if orjson.loads(line).get("table") == "runs"]
+    keys = next(n for n, line in enumerate(lines) if orjson.loads(line).get("table") == "subject_keys")
+    run, key_row = (orjson.loads(lines[n])["row"] for n in (runs[1], keys))
+    other = {"tenant": str(uuid4())}
+    for value, why in (
+        ([], "not a JSON object"),
+        ({"row": run}, "does not say of which `table`"),
+        ({"table": ["runs"], "row": run}, "does not say of which `table`"),
+        ({"table": "runs"}, "has no `row`"),
+        ({"table": "runs", "row": [run]}, "has no `row`"),
+        ({"table": "runs", "row": run | other}, "not of this tenant"),
+        ({"table": "cats", "row": run}, "There is no table"),
+        ({"table": "ru\0ns", "row": run}, "NUL"),
+        ({"table": "runs", "row": {"tenant": tenant}}, "not-null constraint"),
+        ({"table": "runs", "row": run | {"state": "dancing"}}, "check constraint"),
+        ({"table": "runs", "row": run | {"seq": "many"}}, "invalid input syntax"),
+        ({"table": "runs", "row": run | {"id": orjson.loads(lines[runs[0]])["row"]["id"]}}, "duplicate key"),
+    ):
+        yield runs[1], orjson.dumps(value), why
+    yield runs[1], lines[runs[1]].replace(b'"priority":0', b'"priority":' + b"9" * 30), "64-bit"
+    yield runs[1], lines[runs[1]][: len(lines[runs[1]]) // 2], "not a JSON object"
+    yield keys, orjson.dumps({"table": "subject_keys", "row": key_row | {"wrapped": "\\xyz"}}), "is no key"
+    yield keys, orjson.dumps({"table": "subject_keys", "row": key_row | {"wrapped": 7}}), "is no key"
+    yield keys, orjson.dumps({"table": "subject_keys", "row": key_row | {"subject": None}}), "whose key"
+
+
+async def test_a_line_that_cannot_be_is_named_and_what_was_imported_can_be_deleted(exported, elsewhere):
+    lines, _ = exported
+    tenant = orjson.loads(lines[0])["tenant"]["id"]
+    for at, line, why in damages(lines, tenant):
+        with pytest.raises(InvalidInput) as refused:
+            await import_tenant(elsewhere, PLATFORM, [*lines[:at], line + b"\n", *lines[at + 1 :]], key())
+        said = str(refused.value)
+        assert said.startswith(f"Line {at + 1} of the export is damaged: "), said
+        assert why in said
+        assert "`holdfast tenants delete acme` removes it" in said
+        assert (await delete_tenant(elsewhere, PLATFORM, "acme")).name == "acme"
+    assert (await import_tenant(elsewhere, PLATFORM, lines, key())).state == "suspended"
+
+
+async def test_a_head_that_cannot_be_is_said_and_leaves_nothing(exported, elsewhere):
+    lines, _ = exported
+    head = orjson.loads(lines[0])
+    wrong = [{"id": "7"}, {"name": "Acme!"}, {"created_at": "yesterday"}, {"created_at": "2026-01-01T00:00:00"}]
+    for tenant in [*(head["tenant"] | one for one in wrong), {}, None, "acme"]:
+        with pytest.raises(InvalidInput, match=r"Line 1 of the export is damaged: .* Nothing was imported\."):
+            await import_tenant(elsewhere, PLATFORM, [orjson.dumps(head | {"tenant": tenant}), *lines[1:]], key())
+    for first in ([], [b"cats\n"], [b"{}\n"]):
+        with pytest.raises(InvalidInput):
+            await import_tenant(elsewhere, PLATFORM, first, key())
+    assert (await import_tenant(elsewhere, PLATFORM, lines, key())).state == "suspended"
+
+
+async def test_an_end_that_says_nothing_is_refused(exported, elsewhere):
+    lines, _ = exported
+    for end in (5, {}, {"rows": {}}, None):
+        with pytest.raises(InvalidInput, match="incomplete or was changed"):
+            await import_tenant(elsewhere, PLATFORM, [*lines[:-1], orjson.dumps({"end": end})], key())
+        await delete_tenant(elsewhere, PLATFORM, "acme")
 
 
 async def test_a_subjects_key_that_was_changed_is_refused(exported, elsewhere):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +23,7 @@ from holdfast.store import export
 from holdfast.store.vault import WrappingKey
 
 _BATCH_BYTES = 1 << 20
+_WHAT_TO_DO = "Import the export as it was written, or export the tenant again."
 _OBJECT = TypeAdapter(dict[str, Any])
 
 
@@ -37,23 +38,106 @@ async def import_tenant(services: Services, who: Who, lines: Iterable[bytes], ke
 
     Raises:
         NameTaken: there is a tenant of this id or name. One of which an import broke off can be deleted.
-        InvalidInput: this is no export, of another version, incomplete, or was changed.
+        InvalidInput: this is no export, of another version, incomplete, or was changed; a line of it that cannot be is
+            named.
         KeyUnavailable: the key is another.
+        DatabaseUnavailable: the database went away.
     """
     who.reach(Scope.TENANTS_WRITE)
-    digest, reading = hashlib.sha256(), iter(lines)
-    head = _head(next(reading, b""), key)
-    digest.update(head.line)
-    by = platform_actor(who)
-    made = await export.begin_import(
-        services.db,
-        head.id,
-        name=head.name,
-        created_at=head.created_at,
-        time_zone=head.time_zone,
-        ceilings=head.ceilings,
-        by=by,
-    )
+    reading = _Reading(lines)
+    try:
+        head = _head(next(reading, None), key)
+        await _begin(services, who, head)
+    except _Damaged as damaged:
+        raise InvalidInput(f"{damaged} Nothing was imported. {_WHAT_TO_DO}") from damaged
+    try:
+        await _import_rows(services, head, reading, key)
+    except _Damaged as damaged:
+        raise InvalidInput(
+            f"{damaged} What was imported is kept from everybody; `holdfast tenants delete {head.name}` removes it. "
+            f"{_WHAT_TO_DO}"
+        ) from damaged
+    await export.end_import(services.db, head.id, by=platform_actor(who))
+    return await get_tenant(services, who, head.name)
+
+
+class _Damaged(Exception):
+    """What is wrong with the export, as a sentence."""
+
+    @classmethod
+    def at(cls, line: int, why: str) -> _Damaged:
+        return cls(f"Line {line} of the export is damaged: {why}.")
+
+
+class _Line(NamedTuple):
+    number: int
+    found: dict[str, Any]
+    size: int
+
+    def damaged(self, why: str) -> _Damaged:
+        return _Damaged.at(self.number, why)
+
+
+class _Reading(Iterator[_Line]):
+    """The lines, numbered as in an editor, and the digest of those before the latest."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = enumerate(lines, 1)
+        self._digest, self._latest = hashlib.sha256(), b""
+
+    def __next__(self) -> _Line:
+        number, line = next(self._lines)
+        self._digest.update(self._latest)
+        self._latest = line
+        try:
+            return _Line(number, _OBJECT.validate_json(line), len(line))
+        except ValidationError:
+            raise _Damaged.at(number, "it is not a JSON object") from None
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+class _Head:
+    """Whose export it is. Raises KeyError, TypeError and ValueError for what is none."""
+
+    def __init__(self, tenant: dict[str, Any]) -> None:
+        self.id, self.name = UUID(tenant["id"]), str(tenant["name"])
+        self.created_at = datetime.fromisoformat(tenant["created_at"])
+        if self.created_at.tzinfo is None:
+            raise ValueError("A time has a zone.")
+        self.time_zone = str(tenant.get("time_zone", "UTC"))
+        try:
+            self.ceilings = read_stored(tenant.get("ceilings", {}))
+        except ValueError as error:
+            raise InvalidInput(f"The tenant's limits cannot be kept here: {error}") from None
+
+
+def _head(line: _Line | None, key: WrappingKey) -> _Head:
+    found = {} if line is None else line.found
+    if found.get("format") != FORMAT or found.get("version") != VERSION:
+        raise InvalidInput("This is no export of a tenant, or one of another version: its first line says neither.")
+    if found.get("key") != key.id:
+        raise InvalidInput(f"The export was made with the export key {found.get('key')}, and this is {key.id}.")
+    try:
+        return _Head(found["tenant"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise _Damaged.at(1, "it does not say which tenant this is, and since when") from None
+
+
+async def _begin(services: Services, who: Who, head: _Head) -> None:
+    try:
+        made = await export.begin_import(
+            services.db,
+            head.id,
+            name=head.name,
+            created_at=head.created_at,
+            time_zone=head.time_zone,
+            ceilings=head.ceilings,
+            by=platform_actor(who),
+        )
+    except export.RowsRefused as error:
+        raise _Damaged.at(1, f"there can be no such tenant: {error}") from error
     if made == "taken":
         raise NameTaken(
             f"There is a tenant '{head.name}' or of id {head.id} here. If an import of it broke off, delete it and "
@@ -64,74 +148,79 @@ async def import_tenant(services: Services, who: Who, lines: Iterable[bytes], ke
             f"The tenant's days begin in the time zone '{head.time_zone}', which PostgreSQL does not know here. Update "
             "its time zones, or export the tenant again with another zone."
         )
+
+
+async def _import_rows(services: Services, head: _Head, reading: _Reading, key: WrappingKey) -> None:
     batch, rows = _Batch(services, head.id), Counter[str]()
-    end: dict[str, Any] | None = None
     for line in reading:
-        found = _json(line)
-        if "end" in found:
-            end = found["end"]
+        if "end" in line.found:
+            await batch.flush()
+            if line.found["end"] == {"rows": dict(rows), "sha256": reading.sha256()}:
+                return
             break
-        digest.update(line)
-        table, row = found["table"], found["row"]
-        if table == "subject_keys" and row["wrapped"] is not None:
-            wrapped = bytes.fromhex(row["wrapped"].removeprefix("\\x"))
-            taken, kek = services.vault.taken_over(head.id, row["subject"], wrapped, key)
-            row |= {"wrapped": f"\\x{taken.hex()}", "kek": kek}
+        table, row = _row_of(line, head.id)
+        if table == "subject_keys":
+            row |= _taken_over(services, head.id, line, row, key)
         rows[table] += 1
-        await batch.add(table, row, len(line))
-    await batch.flush()
-    if end is None or end["sha256"] != digest.hexdigest() or end["rows"] != dict(rows):
-        raise InvalidInput(
-            "The export is incomplete or was changed: its last line does not fit those before it. What was imported is "
-            f"kept from everybody; `holdfast tenants delete {head.name}` removes it."
-        )
-    await export.end_import(services.db, head.id, by=by)
-    return await get_tenant(services, who, head.name)
+        await batch.add(table, row, line)
+    else:
+        await batch.flush()
+    raise _Damaged("The export is incomplete or was changed: its last line does not fit those before it.")
 
 
-class _Head:
-    def __init__(self, line: bytes, tenant: dict[str, Any]) -> None:
-        self.line = line
-        self.id, self.name = UUID(tenant["id"]), str(tenant["name"])
-        self.created_at = datetime.fromisoformat(tenant["created_at"])
-        self.time_zone = str(tenant.get("time_zone", "UTC"))
-        try:
-            self.ceilings = read_stored(tenant.get("ceilings", {}))
-        except ValueError as error:
-            raise InvalidInput(f"The tenant's limits cannot be kept here: {error}") from None
+def _row_of(line: _Line, tenant: UUID) -> tuple[str, dict[str, Any]]:
+    table, row = line.found.get("table"), line.found.get("row")
+    if not isinstance(table, str):
+        raise line.damaged("it does not say of which `table` it is")
+    if not isinstance(row, dict):
+        raise line.damaged("it has no `row`")
+    if row.get("tenant") != str(tenant):  # pyright: ignore[reportUnknownMemberType]
+        raise line.damaged("its row is not of this tenant")
+    return table, row  # pyright: ignore[reportUnknownVariableType]
+
+
+def _taken_over(services: Services, tenant: UUID, line: _Line, row: dict[str, Any], key: WrappingKey) -> dict[str, Any]:
+    """A subject's key as it is stored here; one that was destroyed stays so."""
+    subject, wrapped = row.get("subject"), row.get("wrapped")
+    if wrapped is None:
+        return {}
+    try:
+        sealed = bytes.fromhex(wrapped.removeprefix("\\x"))
+    except (AttributeError, ValueError):
+        raise line.damaged("what it has as `wrapped` is no key") from None
+    if not isinstance(subject, str):
+        raise line.damaged("it does not say whose key it is")
+    taken, kek = services.vault.taken_over(tenant, subject, sealed, key)
+    return {"wrapped": f"\\x{taken.hex()}", "kek": kek}
 
 
 class _Batch:
-    """Rows of one table on their way."""
+    """Rows of one table on their way, with their lines' numbers."""
 
     def __init__(self, services: Services, tenant: UUID) -> None:
         self._services, self._tenant = services, tenant
-        self._table, self._rows, self._bytes = "", list[object](), 0
+        self._table, self._rows, self._bytes = "", list[tuple[int, object]](), 0
 
-    async def add(self, table: str, row: object, size: int) -> None:
+    async def add(self, table: str, row: object, line: _Line) -> None:
         if table != self._table or self._bytes > _BATCH_BYTES:
             await self.flush()
         self._table = table
-        self._rows.append(row)
-        self._bytes += size
+        self._rows.append((line.number, row))
+        self._bytes += line.size
 
     async def flush(self) -> None:
         if self._rows:
-            await export.import_rows(self._services.db, self._tenant, self._table, self._rows)
+            await self._insert(self._rows)
         self._rows, self._bytes = [], 0
 
-
-def _head(line: bytes, key: WrappingKey) -> _Head:
-    head = _json(line)
-    if head.get("format") != FORMAT or head.get("version") != VERSION:
-        raise InvalidInput("This is no export of a tenant, or one of another version: its first line says neither.")
-    if head["key"] != key.id:
-        raise InvalidInput(f"The export was made with the export key {head['key']}, and this is {key.id}.")
-    return _Head(line, head["tenant"])
-
-
-def _json(line: bytes) -> dict[str, Any]:
-    try:
-        return _OBJECT.validate_json(line)
-    except ValidationError:
-        raise InvalidInput("The export is damaged: a line of it is not a JSON object.") from None
+    async def _insert(self, rows: Sequence[tuple[int, object]]) -> None:
+        """Insert them. Where they are refused, by halves, which finds the line that is to blame."""
+        try:
+            await export.import_rows(self._services.db, self._tenant, self._table, [row for _, row in rows])
+        except export.RowsRefused as error:
+            if len(rows) == 1:
+                why = f"it is no row of table {self._table!r}, or one that is there already: {error}"
+                raise _Damaged.at(rows[0][0], why) from error
+            middle = len(rows) // 2
+            await self._insert(rows[:middle])
+            await self._insert(rows[middle:])

@@ -58,6 +58,20 @@ def is_connection_lost(error: BaseException) -> bool:
     return error.sqlstate in _LOST or error.sqlstate.startswith(_CONNECTION_EXCEPTION)
 
 
+_OF_ROWS = frozenset({"22", "23", "54"})
+"""The classes of data exceptions, of constraints that do not hold, and of what is larger than PostgreSQL stores."""
+_NO_TABLE = "42P01"
+
+
+def is_of_rows(error: BaseException) -> bool:
+    """Whether rows do not fit where they were to be stored: a value, a constraint, or the table they name."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:  # refused before it was sent
+        return isinstance(error, psycopg.DataError)
+    return error.sqlstate[:2] in _OF_ROWS or error.sqlstate == _NO_TABLE
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether the server undid the transaction and the same again may succeed."""
     return isinstance(error, psycopg.Error) and error.sqlstate in _RETRYABLE

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import orjson
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from holdfast.domain.ids import PLATFORM_TENANT
+from holdfast.store.errors import is_connection_lost, is_of_rows, unavailable
 from holdfast.store.query import query
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
 _PASSING = frozenset({"live"})
 _FETCH = 500
+_SAID_CHARS = 200
+
+
+class RowsRefused(Exception):
+    """They are no rows of this table, or are there already. The text is PostgreSQL's own."""
 
 
 async def export_rows(db: Database, tenant: UUID) -> AsyncGenerator[tuple[str, str], None]:
@@ -60,6 +67,9 @@ async def begin_import(
     """Make a tenant that nobody gets into yet. All of these raise as `repeat`.
 
     `taken`: one has this id or name. `no_zone`: this server does not know the time zone.
+
+    Raises:
+        RowsRefused: they are no values of a tenant.
     """
     parameters = {
         "tenant": tenant,
@@ -69,19 +79,39 @@ async def begin_import(
         "ceilings": Jsonb(dict(ceilings)),
         "by": by,
     }
-    return await db.value("begin_import", parameters, tenant=PLATFORM_TENANT)
+    try:
+        return await db.value("begin_import", parameters, tenant=PLATFORM_TENANT)
+    except psycopg.Error as error:
+        if is_of_rows(error):
+            raise _refused(error) from error
+        raise
 
 
 async def import_rows(db: Database, tenant: UUID, table: str, rows: Sequence[object]) -> int:
-    """Insert rows as `export_rows` gave them. Not repeated: whether they were inserted is not known then.
+    """Insert rows as `export_rows` gave them, all or none. Not repeated: whether they were inserted is not known then.
 
     Raises:
-        psycopg.Error: they are not rows of this table and this tenant, or are there already.
+        RowsRefused: they are no rows of this table, or are there already.
+        DatabaseUnavailable: the database went away.
     """
-    parameters = {"tenant": tenant, "table": table, "rows": orjson.dumps(rows).decode()}
-    return (await db.fetch(tenant, "import_rows", parameters))[0][0]
+    try:
+        parameters = {"tenant": tenant, "table": table, "rows": orjson.dumps(rows).decode()}
+    except TypeError as error:  # a number of more than 64 bits, which JSON allows
+        raise RowsRefused(str(error)[:_SAID_CHARS]) from error
+    try:
+        return (await db.fetch(tenant, "import_rows", parameters))[0][0]
+    except psycopg.Error as error:
+        if is_of_rows(error):
+            raise _refused(error) from error
+        if is_connection_lost(error):
+            raise unavailable(error) from error
+        raise
 
 
 async def end_import(db: Database, tenant: UUID, *, by: str) -> None:
     """End an import: the tenant is there, suspended."""
     await db.value("end_import", {"tenant": tenant, "by": by}, tenant=PLATFORM_TENANT)
+
+
+def _refused(error: psycopg.Error) -> RowsRefused:
+    return RowsRefused((error.diag.message_primary or str(error)).rstrip(".")[:_SAID_CHARS])
