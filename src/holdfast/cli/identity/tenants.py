@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
 
 from holdfast.cli.screen import clock, err, out, plain, print_json, table
 from holdfast.cli.services import with_services
@@ -15,7 +16,7 @@ from holdfast.service.read_audit_log import read_audit_log
 from holdfast.store.vault import WrappingKey
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
     from pathlib import Path
 
     from holdfast.service.identity_views import (
@@ -97,23 +98,52 @@ def delete_tenant(settings: Settings, name: str, *, as_json: bool) -> None:
 def export_tenant(settings: Settings, name: str, *, out_file: Path, key_file: Path) -> None:
     """Write everything of a tenant to a file, and the key of its content, made anew, to another.
 
+    What fails or is refused leaves neither of them.
+
     Raises:
+        NotFound: there is no such tenant.
         UserError: a file is there already, or cannot be written.
     """
     key = WrappingKey.generate()
-    try:
-        key.save(key_file)
-        target = out_file.open("xb")
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be written: {error.strerror}. Nothing was exported.") from error
 
     async def act(services: Services) -> None:
-        with target:
+        with _new_files(out_file, key_file, key) as target:
             async for line in exporting(services, services.caller, key):
-                target.write(line)
+                with _writing(out_file):
+                    target.write(line)
 
     with_services(settings.model_copy(update={"tenant": name}), act)
     err().print(f"{name} is in {out_file}. Its content opens with {key_file} only: keep it apart.", markup=False)
+
+
+@contextmanager
+def _new_files(out_file: Path, key_file: Path, key: WrappingKey) -> Generator[BinaryIO, None, None]:
+    """A file to write to, and one with the key. Whatever the block raises, neither is left."""
+    with ExitStack() as undo:
+        with _writing(key_file):
+            key.save(key_file)
+        undo.callback(key_file.unlink, missing_ok=True)
+        with _writing(out_file):
+            target = out_file.open("xb")
+        undo.callback(out_file.unlink, missing_ok=True)
+        undo.callback(_give_up, target)
+        yield target
+        with _writing(out_file):
+            target.close()
+        undo.pop_all()
+
+
+@contextmanager
+def _writing(file: Path) -> Generator[None, None, None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}. Nothing was exported.") from error
+
+
+def _give_up(target: BinaryIO) -> None:
+    with suppress(OSError):  # what could not be written is written once more, and is of no use
+        target.close()
 
 
 def import_tenant(settings: Settings, in_file: Path, *, key_file: Path, as_json: bool) -> None:

@@ -81,16 +81,20 @@ class WrappingKey:
         return cls.from_text(text, source=str(path))
 
     def save(self, path: Path) -> None:
-        """Write the key to a new file that only its owner can read.
+        """Write the key to a new file that only its owner can read. One that cannot be written whole is not left.
 
         Raises:
             FileExistsError: there is a file already; a key in use is never overwritten.
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(b64encode(self._secret) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(b64encode(self._secret) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
     def derived(self, purpose: bytes) -> bytes:
         """A key of the installation's for this purpose alone: it tells nothing of this one or of another purpose's."""
