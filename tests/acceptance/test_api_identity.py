@@ -166,6 +166,64 @@ async def test_a_rotated_key_and_its_successor_overlap(parties, database):
     assert [(await one.get("/v1/me")).status_code for one in (acme, successor)] == [401, 200]
 
 
+async def test_the_successor_of_a_key_that_ends_lives_as_long_as_that_was_made_to(parties, database):
+    acme = await parties.tenant("acme")
+    day = timedelta(days=1)
+    made = (await acme.post("/v1/keys", json={"expires_at": str(datetime.now(UTC) + 90 * day)})).json()
+    with psycopg.connect(database.admin_url) as connection:
+        shift = "update holdfast.api_keys set created_at = created_at - %s, expires_at = expires_at - %s where id = %s"
+        connection.execute(shift, (89 * day, 89 * day, made["id"]))
+    path = f"/v1/keys/{made['id']}/rotate"
+    now = datetime.now(UTC)
+    first = (await acme.post(path, json={"overlap_s": 3600})).json()
+    assert abs(datetime.fromisoformat(first["expires_at"]) - now - 90 * day) < timedelta(minutes=1)
+    assert first["secret"] is not None
+    listed = {key["id"]: key for key in (await acme.get("/v1/keys")).json()["items"]}
+    assert abs(datetime.fromisoformat(listed[made["id"]]["expires_at"]) - now) < timedelta(hours=1, minutes=1)
+    successor = await parties.using(first["secret"])
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("update holdfast.clock set skew = '89 days'")
+    assert (await successor.get("/v1/me")).status_code == 200
+    assert problem(await (await parties.using(made["secret"])).get("/v1/me")) == (401, "unauthenticated")
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute("update holdfast.clock set skew = '91 days'")
+    assert problem(await successor.get("/v1/me")) == (401, "unauthenticated")
+
+
+async def test_a_rotation_may_say_when_the_successor_ends(parties):
+    acme = await parties.tenant("acme")
+    soon, late = (datetime.now(UTC) + timedelta(hours=hours) for hours in (1, 48))
+    endless = (await acme.post("/v1/keys", json={})).json()
+    ending = (await acme.post("/v1/keys", json={"expires_at": soon.isoformat()})).json()
+    rotated = (await acme.post(f"/v1/keys/{endless['id']}/rotate", json={})).json()
+    assert rotated["expires_at"] is None
+    for old in (rotated, ending):
+        answer = await acme.post(f"/v1/keys/{old['id']}/rotate", json={"expires_at": late.isoformat()})
+        assert datetime.fromisoformat(answer.json()["expires_at"]) == late
+        path = f"/v1/keys/{answer.json()['id']}/rotate"
+        for none in ("2020-01-01T00:00:00Z", "2027-01-01T00:00:00", "9999-12-31T23:59:59-01:00"):
+            assert problem(await acme.post(path, json={"expires_at": none})) == (422, "invalid-input"), none
+            assert problem(await acme.post("/v1/keys", json={"expires_at": none})) == (422, "invalid-input"), none
+    ages = (await acme.post("/v1/keys", json={"expires_at": "9999-12-31T23:59:59.999999Z"})).json()
+    assert (await acme.post(f"/v1/keys/{ages['id']}/rotate")).json()["expires_at"] == "9999-12-30T00:00:00Z"
+
+
+async def test_a_narrowed_key_gains_nothing_by_rotating(parties):
+    acme = await parties.tenant("acme")
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    wide = (await acme.post("/v1/keys", json={"expires_at": soon})).json()
+    other = (await acme.post("/v1/keys", json={"scopes": ["audit:read"], "expires_at": soon})).json()
+    narrow = await parties.using((await acme.post("/v1/keys", json={"scopes": ["keys:write"]})).json()["secret"])
+    late = {"expires_at": (datetime.now(UTC) + timedelta(days=9)).isoformat()}
+    for said in ({}, late):
+        successor = (await narrow.post(f"/v1/keys/{wide['id']}/rotate", json=said)).json()
+        assert successor["scopes"] == ["keys:write"]
+        assert problem(await narrow.post(f"/v1/keys/{other['id']}/rotate", json=said)) == (403, "missing-scope")
+    _, ann = await parties.person(acme, "Ann", "user")
+    for said in ({}, late):
+        assert problem(await ann.post(f"/v1/keys/{wide['id']}/rotate", json=said)) == (404, "not-found")
+
+
 async def test_a_narrowed_key_may_less_and_makes_none_that_may_more(parties):
     acme = await parties.tenant("acme")
     id_ = (await acme.get("/v1/me")).json()["principal"]["id"]

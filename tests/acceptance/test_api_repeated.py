@@ -64,6 +64,8 @@ async def test_a_key_is_rotated_once(parties):
     first, again = [(await post(acme, path, {"overlap_s": 0})).json() for _ in range(2)]
     assert (first["name"], again) == ("ci", first | {"secret": None})
     assert problem(await post(acme, path, {"overlap_s": 1})) == (409, "idempotency-key-reused")
+    ending = {"overlap_s": 0, "expires_at": "2999-01-01T00:00:00Z"}
+    assert problem(await post(acme, path, ending)) == (409, "idempotency-key-reused")
     assert problem(await post(acme, path, {"overlap_s": 0}, "another")) == (422, "invalid-input")
     assert await key_ids(acme) >= {old, first["id"]}
     assert len(await key_ids(acme)) == 3

@@ -1,5 +1,8 @@
 """Tenants, people and keys from the command line, as somebody at the installation's machine has them."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
 import httpx2
 import pytest
 
@@ -11,6 +14,20 @@ from support.cli import APP, Cli
 @pytest.fixture
 def holdfast(database, tmp_path):
     return Cli(tmp_path, database)
+
+
+def test_a_key_that_ends_is_rotated_to_one_that_lives_as_long(holdfast):
+    def left(key):
+        return datetime.fromisoformat(key["expires_at"]) - datetime.now(UTC)
+
+    minute, day = timedelta(minutes=1), timedelta(days=1)
+    first = holdfast("keys", "create", "--ends-in", "90d", "--json").json()
+    second = holdfast("keys", "rotate", first["id"], "--overlap", "1h", "--json").json()
+    assert abs(left(second) - 90 * day) < minute
+    assert abs(left(holdfast("keys", "rotate", second["id"], "--ends-in", "7d", "--json").json()) - 7 * day) < minute
+    endless = holdfast("keys", "create", "--json").json()
+    told = holdfast("keys", "rotate", endless["id"])
+    assert (told.code, "which ends" in told.err) == (0, False)
 
 
 async def test_from_nothing_to_a_key_that_is_let_in(holdfast, database):
@@ -69,6 +86,8 @@ def test_a_run_of_another_tenant_is_for_somebody_of_it(holdfast):
         (["principals", "revoke", "local", "admin"], 6, "last administrator"),
         (["keys", "create", "--scope", "everything"], 2, "There are"),
         (["keys", "create", "--ends-in", "soon"], 2, "12h"),
+        (["keys", "create", "--ends-in", "99999999d"], 2, "No calendar goes so far"),
+        (["keys", "rotate", str(UUID(int=7)), "--ends-in", "999999999d"], 2, "No calendar goes so far"),
     ],
 )
 def test_what_does_not_fit_is_said(holdfast, arguments, code, said):

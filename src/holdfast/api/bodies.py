@@ -204,6 +204,10 @@ class RotateBody(Body):
     overlap_s: float = Field(
         OVERLAP_S, ge=0, le=OVERLAP_MOST_S, description="For how long the old key is still accepted, in seconds."
     )
+    expires_at: datetime | None = Field(
+        None,
+        description="When the new one ends; left out: it lives as long, from now, as the old one was made to live.",
+    )
 
 
 class TenantBody(Body):

@@ -25,6 +25,8 @@ NAME_CHARS = 100
 OVERLAP_S = 24 * 3600
 """How long a key that was rotated is still accepted, so that whoever uses it has time to change over."""
 OVERLAP_MOST_S = 30 * 24 * 3600
+_LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+"""A moment whose year has four digits in every zone: later ones cannot be read back in some."""
 
 
 async def create_key(
@@ -62,40 +64,59 @@ async def create_key(
     narrowed = _narrowed(who, wanted)
     if len(check_text(name, what="name")) > NAME_CHARS:
         raise InvalidInput(f"The name has {len(name)} characters; the most is {NAME_CHARS}.")
-    if expires_at is not None and expires_at.tzinfo is None:
-        raise _no_end()
-    ends = expires_at and expires_at.astimezone(UTC)
+    ends = _in_utc(expires_at)
     said = {"principal": str(owner), "name": name, "scopes": wanted, "expires_at": ends}
     asked = await keyed(services, who, "create_key", idempotency_key, said)
     if (first := await made_before(services, who.tenant, asked)) is not None:
         return await _shown(services, who, first)
-    if expires_at is not None and expires_at <= services.now():
+    if ends is not None and ends <= services.now():
         raise _no_end()
     return await _make(
-        services, who, asked, principal=owner, name=name, scopes=narrowed, expires_at=expires_at, by=who.principal
+        services, who, asked, principal=owner, name=name, scopes=narrowed, expires_at=ends, by=who.principal
     )
 
 
 async def rotate_key(
-    services: Services, who: Who, key: UUID, *, overlap_s: float = OVERLAP_S, idempotency_key: str | None = None
+    services: Services,
+    who: Who,
+    key: UUID,
+    *,
+    overlap_s: float = OVERLAP_S,
+    expires_at: datetime | None = None,
+    idempotency_key: str | None = None,
 ) -> NewKeyView:
     """Make a key like this one, which ends after `overlap_s` seconds: until then both are accepted.
 
     Both happen or neither. With an idempotency key, asking again makes no further successor; see `create_key`.
 
+    Args:
+        services: what this process has.
+        who: the one who asks.
+        key: the key to replace.
+        overlap_s: for how long it is still accepted.
+        expires_at: when the successor ends. Where it is not said, the successor lives as long from now as the key it
+            replaces was made to live; one that never ends is replaced by one that never ends.
+        idempotency_key: as for `create_key`.
+
     Raises:
         NotFound: there is no such key, or it is somebody else's.
-        InvalidInput: the key has ended, or the overlap is too long.
+        InvalidInput: the key has ended, the overlap is too long, or the successor would have ended already.
+        MissingScope: the key may something that the credential which asks does not have itself.
         UnknownScope: it is narrowed to something that this release does not know.
         IdempotencyConflict: the idempotency key was used with another request.
     """
     if not 0 <= overlap_s <= OVERLAP_MOST_S:
         raise InvalidInput(f"The overlap has to be between 0 and {OVERLAP_MOST_S} seconds.")
+    ends = _in_utc(expires_at)
     row = await _existing(services, who, key, Scope.KEYS_WRITE)
     scopes = _narrowed(who, None if row.scopes is None else _known(row.scopes))
-    asked = await keyed(services, who, "rotate_key", idempotency_key, {"key": str(key), "overlap_s": overlap_s})
+    said = {"key": str(key), "overlap_s": overlap_s} | ({} if ends is None else {"expires_at": ends})
+    asked = await keyed(services, who, "rotate_key", idempotency_key, said)
     if (first := await made_before(services, who.tenant, asked)) is not None:
         return await _shown(services, who, first)
+    now = services.now()
+    if ends is not None and ends <= now:
+        raise _no_end()
     return await _make(
         services,
         who,
@@ -103,11 +124,21 @@ async def rotate_key(
         principal=row.principal,
         name=row.name,
         scopes=scopes,
-        expires_at=row.expires_at,
+        expires_at=ends or _as_long_again(row, now),
         by=who.principal,
         replaces=key,
-        overlap_until=services.now() + timedelta(seconds=overlap_s),
+        overlap_until=now + timedelta(seconds=overlap_s),
     )
+
+
+def _as_long_again(row: KeyRow, now: datetime) -> datetime | None:
+    """When a key ends that is made now to live as long as this one was."""
+    if row.expires_at is None:
+        return None
+    try:
+        return now + (row.expires_at - row.created_at)
+    except OverflowError:
+        return _LATEST
 
 
 async def _make(services: Services, who: Who, asked: Idempotency | None, **what: Any) -> NewKeyView:
@@ -203,6 +234,22 @@ def _known(scopes: Iterable[str]) -> Sequence[Scope]:
             f"This key is narrowed to scopes of which this release does not know all: {', '.join(sorted(scopes))}. "
             "Rotate it with the release that made it, or make a new key."
         ) from None
+
+
+def _in_utc(end: datetime | None) -> datetime | None:
+    """The end of a key, of one moment however it is written.
+
+    Raises:
+        InvalidInput: it has no zone, or is no time in UTC.
+    """
+    if end is None:
+        return None
+    if end.tzinfo is None:
+        raise _no_end()
+    try:
+        return end.astimezone(UTC)
+    except OverflowError:
+        raise _no_end() from None
 
 
 def _no_end() -> InvalidInput:

@@ -86,9 +86,16 @@ async def post_rotation(
     who: Annotated[Who, needs(Scope.KEYS_WRITE)],
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Make a key like this one, which is accepted for `overlap_s` more seconds."""
+    """Make a key like this one, which is accepted for `overlap_s` more seconds. One that ends makes one that ends."""
     given = await read_body(request, RotateBody, optional=True)
-    view = await use.rotate_key(services, who, read_id(key), overlap_s=given.overlap_s, idempotency_key=idempotency_key)
+    view = await use.rotate_key(
+        services,
+        who,
+        read_id(key),
+        overlap_s=given.overlap_s,
+        expires_at=given.expires_at,
+        idempotency_key=idempotency_key,
+    )
     return reply(view, 201, _NOT_CACHED)
 
 

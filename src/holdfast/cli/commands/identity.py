@@ -353,6 +353,10 @@ def keys_create(
 def keys_rotate(
     key: _Key,
     overlap: Annotated[str, typer.Option("--overlap", help="How long the old one is still accepted.")] = "24h",
+    ends_in: Annotated[
+        str | None,
+        typer.Option("--ends-in", help="As 90d, 12h. Default: as long as the old one was made to live."),
+    ] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     json: Json = False,
@@ -361,7 +365,8 @@ def keys_rotate(
     from holdfast.cli.identity.keys import rotate_key as act
     from holdfast.cli.settings import load_settings
 
-    act(load_settings(data_dir=data_dir, database_url=database_url), key, overlap=overlap, as_json=json)
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    act(settings, key, overlap=overlap, ends_in=ends_in, as_json=json)
 
 
 @_keys.command("revoke")

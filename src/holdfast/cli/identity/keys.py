@@ -53,7 +53,7 @@ def create_key(
     unknown = sorted(set(scopes) - set(Scope))
     if unknown:
         raise typer.BadParameter(f"'{unknown[0]}' is none. There are: {', '.join(Scope)}.", param_hint="--scope")
-    expires_at = None if ends_in is None else datetime.now(UTC) + timedelta(seconds=seconds_of(ends_in, "--ends-in"))
+    expires_at = _end(ends_in)
 
     async def act(services: Services) -> NewKeyView:
         owner = None if principal is None else await principal_id(services, principal)
@@ -65,12 +65,12 @@ def create_key(
     _print_new(with_services(settings, act), as_json=as_json)
 
 
-def rotate_key(settings: Settings, key: UUID, *, overlap: str, as_json: bool) -> None:
+def rotate_key(settings: Settings, key: UUID, *, overlap: str, ends_in: str | None, as_json: bool) -> None:
     """Make a key's successor and print it, this once."""
-    overlap_s = seconds_of(overlap, "--overlap")
+    overlap_s, expires_at = seconds_of(overlap, "--overlap"), _end(ends_in)
 
     async def act(services: Services) -> NewKeyView:
-        return await use.rotate_key(services, services.caller, key, overlap_s=overlap_s)
+        return await use.rotate_key(services, services.caller, key, overlap_s=overlap_s, expires_at=expires_at)
 
     _print_new(with_services(settings, act), as_json=as_json)
 
@@ -96,9 +96,19 @@ def seconds_of(text: str, option: str) -> int:
         raise typer.BadParameter(f"It is no length of time: {error}.", param_hint=option) from None
 
 
+def _end(ends_in: str | None) -> datetime | None:
+    if ends_in is None:
+        return None
+    try:
+        return datetime.now(UTC) + timedelta(seconds=seconds_of(ends_in, "--ends-in"))
+    except OverflowError:
+        raise typer.BadParameter("No calendar goes so far.", param_hint="--ends-in") from None
+
+
 def _print_new(key: NewKeyView, *, as_json: bool) -> None:
     if as_json:
         print_json(key)
         return
-    err().print(f"key {key.id}, shown this once:", markup=False)
+    end = "" if key.expires_at is None else f", which ends {clock(key.expires_at)}"
+    err().print(f"key {key.id}{end}, shown this once:", markup=False)
     out().print(key.once(), markup=False)
