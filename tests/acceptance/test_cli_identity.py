@@ -1,7 +1,9 @@
 """Tenants, people and keys from the command line, as somebody at the installation's machine has them."""
 
+import getpass
+import json
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -50,11 +52,85 @@ async def test_from_nothing_to_a_key_that_is_let_in(holdfast, database):
 
 def test_acting_in_a_tenant_is_told_to_it(holdfast):
     holdfast("tenants", "create", "acme")
-    assert holdfast("--tenant", "acme", "runs", "ls").code == 0
+    run, key = str(uuid4()), str(uuid4())
+    for arguments in (
+        ("runs", "ls", "--task", "secret"),
+        ("runs", "show", run, "--full"),
+        ("runs", "cancel", run, "--reason", "secret"),
+        ("runs", "tail", "last"),
+        ("runs", "message", run, "secret", "--key", "secret"),
+        ("keys", "revoke", key),
+        ("principals", "grant", "Zed", "auditor"),
+        ("budget", "raise", "tenant/day/usd", "12345"),
+        ("tenants", "limits", "set", "steps=12345"),
+        ("tenants", "limits", "rm", "steps", "calls:refund"),
+        ("halt", "--run", run, "--reason", "secret"),
+        ("runs", "show", b"\xff".decode(errors="surrogateescape")),
+        ("approvals", "decide", key, "--answer", "secret"),
+    ):
+        holdfast("--tenant", "acme", *arguments)
     log = holdfast("--tenant", "acme", "audit", "ls", "--json").json()["items"]
-    broken = [entry for entry in log if entry["action"] == "break_glass"]
-    assert [entry["details"]["command"] for entry in broken[::-1]] == ["runs", "audit"]
+    broken = [entry for entry in log if entry["action"] == "break_glass"][::-1]
+    assert [(entry["details"]["command"], entry["details"]["named"]) for entry in broken] == [
+        ("runs ls", []),
+        ("runs show", [run]),
+        ("runs cancel", [run]),
+        ("runs tail", ["last"]),
+        ("runs message", [run]),
+        ("keys revoke", [key]),
+        ("principals grant", ["Zed", "auditor"]),
+        ("budget raise", ["tenant/day/usd"]),
+        ("tenants limits set", []),
+        ("tenants limits rm", ["steps", "calls:refund"]),
+        ("halt", []),
+        ("runs show", ["\\udcff"]),
+        ("approvals decide", [key]),
+        ("audit ls", []),
+    ]
     assert {entry["actor"].partition(":")[0] for entry in broken} == {"os"}
+    assert "secret" not in json.dumps(log)
+    assert "12345" not in json.dumps([entry["details"] for entry in broken])
+
+
+def test_what_is_done_as_somebody_is_told_as_done_by_who_did_it(holdfast):
+    made = holdfast("tenants", "create", "acme", "--admin", "Ada", "--json").json()
+    of_acme = ("--tenant", "acme")
+    ada, me = made["admin"]["id"], f"os:{getpass.getuser()}"
+    zed = holdfast(*of_acme, "--principal", "Ada", "principals", "invite", "Zed", "--json").json()
+    for arguments in (
+        ("principals", "grant", "Zed", "admin"),
+        ("principals", "revoke", "Zed", "admin"),
+        ("principals", "disable", "Zed"),
+        ("keys", "create", "--name", "mine"),
+        ("tenants", "limits", "set", "steps=5"),
+    ):
+        assert holdfast(*of_acme, "--principal", "Ada", *arguments).code == 0
+    log = holdfast(*of_acme, "audit", "ls", "--json").json()["items"]
+    done = {entry["action"] for entry in log if entry["actor"] == f"{me} as {ada}"}
+    assert done == {
+        "principal.created",
+        "role.granted",
+        "role.revoked",
+        "principal.disabled",
+        "key.created",
+        "tenant.limits",
+    }
+    assert ada not in {entry["actor"] for entry in log}, "she did nothing herself"
+    assert {entry["target"] for entry in log if entry["action"] == "role.granted"} == {zed["id"]}
+    [line] = [one for one in holdfast(*of_acme, "audit", "ls").out.splitlines() if "role.granted" in one]
+    assert f"{me} as Ada" in line
+
+
+def test_nobody_acts_as_somebody_who_is_disabled(holdfast):
+    holdfast("principals", "invite", "Zed", "--role", "admin")
+    holdfast("principals", "disable", "Zed")
+    ended = holdfast("--principal", "Zed", "runs", "ls")
+    assert ended.code == 8
+    assert "'Zed' is disabled, and may do nothing." in ended.err
+    assert "scope" not in ended.err
+    assert holdfast("--principal", "Zed", "principals", "enable", "Zed").code == 8
+    assert holdfast("principals", "enable", "Zed").code == 0
+    assert holdfast("--principal", "Zed", "runs", "ls").code == 0
 
 
 def test_what_a_command_was_given_is_not_in_the_log(holdfast):

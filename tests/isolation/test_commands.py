@@ -11,9 +11,11 @@ from uuid import uuid4
 import pytest
 from leak_rows import rows_of
 from typer import Typer
+from typer.main import get_command
 
 from holdfast.cli.entry import main
 from holdfast.cli.program import program
+from holdfast.cli.told import NAMING
 from holdfast.settings import PREFIX
 from support.cli import APP, KEY
 
@@ -73,6 +75,12 @@ def commands(app: Typer, before: str = "") -> set[str]:
     return own.union(*groups)
 
 
+def metavars(command):
+    for one in getattr(command, "commands", {}).values():
+        yield from metavars(one)
+    yield from (one.metavar for one in command.params if one.param_type_name == "argument")
+
+
 @pytest.fixture
 def holdfast(two, tmp_path, monkeypatch, capsys):
     """Exit code and everything that was printed."""
@@ -96,6 +104,15 @@ def holdfast(two, tmp_path, monkeypatch, capsys):
 def test_every_command_has_a_case():
     known = {*BY_ID, *BY_NAME, *LISTS, *PLATFORMS, *NOT_IN_A_TENANT, *OTHER}
     assert commands(program) == known, "a command has no case in tests/isolation/test_commands.py"
+
+
+def test_of_every_argument_it_is_known_whether_it_names_something():
+    """What does is told to the tenant in which an operator looks; what does not may be content, and is not."""
+    others = {"ALLOWANCE", "APP", "ATTEMPT", "CASES", "FILE", "INPUT", "MORE", "NAME=NUMBER", "NEW", "OLD", "TEXT"} | {
+        "TOOL", "ZONE", "bank|tenants|refunds|halt|runaway", None,
+    }  # fmt: skip
+    shown = {shown and shown.strip("[].") for shown in metavars(get_command(program))}
+    assert shown == NAMING | others, "an argument is called by no name that cli/told.py or this test knows"
 
 
 @pytest.mark.parametrize("actor", [[], ["--principal", "Ann"]])

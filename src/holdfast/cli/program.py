@@ -20,7 +20,8 @@ from holdfast.cli.commands import (
     serving,
     sessions,
 )
-from holdfast.cli.settings import before_command, invoked
+from holdfast.cli.settings import Invoked, before_command, invoked
+from holdfast.cli.told import told
 
 _ORDER = (project, serving, running, runs, sessions, approvals, policy, halts, budgets, costs, identity, installation)
 
@@ -43,8 +44,9 @@ def _root(  # pyright: ignore[reportUnusedFunction]
 ) -> None:
     """Take the options that come before every command. `entry.py` reads --debug."""
     before_command.update(tenant=tenant, principal=principal)
-    invoked.update(command=context.invoked_subcommand or "")
+    invoked.set(Invoked(context.invoked_subcommand or ""))
 
 
 for _module in _ORDER:
     _module.add_to(program)
+told(program)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from holdfast.cli.settings import invoked
+from holdfast.cli.settings import Invoked, invoked
 from holdfast.domain.errors import NotFound, UserError
 
 if TYPE_CHECKING:
@@ -70,13 +70,14 @@ async def as_caller(services: Services, settings: Settings) -> Services:
 
     Raises:
         NotFound: there is no such tenant or principal.
+        PrincipalDisabled: the principal may do nothing.
     """
     from holdfast.service.break_glass import act_as
 
     if settings.tenant == "default" and settings.principal is None:
         return services
-    by = f"os:{getpass.getuser()}"
-    caller = await act_as(services, settings.tenant, settings.principal, by=by, what=invoked.get("command", ""))
+    by, what = f"os:{getpass.getuser()}", invoked.get(Invoked())
+    caller = await act_as(services, settings.tenant, settings.principal, by=by, what=what.verb, named=what.named)
     return replace(services, caller=caller)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from holdfast.settings import Settings
@@ -12,8 +13,16 @@ before_command: dict[str, Any] = {}
 """The options that were given before the command's name."""
 
 
-invoked: dict[str, str] = {}
-"""`command`: the name of the command or group. Not what it was given: arguments may be content."""
+class Invoked(NamedTuple):
+    """The command that runs, for the audit log of the tenant it runs in."""
+
+    verb: str = ""
+    """As `runs show`."""
+    named: tuple[str, ...] = ()
+    """The arguments by which it names things, as they were typed. No others: they may be content."""
+
+
+invoked = ContextVar[Invoked]("invoked")
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -108,6 +108,10 @@ class MissingScope(RequestError):
         )
 
 
+class PrincipalDisabled(MissingScope):
+    """The principal that somebody wants to act as may do nothing."""
+
+
 class MissingRole(RequestError):
     """The task is for other roles."""
 

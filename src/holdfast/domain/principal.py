@@ -48,6 +48,10 @@ class Principal:
         return rights_of(() if self.disabled else self.roles)
 
 
+ACTING_AS = " as "
+"""Between whoever acts and the principal they act as."""
+
+
 @dataclass(frozen=True, slots=True)
 class Who:
     """A principal that asks for something, with what its credential lets it do."""
@@ -59,6 +63,13 @@ class Who:
     narrowed: bool = False
     """Whether the credential may less than its principal."""
     roles: frozenset[Role] = frozenset()
+    through: str = ""
+    """Who acts as this principal by holding the database, as `os:root`; empty where it is the principal itself."""
+
+    @property
+    def actor(self) -> str:
+        """How the audit log calls them: by id, and after whoever acts as them: `os:root as 0198...`."""
+        return f"{self.through}{ACTING_AS}{self.principal}" if self.through else self.principal
 
     @classmethod
     def of(cls, principal: Principal, scopes: Iterable[Scope] | None = None) -> Self:

@@ -106,7 +106,7 @@ async def make_link(
     await audit.note(
         services.db,
         who.tenant,
-        actor=who.principal,
+        actor=who.actor,
         action="link.created",
         target=str(approval),
         details={"principal": str(principal), "ends_at": ends.isoformat()},

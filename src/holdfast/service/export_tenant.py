@@ -55,7 +55,7 @@ async def export_tenant(services: Services, who: Who | Standing, key: WrappingKe
         await audit.note(
             services.db,
             who.tenant,
-            actor=who.principal,
+            actor=who.actor,
             action="tenant.exported",
             target=str(who.tenant),
             details=details,

@@ -71,9 +71,7 @@ async def create_key(
         return await _shown(services, who, first)
     if ends is not None and ends <= services.now():
         raise _no_end()
-    return await _make(
-        services, who, asked, principal=owner, name=name, scopes=narrowed, expires_at=ends, by=who.principal
-    )
+    return await _make(services, who, asked, principal=owner, name=name, scopes=narrowed, expires_at=ends, by=who.actor)
 
 
 async def rotate_key(
@@ -125,7 +123,7 @@ async def rotate_key(
         name=row.name,
         scopes=scopes,
         expires_at=ends or _as_long_again(row, now),
-        by=who.principal,
+        by=who.actor,
         replaces=key,
         overlap_until=now + timedelta(seconds=overlap_s),
     )
@@ -164,7 +162,7 @@ async def revoke_key(services: Services, who: Who, key: UUID) -> KeyView:
         NotFound: there is no such key, or it is somebody else's.
     """
     await _existing(services, who, key, Scope.KEYS_WRITE)
-    await keys.end_key(services.db, who.tenant, key, by=who.principal)
+    await keys.end_key(services.db, who.tenant, key, by=who.actor)
     return key_view(await _existing(services, who, key, Scope.KEYS_WRITE))
 
 

@@ -61,7 +61,7 @@ async def invite_principal(
 async def _create(services: Services, who: Who, asked: Idempotency | None, *, name: str, **more: Any) -> UUID:
     id_ = services.new_id()
     outcome = await principals.create_principal(
-        services.db, who.tenant, id_, name=name, by=who.principal, idempotency=asked, **more
+        services.db, who.tenant, id_, name=name, by=who.actor, idempotency=asked, **more
     )
     if outcome == "asked_before":  # at this very moment, or by an attempt whose answer was lost
         return await made_before(services, who.tenant, asked) or id_
@@ -87,7 +87,7 @@ async def grant_role(services: Services, who: Who, principal: UUID, role: Role) 
         services,
         who,
         principal,
-        await principals.grant_role(services.db, who.tenant, principal, role, by=who.principal),
+        await principals.grant_role(services.db, who.tenant, principal, role, by=who.actor),
     )
 
 
@@ -103,7 +103,7 @@ async def revoke_role(services: Services, who: Who, principal: UUID, role: Role)
         services,
         who,
         principal,
-        await principals.revoke_role(services.db, who.tenant, principal, role, by=who.principal),
+        await principals.revoke_role(services.db, who.tenant, principal, role, by=who.actor),
     )
 
 
@@ -211,7 +211,7 @@ def principal_view(row: PrincipalRow) -> PrincipalView:
 
 async def _set_disabled(services: Services, who: Who, principal: UUID, *, disabled: bool) -> PrincipalView:
     who.reach(Scope.PRINCIPALS_WRITE)
-    change = await principals.set_disabled(services.db, who.tenant, principal, disabled=disabled, by=who.principal)
+    change = await principals.set_disabled(services.db, who.tenant, principal, disabled=disabled, by=who.actor)
     return await _changed(services, who, principal, change)
 
 

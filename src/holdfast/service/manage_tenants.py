@@ -235,7 +235,7 @@ def _no_tenant(name: str) -> NotFound:
 
 def platform_actor(who: Who) -> str:
     """How a tenant's log calls somebody of the platform."""
-    return f"platform:{who.principal}"
+    return f"platform:{who.actor}"
 
 
 def _view(row: tenants.TenantRow) -> TenantView:

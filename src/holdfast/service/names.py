@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
+from holdfast.domain.principal import ACTING_AS
 from holdfast.service.services import Services
 from holdfast.store.principals import names_of as look_up
 
 
 async def names_of(services: Services, tenant: UUID, actors: Iterable[str]) -> Mapping[str, str]:
-    """The names of those actors who are principals; the others are called by what they are recorded as."""
-    wanted = {actor: _id(actor) for actor in actors}
-    found = await look_up(services.db, tenant, [id_ for id_ in wanted.values() if id_ is not None])
-    return {actor: found.get(actor, actor) for actor in wanted}
+    """The names of those actors who are principals; the others are called by what they are recorded as.
+
+    Of somebody who acted as a principal, both are told: `os:root as Ada`.
+    """
+    wanted = {actor: actor.rpartition(ACTING_AS) for actor in actors}
+    ids = [id_ for *_, last in wanted.values() if (id_ := _id(last)) is not None]
+    found = await look_up(services.db, tenant, ids)
+    return {actor: f"{by}{as_}{found.get(last, last)}" for actor, (by, as_, last) in wanted.items()}
 
 
 async def name_of(services: Services, tenant: UUID, actor: str) -> str:

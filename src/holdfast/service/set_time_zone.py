@@ -33,7 +33,7 @@ async def set_time_zone(services: Services, who: Who, zone: str) -> TimeZoneView
     """
     who.reach(Scope.TENANT_WRITE)
     known = len(check_text(zone, what="time zone")) <= ZONE_MOST and await store.set_time_zone(
-        services.db, who.tenant, zone, by=who.principal
+        services.db, who.tenant, zone, by=who.actor
     )
     if not known:
         raise InvalidInput(f"'{zone[:ZONE_MOST]}' is no time zone. Write one as Europe/Berlin or UTC.")

@@ -43,7 +43,7 @@ async def set_tenant_limits(services: Services, who: Who, limits: Mapping[str, A
         InvalidInput: a name or a number is none, or there are too many.
     """
     who.reach(Scope.TENANT_WRITE)
-    found = await store.set_ceilings(services.db, who.tenant, _read(limits), by=who.principal)
+    found = await store.set_ceilings(services.db, who.tenant, _read(limits), by=who.actor)
     return TenantLimitsView(limits=as_written(found))
 
 
@@ -64,7 +64,7 @@ async def change_tenant_limits(
                 f"The tenant has no limit '{name[:NAME_CHARS]}'. It has: {', '.join(sorted(before)) or 'none'}."
             )
     _check_number(len(before.keys() | put.keys()))
-    found = await store.set_ceilings(services.db, who.tenant, put, drop=drop, by=who.principal)
+    found = await store.set_ceilings(services.db, who.tenant, put, drop=drop, by=who.actor)
     return TenantLimitsView(limits=as_written(found))
 
 

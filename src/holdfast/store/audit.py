@@ -22,13 +22,13 @@ class AuditEntry:
     at: datetime
     id: UUID
     actor: str
-    """A principal's id, or who else acted."""
+    """A principal's id, or who else acted; of somebody who acted as a principal, both: `os:root as 0198...`."""
     action: str
     """What was done, as `key.created`."""
     target: str
     """The id of what it was done to."""
     details: str
-    """JSON without content and personal data."""
+    """JSON without content and, but for the names that an operator typed, personal data."""
 
 
 async def note(db: Database, tenant: UUID, *, actor: str, action: str, target: str, details: Mapping[str, Any]) -> None:
