@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import hashlib
 import os
-from uuid import uuid4
+from collections import Counter
+from uuid import UUID, uuid4
 
 import httpx2
 import orjson
@@ -181,6 +183,49 @@ async def test_a_head_that_cannot_be_is_said_and_leaves_nothing(exported, elsewh
         with pytest.raises(InvalidInput):
             await import_tenant(elsewhere, PLATFORM, first, key())
     assert (await import_tenant(elsewhere, PLATFORM, lines, key())).state == "suspended"
+
+
+def ended_anew(lines):
+    """These lines with an end that fits them: its digest has no key, so that anybody can write it."""
+    rows = Counter(orjson.loads(line)["table"] for line in lines[1:-1])
+    end = {"rows": rows, "sha256": hashlib.sha256(b"".join(lines[:-1])).hexdigest()}
+    return [*lines[:-1], orjson.dumps({"end": end}) + b"\n"]
+
+
+def changed(line, **columns):
+    found = orjson.loads(line)
+    return orjson.dumps(found | {"row": found["row"] | columns}) + b"\n"
+
+
+async def test_a_run_whose_journal_was_changed_is_named(exported, elsewhere):
+    lines, _ = exported
+    rows = [orjson.loads(line).get("row", {}) for line in lines]
+    of_table = [orjson.loads(line).get("table") for line in lines]
+    at = {table: [n for n, found in enumerate(of_table) if found == table] for table in ("events", "runs")}
+    of_run = max(at["runs"], key=lambda n: rows[n]["seq"])
+    run = rows[of_run]["id"]
+    own = sorted((n for n in at["events"] if rows[n]["run"] == run), key=lambda n: rows[n]["seq"])
+    middle, last = own[1], own[-1]
+    unheard_of = changed(lines[middle], run=str(UUID(int=7)))
+    for place, put, why in (
+        (middle, [changed(lines[middle], body=rows[middle]["body"] + " ")], "at event 2: the stored hash"),
+        (middle, [changed(lines[middle], at="2026-01-01T00:00:00+00:00")], "at event 2: the stored hash"),
+        (middle, [], "at event 2: expected event 2, found event 3"),
+        (last, [], "it does not end where the run's own row says"),
+        (of_run, [changed(lines[of_run], head="\\x" + "00" * 32)], "it does not end where the run's own row says"),
+        (middle, [lines[middle], unheard_of], "1 of its events belong to no run of it"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            await import_tenant(elsewhere, PLATFORM, ended_anew([*lines[:place], *put, *lines[place + 1 :]]), key())
+        said = str(refused.value)
+        assert said.startswith("The export was changed: "), said
+        assert why in said
+        assert (f"the journal of run {run} does not verify" in said) is ("belong" not in why)
+        assert "`holdfast tenants delete acme` removes it" in said
+        await delete_tenant(elsewhere, PLATFORM, "acme")
+    backwards = [lines[n] for n in reversed(at["events"])]
+    shuffled = [*lines[: at["events"][0]], *backwards, *lines[at["events"][-1] + 1 :]]
+    assert (await import_tenant(elsewhere, PLATFORM, ended_anew(shuffled), key())).state == "suspended"
 
 
 async def test_an_end_that_says_nothing_is_refused(exported, elsewhere):

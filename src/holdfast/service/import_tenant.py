@@ -15,6 +15,7 @@ from holdfast.domain.errors import InvalidInput, NameTaken
 from holdfast.domain.limits import read_stored
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Scope
+from holdfast.service.check_journals import broken_journal
 from holdfast.service.export_tenant import FORMAT, VERSION
 from holdfast.service.identity_views import TenantView
 from holdfast.service.manage_tenants import get_tenant, platform_actor
@@ -39,7 +40,7 @@ async def import_tenant(services: Services, who: Who, lines: Iterable[bytes], ke
     Raises:
         NameTaken: there is a tenant of this id or name. One of which an import broke off can be deleted.
         InvalidInput: this is no export, of another version, incomplete, or was changed; a line of it that cannot be is
-            named.
+            named, and so is a run whose journal does not verify.
         KeyUnavailable: the key is another.
         DatabaseUnavailable: the database went away.
     """
@@ -51,7 +52,9 @@ async def import_tenant(services: Services, who: Who, lines: Iterable[bytes], ke
     except _Damaged as damaged:
         raise InvalidInput(f"{damaged} Nothing was imported. {_WHAT_TO_DO}") from damaged
     try:
-        await _import_rows(services, head, reading, key)
+        rows = await _import_rows(services, head, reading, key)
+        if broken := await broken_journal(services, head.id, events=rows["events"]):
+            raise _Damaged(f"The export was changed: {broken}.")
     except _Damaged as damaged:
         raise InvalidInput(
             f"{damaged} What was imported is kept from everybody; `holdfast tenants delete {head.name}` removes it. "
@@ -150,13 +153,14 @@ async def _begin(services: Services, who: Who, head: _Head) -> None:
         )
 
 
-async def _import_rows(services: Services, head: _Head, reading: _Reading, key: WrappingKey) -> None:
+async def _import_rows(services: Services, head: _Head, reading: _Reading, key: WrappingKey) -> Counter[str]:
+    """Import all rows. Answers how many of which table."""
     batch, rows = _Batch(services, head.id), Counter[str]()
     for line in reading:
         if "end" in line.found:
             await batch.flush()
             if line.found["end"] == {"rows": dict(rows), "sha256": reading.sha256()}:
-                return
+                return rows
             break
         table, row = _row_of(line, head.id)
         if table == "subject_keys":

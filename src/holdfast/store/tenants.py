@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -114,20 +114,28 @@ async def doom_tenant(db: Database, tenant: UUID, *, by: str) -> Literal["deleti
     return await db.value("doom_tenant", {"tenant": tenant, "by": by}, tenant=PLATFORM_TENANT)
 
 
+async def run_heads(db: Database, tenant: UUID) -> AsyncGenerator[tuple[UUID, int, bytes], None]:
+    """Where the journals of a tenant end: run, sequence and head, by the ids of runs."""
+    after = None
+    while True:
+        parameters = {"tenant": tenant, "after": after, "limit": _HEADS}
+        rows = await db.repeat(lambda given=parameters: db.fetch(tenant, "run_heads", given))
+        for run, seq, head in rows:
+            yield run, seq, head
+            after = run
+        if len(rows) < _HEADS:
+            return
+
+
 async def keep_evidence(db: Database, tenant: UUID) -> None:
     """Keep how many runs a tenant that is being deleted has, and the SHA-256 over where their journals end.
 
     Id, sequence and head, by id. Once: a second call, when rows are gone already, changes nothing.
     """
-    count, digest, after = 0, hashlib.sha256(), None
-    while True:
-        parameters = {"tenant": tenant, "after": after, "limit": _HEADS}
-        rows = await db.repeat(lambda given=parameters: db.fetch(tenant, "run_heads", given))
-        for after, seq, head in rows:
-            digest.update(after.bytes + seq.to_bytes(8, "big") + head)
-        count += len(rows)
-        if len(rows) < _HEADS:
-            break
+    count, digest = 0, hashlib.sha256()
+    async for run, seq, head in run_heads(db, tenant):
+        digest.update(run.bytes + seq.to_bytes(8, "big") + head)
+        count += 1
     parameters = {"tenant": tenant, "count": count, "heads": digest.hexdigest()}
     await db.value("keep_evidence", parameters, tenant=PLATFORM_TENANT)
 
