@@ -1,9 +1,7 @@
 """Everything of a tenant, out of one installation and into an empty other: complete, and readable there only."""
 
 import asyncio
-import base64
 import hashlib
-import os
 from collections import Counter
 from uuid import UUID, uuid4
 
