@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     import typer
 
-NAMING = frozenset({"BUDGET", "ID", "NAME", "QUOTA", "ROLE", "RUN", "SCOPE", "SESSION", "STEP", "TASK"})
-"""Arguments that name something, by how `--help` calls them. Any other may be content, or a number, and is not kept."""
+NAMING = frozenset({"BUDGET", "ID", "LIMIT", "QUOTA", "ROLE", "RUN", "SCOPE", "SESSION", "STEP", "TASK"})
+"""Arguments that name something, by how `--help` calls them. Any other may be content, a number, or what people are
+called, which no log may keep when they are gone: it is not kept here."""
 _CHARS = 200
 
 
@@ -37,7 +38,7 @@ def told(app: typer.Typer) -> None:
 
 
 def naming(metavar: str | None) -> bool:
-    """Whether an argument that is called so names something: `RUN`, `[NAME]`, `NAME...`."""
+    """Whether an argument that is called so names something: `RUN`, `[ID]`, `SCOPE...`."""
     return (metavar or "").strip("[].") in NAMING
 
 

@@ -30,7 +30,7 @@ async def act_as(
         principal: the name of the principal to act as, with its rights; None with all of them, as nobody of theirs.
         by: who does it, for the audit log: of this, and of what they do to people, keys and the tenant.
         what: what for, for the audit log: the command.
-        named: the ids and names that the command was given, for the audit log.
+        named: the ids that the command was given, and what else it named but people, for the audit log.
 
     Raises:
         NotFound: there is no such tenant or principal.

@@ -28,7 +28,7 @@ class AuditEntry:
     target: str
     """The id of what it was done to."""
     details: str
-    """JSON without content and, but for the names that an operator typed, personal data."""
+    """JSON without content and personal data."""
 
 
 async def note(db: Database, tenant: UUID, *, actor: str, action: str, target: str, details: Mapping[str, Any]) -> None:

@@ -163,7 +163,7 @@ def limits_set(
 
 @_limits.command("rm")
 def limits_rm(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As `tenants limits show` names them.")],
+    names: Annotated[list[str], typer.Argument(metavar="LIMIT...", help="As `tenants limits show` names them.")],
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     json: Json = False,
