@@ -7,6 +7,7 @@ from leak_campaign import Leak
 from leak_scene import campaign_on
 
 from holdfast.store import pool
+from holdfast.store.query import in_scope
 
 REQUESTS = 2_000
 UNTIL_FOUND = 10_000
@@ -23,17 +24,25 @@ SABOTAGE = {
 }
 
 
+def sabotage(monkeypatch, swaps):
+    """Have the pool ask other queries, by name: with one text in them instead of another."""
+
+    def query(name: str) -> bytes:
+        text = asked(name)
+        for right, wrong in [swaps[name]] if name in swaps else []:
+            assert right in text
+            text = text.replace(right, wrong)
+        return text
+
+    asked = pool.query
+    monkeypatch.setattr(pool, "query", query)
+    monkeypatch.setattr(pool, "scoped", lambda name: in_scope(query(name)))
+
+
 @pytest.mark.parametrize("what", SABOTAGE)
 def test_a_condition_less_is_found(database, monkeypatch, what):
-    name, condition, instead = SABOTAGE[what]
-    asked = pool.query
-
-    def query(of: str) -> bytes:
-        text = asked(of)
-        return text if of != name else text.replace(condition, instead)
-
-    assert condition in asked(name)
-    monkeypatch.setattr(pool, "query", query)
+    name, *swap = SABOTAGE[what]
+    sabotage(monkeypatch, {name: swap})
     if "tenant" in what:  # where the query forgets the tenant, the policies still hold: both have to be gone
         with psycopg.connect(database.admin_url) as connection:
             for table in ("runs", "principals", "memberships"):
@@ -43,8 +52,7 @@ def test_a_condition_less_is_found(database, monkeypatch, what):
 
 
 def test_a_query_that_forgets_the_tenant_leaks_nothing_while_the_policies_hold(database, monkeypatch):
-    asked = pool.query
     forgets = {name: swap for name, *swap in SABOTAGE.values() if b"tenant" in swap[0]}
-    monkeypatch.setattr(pool, "query", lambda name: asked(name).replace(*forgets.get(name, (b"\0", b""))))
+    sabotage(monkeypatch, forgets)
     assert len(forgets) == 2
     uvloop.run(campaign_on(database, REQUESTS))

@@ -74,9 +74,9 @@ class Model:
 
     def refusal(self, who: str) -> str | None:  # noqa: PLR0911 - one for each rule
         """Why somebody may not decide; None where they may."""
-        if self.ask == "":
-            return None
         person = self.people.get(who)
+        if self.ask == "":
+            return "disabled" if person is not None and person.disabled else None
         if person is None or person.service:
             return "no_person"
         if person.disabled:
