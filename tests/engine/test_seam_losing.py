@@ -15,7 +15,15 @@ from tests.engine.lab import WHO, Lab
 
 from holdfast import effect
 from holdfast.domain import events as ev
+from holdfast.engine import execution
 from holdfast.service.cancel_run import cancel_run
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """What a worker knows is told before anybody looks, however slow the machine."""
+    monkeypatch.setattr(execution, "_TELL_S", 60.0)
+
 
 TOOLS = [("step", {"i": 0}, "a"), ("plain", {"i": 1}, "b"), ("step", {"i": 2}, "c")]
 
