@@ -22,9 +22,9 @@ def test_they_are_set_one_by_one_shown_and_taken_away(cli):
     told = quotas(cli, "set", "--runs", "1", "--bytes", "0")
     for shown in (told, quotas(cli, "show")):
         assert shown.out.splitlines() == [
-            "principals: at most 6 people and services",
+            "principals: at most 6 people and services who are not disabled",
             "runs: at most 1 that have not ended",
-            "bytes: at most 0 of content and events",
+            "bytes: at most 0 of content, events and messages",
         ]
     view = quotas(cli, "rm", "bytes", "runs", "--json").json()
     assert (view["name"], view["quotas"]) == ("acme", {"principals": 6, "runs": None, "bytes": None})

@@ -37,7 +37,7 @@ def told(app: typer.Typer) -> None:
             told(group.typer_instance)
 
 
-def naming(metavar: str | None) -> bool:
+def _naming(metavar: str | None) -> bool:
     """Whether an argument that is called so names something: `RUN`, `[ID]`, `SCOPE...`."""
     return (metavar or "").strip("[].") in NAMING
 
@@ -52,7 +52,7 @@ def _verb(ctx: Any) -> str:
 
 def _named(ctx: Any) -> Generator[str, None, None]:
     for parameter in ctx.command.params:
-        if parameter.param_type_name != "argument" or not naming(parameter.metavar):
+        if parameter.param_type_name != "argument" or not _naming(parameter.metavar):
             continue
         given = ctx.params.get(parameter.name)
         for one in given if isinstance(given, list | tuple) else [given]:  # pyright: ignore[reportUnknownVariableType]

@@ -103,9 +103,9 @@ def quotas_show(name: _Tenant, data_dir: DataDir = None, database_url: DatabaseU
 @_quotas.command("set")
 def quotas_set(
     name: _Tenant,
-    principals: Annotated[int | None, typer.Option("--principals", min=0, help="People and services.")] = None,
+    principals: Annotated[int | None, typer.Option("--principals", min=0, help="Who are not disabled.")] = None,
     runs: Annotated[int | None, typer.Option("--runs", min=0, help="That have not ended.")] = None,
-    bytes_: Annotated[int | None, typer.Option("--bytes", min=0, help="Of content and events.")] = None,
+    bytes_: Annotated[int | None, typer.Option("--bytes", min=0, help="Of content, events and messages.")] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     json: Json = False,

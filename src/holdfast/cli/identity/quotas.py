@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from holdfast.service.services import Services
     from holdfast.settings import Settings
 
-_OF = {"principals": "people and services", "runs": "that have not ended", "bytes": "of content and events"}
+_OF = {
+    "principals": "people and services who are not disabled",
+    "runs": "that have not ended",
+    "bytes": "of content, events and messages",
+}
 
 
 def show_quotas(settings: Settings, name: str, *, as_json: bool) -> None:

@@ -55,7 +55,7 @@ create table tenants (
   created_at timestamptz not null default clock_timestamp(),
   max_principals int check (max_principals >= 0),  -- null: no limit
   max_runs int check (max_runs >= 0),  -- that have not ended
-  max_bytes bigint check (max_bytes >= 0),  -- of content and events
+  max_bytes bigint check (max_bytes >= 0),  -- of content, events and messages
   bytes bigint not null default 0,  -- as last measured, where there is a limit
   measured_at timestamptz,
   evidence jsonb,  -- of its deletion, once that has begun: what it had, and what is gone so far
