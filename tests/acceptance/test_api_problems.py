@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from uuid import UUID, uuid4
 
 import psycopg
@@ -293,3 +294,18 @@ async def test_a_session_that_retention_took_a_part_of_is_a_problem(client, hold
     assert session in problem["detail"]
     assert stored(database) == before
     assert (await client.post("/v1/tasks/support/runs", json={"input": "x", "session": str(uuid4())})).is_success
+
+
+async def test_no_answer_may_be_kept_on_the_way(client):
+    """Of every route, whatever it answers: a cache between would give it to the next who asks, of whatever tenant."""
+    document = (await client.get("/openapi.json")).json()
+    asked = [(method, path) for path, methods in document["paths"].items() for method in methods]
+    answers = [await client.request(method, re.sub("{.*?}", "nothing", path)) for method, path in asked]
+    answers += [
+        await client.get("/v1/runs", headers={"Authorization": "Bearer no"}),
+        await client.get("/v1/nothing"),
+        await client.put("/v1/runs"),
+        await client.get("/links/nothing"),
+    ]
+    assert {answer.status_code for answer in answers} >= {200, 201, 401, 404, 405, 422}
+    assert [str(answer.url) for answer in answers if answer.headers.get("cache-control") != "no-store"] == []

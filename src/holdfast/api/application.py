@@ -31,6 +31,7 @@ from holdfast.api.routes import dev as dev_login
 from holdfast.api.routes import problems as problem_pages
 from holdfast.api.scopes import require_scopes
 from holdfast.api.sse import HEARTBEAT_S
+from holdfast.api.uncached import Uncached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,7 @@ def create_api(
     api.state.max_body_s = max_body_s
     api.state.heartbeat_s = heartbeat_s
     api.state.export_idle_s = export_idle_s
+    api.add_middleware(Uncached)
     problems.install(api)
     api.openapi = partial(_openapi, api, api.openapi)
     routers = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 1000
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_HEADERS = {"X-Accel-Buffering": "no"}
 _log = structlog.get_logger("holdfast.api")
 
 

@@ -17,7 +17,6 @@ from holdfast.service.manage_principals import get_me
 
 router = APIRouter(include_in_schema=False)
 _HEADERS = {
-    "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'",

@@ -18,7 +18,6 @@ from holdfast.service.identity_views import KeyPage, KeyView, NewKeyView
 from holdfast.service.pages import PAGE, PAGE_MOST
 
 router = APIRouter(tags=["keys"])
-_NOT_CACHED = {"Cache-Control": "no-store"}
 
 
 @router.get(
@@ -66,7 +65,7 @@ async def post_key(
         expires_at=given.expires_at,
         idempotency_key=idempotency_key,
     )
-    return reply(view, 201, _NOT_CACHED)
+    return reply(view, 201)
 
 
 @router.post(
@@ -96,7 +95,7 @@ async def post_rotation(
         expires_at=given.expires_at,
         idempotency_key=idempotency_key,
     )
-    return reply(view, 201, _NOT_CACHED)
+    return reply(view, 201)
 
 
 @router.delete(

@@ -58,7 +58,7 @@ async def post_tenant(
     """
     given = await read_body(request, TenantBody)
     view = await use.create_tenant(services, who, given.name, admin=given.admin, idempotency_key=idempotency_key)
-    return reply(view, 201, {"Location": f"/v1/tenants/{view.name}", "Cache-Control": "no-store"})
+    return reply(view, 201, {"Location": f"/v1/tenants/{view.name}"})
 
 
 @router.get(
