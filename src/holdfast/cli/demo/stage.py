@@ -106,9 +106,19 @@ class Stage:
 
     def requests_to_model(self) -> list[dict[str, Any]]:
         """Every request the model provider was sent."""
-        url = os.environ["OPENAI_BASE_URL"].removesuffix("/v1") + "/_holdfast/requests"
-        with urlopen(url, timeout=PATIENCE_S) as response:  # noqa: S310 - the demo's own, on loopback
-            return json.load(response)["requests"]
+        return self._model("requests")["requests"]
+
+    def held(self, gate: str) -> int:
+        """How many answers the model provider holds back at a gate of its script."""
+        return self._model(f"gates/{gate}")["waiting"]
+
+    def release(self, gate: str) -> None:
+        """Have it go on with them."""
+        self._model(f"gates/{gate}/release", b"")
+
+    def lines(self, *names: str) -> list[str]:
+        """All that these processes wrote."""
+        return [line for name in names for line in self._log(name).read_text(errors="replace").splitlines()]
 
     async def until(self, so: Callable[[], bool], what: str, *needed: str) -> None:
         """Wait until `so()`; `what` says for what, `needed` names the processes that must live until then.
@@ -152,6 +162,11 @@ class Stage:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def _model(self, path: str, body: bytes | None = None) -> dict[str, Any]:
+        url = f"{os.environ['OPENAI_BASE_URL'].removesuffix('/v1')}/_holdfast/{path}"
+        with urlopen(url, body, timeout=PATIENCE_S) as response:  # noqa: S310 - the demo's own, on loopback
+            return json.load(response)
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name.replace(' ', '-')}.log"
