@@ -36,7 +36,9 @@ def sabotage(monkeypatch, swaps):
 
     asked = pool.query
     monkeypatch.setattr(pool, "query", query)
-    monkeypatch.setattr(pool, "scoped", lambda name: in_scope(query(name)))
+    monkeypatch.setattr(
+        pool, "scoped", lambda tenant, name, given: (in_scope(query(name)), {**given, "scoped_to": tenant})
+    )
 
 
 @pytest.mark.parametrize("what", SABOTAGE)

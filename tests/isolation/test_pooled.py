@@ -39,16 +39,14 @@ async def as_fetched(db: Database, tenant: UUID) -> None:
 
 async def as_one_statement(db: Database, tenant: UUID) -> None:
     async with db.connection() as connection:
-        seen = await connection.execute(ONE_STATEMENT, {"scoped_to": str(tenant)})
+        seen = await connection.execute(ONE_STATEMENT, {"scoped_to": tenant})
         assert await seen.fetchone() == ([tenant], [tenant], tenant)
 
 
 async def as_failed_in_one_statement(db: Database, tenant: UUID) -> None:
     with suppress(psycopg.errors.DivisionByZero):
         async with db.connection() as connection:
-            await connection.execute(
-                in_scope(b"select 1 / count(*) from generate_series(1, 0)"), {"scoped_to": str(tenant)}
-            )
+            await connection.execute(in_scope(b"select 1 / count(*) from generate_series(1, 0)"), {"scoped_to": tenant})
 
 
 async def as_failed(db: Database, tenant: UUID) -> None:

@@ -123,7 +123,7 @@ def ask(two: Two, login: str, scope: UUID | None, name: str, given: dict, *, at_
             connection.execute("select set_config('holdfast.tenant', %s, true)", [str(scope)])
         try:
             if at_once:
-                cursor = connection.execute(scoped(name), given | {"scoped_to": str(scope)})
+                cursor = connection.execute(*scoped(scope, name, given))
             else:
                 cursor = connection.execute(QUERIES[name], given)
             return cursor.fetchall() if cursor.description else cursor.rowcount
@@ -179,21 +179,23 @@ def test_the_same_queries_do_show_it_to_its_own_tenant(two):
     assert blind == ["get_time_zone", "read_tallies"], "they answer with nothing that is marked"
 
 
-def test_the_scope_is_set_before_anything_else_of_the_statement(two):
+@pytest.mark.parametrize("scope", ["its own", "another's"])
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_the_scope_is_set_before_anything_else_of_the_statement(two, mode, scope):
     """Of every query, with a plan for these values and with one for any, the outermost node asks for it first."""
     wanted = QUERIES.keys() & ANSWERS - NOT_A_TENANTS - SETS_SCOPE
-    for mode in ("force_custom_plan", "force_generic_plan"):
-        planned = {name for login in LOGINS for name in wanted if sets_its_scope_first(two, login, mode, name)}
-        assert planned == wanted
+    tenant = two.b.id if scope == "its own" else two.a.id
+    planned = {name for login in LOGINS for name in wanted if sets_its_scope_first(two, login, mode, name, tenant)}
+    assert planned == wanted
 
 
-def sets_its_scope_first(two: Two, login: str, mode: str, name: str) -> bool:
+def sets_its_scope_first(two: Two, login: str, mode: str, name: str, scope: UUID) -> bool:
     """False where this login may not ask."""
-    given = filled(name, two.b, two.b.id) | {"scoped_to": str(two.b.id)}
+    text, given = scoped(scope, name, filled(name, two.b, two.b.id))
     with psycopg.connect(two.scene.database.url_of(login), options=f"-c plan_cache_mode={mode}") as connection:
         try:
             [[[explained]]] = connection.execute(
-                b"explain (format json, verbose) " + scoped(name), given, prepare=True
+                b"explain (format json, verbose) " + text, given, prepare=True
             ).fetchall()
         except psycopg.errors.InsufficientPrivilege:
             return False
@@ -217,7 +219,7 @@ def test_a_query_that_sets_its_scope_answers_as_in_that_scope(two, mode):
     with psycopg.connect(url, autocommit=True, options=f"-c plan_cache_mode={mode}") as connection:
         for name in reads:
             given = filled(name, two.b, two.b.id)
-            answer = connection.execute(scoped(name), given | {"scoped_to": str(two.b.id)}, prepare=True).fetchall()
+            answer = connection.execute(*scoped(two.b.id, name, given), prepare=True).fetchall()
             assert connection.execute("select current_setting('holdfast.tenant')").fetchone() == ("",), name
             assert timeless(answer) == timeless(ask(two, "holdfast_api", two.b.id, name, given)), name
             answered += bool(answer)

@@ -254,7 +254,7 @@ class Database:
             if tenant is None:
                 await cursor.execute(query(name), parameters)
             else:
-                await cursor.execute(scoped(name), {**parameters, "scoped_to": str(tenant)})
+                await cursor.execute(*scoped(tenant, name, parameters))
             return await cursor.fetchall()
 
     @asynccontextmanager
@@ -269,7 +269,7 @@ class Database:
             cursors = [connection.cursor(binary=True, row_factory=tuple_row) for _ in queries]
             if len(queries) == 1:
                 [(name, parameters)], [cursor] = queries, cursors
-                await cursor.execute(scoped(name), {**parameters, "scoped_to": str(tenant)})
+                await cursor.execute(*scoped(tenant, name, parameters))
             else:
                 async with connection.together(tenant):
                     for cursor, (name, parameters) in zip(cursors, queries, strict=True):
