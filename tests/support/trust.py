@@ -11,10 +11,14 @@ import ssl
 import httpcore2
 
 _read = httpcore2.default_ssl_context
-_known = functools.cache(_read)
 
 
 def default_ssl_context(*, _trust_env: bool = True) -> ssl.SSLContext:
-    """In place of `httpcore2`'s. Where the environment names other certificates, they are read as ever."""
-    named = _trust_env and ("SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ)
-    return (_read if named else _known)(_trust_env=_trust_env)
+    """In place of `httpcore2`'s: one context for each answer of the environment to which certificates they are."""
+    named = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")) if _trust_env else (None, None)
+    return _known(_trust_env, *named)
+
+
+@functools.cache
+def _known(trust_env: bool, _file: str | None, _dir: str | None) -> ssl.SSLContext:
+    return _read(_trust_env=trust_env)
