@@ -34,6 +34,7 @@ import pytest
 import structlog
 
 from holdfast.embedded import EmbeddedServer, acquire
+from holdfast.observe.logs import set_up_logs
 from holdfast.store import migrate
 from support import trust
 from support.logins import Logins
@@ -143,6 +144,12 @@ def _make_template(embedded: EmbeddedServer, admin: psycopg.Connection[Any], nam
         migrate.migrate(embedded.url(user="admin", database=name))
         admin.execute("update pg_database set datistemplate = true where datname = %s", [name])
     admin.execute("select pg_advisory_unlock(1)")
+
+
+def pytest_configure() -> None:
+    """Logs as in every process of Holdfast's. structlog's own way lays out every local variable of a traceback, which
+    takes up to half a minute."""
+    set_up_logs("debug", "json")
 
 
 def pytest_collection_finish() -> None:
