@@ -68,7 +68,7 @@ PLATFORM_ONLY = {
     "found_tenant": "select holdfast.found_tenant(gen_random_uuid(), 'another', gen_random_uuid(), 'Ada',"
     " gen_random_uuid(), 'first', 'd', 'me')",
     "suspend_tenant": "select holdfast.suspend_tenant(%(b)s, true, 'why', 'me')",
-    "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, 'me')",
+    "set_quotas": "select holdfast.set_quotas(%(b)s, 1, 1, 1, null, 'me')",
     "limit_tenant": "select holdfast.limit_tenant(%(b)s, '{}', 'me')",
     "doom_tenant": "select holdfast.doom_tenant(%(b)s, 'me')",
     "bury_tenant": "select holdfast.bury_tenant(%(b)s, 'me')",

@@ -80,7 +80,7 @@ SPECIAL = {
     "read_tallies": {"key": "effect", "names": ["spent"], "owners": ["p"], "since": [AT]},
     "read_costs": {"by": ["model", "user"], "since": date(2026, 1, 1), "until": date(2999, 1, 1)},
     "costly_runs": {"since": date(2026, 1, 1), "until": date(2999, 1, 1)},
-    "set_quotas": {"principals": 1, "runs": 1, "bytes": 1},
+    "set_quotas": {"principals": 1, "runs": 1, "bytes": 1, "only": None},
     "begin_import": {"name": "another"},
     "import_rows": {"table": "sessions", "rows": "[]"},
     "declare_halt": {"scope": "run", "key": "x", "id": NEW},

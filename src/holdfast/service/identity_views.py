@@ -23,7 +23,7 @@ class Quotas(View):
     runs: int | None = Field(None, ge=0)
     """Runs that have not ended."""
     bytes: int | None = Field(None, ge=0)
-    """Content and events, measured once a minute."""
+    """Content, events and messages, measured once a minute."""
 
 
 LimitsAsWritten: TypeAlias = dict[str, int | str]

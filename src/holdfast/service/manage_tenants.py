@@ -144,8 +144,7 @@ async def set_quotas(services: Services, who: Who, name: str, quotas: Quotas) ->
     """
     who.reach(Scope.TENANTS_WRITE)
     id_ = await existing_tenant(services, name)
-    most = {"principals": quotas.principals, "runs": quotas.runs, "bytes_": quotas.bytes}
-    await tenants.set_quotas(services.db, id_, **most, by=platform_actor(who))
+    await tenants.set_quotas(services.db, id_, quotas.model_dump(), by=platform_actor(who))
     return await get_tenant(services, who, name)
 
 
@@ -153,8 +152,6 @@ async def change_quotas(
     services: Services, who: Who, name: str, put: Quotas, *, drop: Sequence[str] = ()
 ) -> TenantView:
     """Set those quotas of `put` that are not None and take away those of `drop`; the others stay.
-
-    Of two who do so at the same moment, the later may undo what the earlier did: both begin from what they read.
 
     Raises:
         NotFound: there is no such tenant.
@@ -173,8 +170,9 @@ async def change_quotas(
             raise InvalidInput(
                 f"The tenant has no quota '{quota[:63]}'. It has: {', '.join(sorted(before)) or 'none'}."
             )
-    left = {quota: most for quota, most in before.items() if quota not in drop}
-    return await set_quotas(services, who, name, Quotas(**{**left, **given}))
+    id_ = await existing_tenant(services, name)
+    await tenants.set_quotas(services.db, id_, given, only=[*given, *drop], by=platform_actor(who))
+    return await get_tenant(services, who, name)
 
 
 async def delete_tenant(services: Services, who: Who, name: str) -> DeletedTenantView:

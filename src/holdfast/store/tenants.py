@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -102,10 +102,14 @@ async def suspend_tenant(
 
 
 async def set_quotas(
-    db: Database, tenant: UUID, *, principals: int | None, runs: int | None, bytes_: int | None, by: str
+    db: Database, tenant: UUID, most: Mapping[str, int | None], *, only: Sequence[str] | None = None, by: str
 ) -> bool:
-    """Set what a tenant may have at most; None is no limit. False: there is no such tenant."""
-    parameters = {"tenant": tenant, "principals": principals, "runs": runs, "bytes": bytes_, "by": by}
+    """Set what a tenant may have at most, of `principals`, `runs` and `bytes`. False: there is no such tenant.
+
+    What `most` does not name has no limit any more; where `only` is given, the quotas it does not name stay.
+    """
+    none = {"principals": None, "runs": None, "bytes": None}
+    parameters = {"tenant": tenant, **none, **most, "only": None if only is None else list(only), "by": by}
     return await db.value("set_quotas", parameters, tenant=PLATFORM_TENANT)
 
 

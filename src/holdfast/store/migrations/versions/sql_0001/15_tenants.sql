@@ -41,18 +41,24 @@ begin
   return 'changed';
 end $$;
 
--- Sets what a tenant may have at most; null is no limit. False: there is no such tenant.
-create function set_quotas(p_tenant uuid, p_principals int, p_runs int, p_bytes bigint, p_by text) returns boolean
+-- Sets what a tenant may have at most, of all quotas or of those in p_only; null is no limit. False: there is no such tenant.
+create function set_quotas(p_tenant uuid, p_principals int, p_runs int, p_bytes bigint, p_only text[], p_by text) returns boolean
 language plpgsql volatile security definer set search_path = holdfast, pg_temp
 as $$
+declare
+  kept tenants;
 begin
   perform must_be_platform();
-  update tenants t set max_principals = p_principals, max_runs = p_runs, max_bytes = p_bytes where t.id = p_tenant;
+  update tenants t set
+    max_principals = case when p_only is null or 'principals' = any(p_only) then p_principals else t.max_principals end,
+    max_runs = case when p_only is null or 'runs' = any(p_only) then p_runs else t.max_runs end,
+    max_bytes = case when p_only is null or 'bytes' = any(p_only) then p_bytes else t.max_bytes end
+  where t.id = p_tenant returning t.* into kept;
   if not found then
     return false;
   end if;
   perform note_both(p_tenant, p_by, 'tenant.quotas', json_build_object(
-    'principals', p_principals, 'runs', p_runs, 'bytes', p_bytes)::text);
+    'principals', kept.max_principals, 'runs', kept.max_runs, 'bytes', kept.max_bytes)::text);
   return true;
 end $$;
 
@@ -146,7 +152,7 @@ begin
   return suspend_tenant(p_tenant, true, 'imported', p_by);
 end $$;
 
-grant execute on function suspend_tenant(uuid, boolean, text, text), set_quotas(uuid, int, int, bigint, text),
+grant execute on function suspend_tenant(uuid, boolean, text, text), set_quotas(uuid, int, int, bigint, text[], text),
   doom_tenant(uuid, text), keep_evidence(uuid, bigint, text), bury_tenant(uuid, text), begin_import(uuid, text, timestamptz, text, jsonb, text),
   end_import(uuid, text) to holdfast_api;
 set local role holdfast_owner;
