@@ -8,7 +8,7 @@ STAMP := $(VENV)/.locked
 # and each would compile all of Holdfast again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test test-long test-seam bench bench-peers lint lock setup clean
+.PHONY: demo test test-long test-seam test-postgres bench bench-peers lint lock setup clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,11 @@ test-seam: setup  ## the seam's contract suite on another Pydantic AI: make test
 	$(BIN)/uv pip install --quiet --python .venv-seam/bin/python "pydantic-ai-slim[openai,mcp]==$(PYDANTIC_AI)"
 	@.venv-seam/bin/python -c "import pydantic_ai; print('Pydantic AI', pydantic_ai.__version__)"
 	.venv-seam/bin/python -m pytest tests/engine $(ARGS)
+
+test-postgres: setup  ## the store's suites on another PostgreSQL: make test-postgres BIN_DIR=/usr/lib/postgresql/17/bin
+	@test -x "$(BIN_DIR)/initdb" || { echo "Say where its programs are: make test-postgres BIN_DIR=/usr/lib/postgresql/17/bin"; exit 2; }
+	@$(BIN_DIR)/postgres --version
+	HOLDFAST_TESTS_POSTGRES=$(BIN_DIR) $(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal tests/contract tests/isolation tests/simulation $(ARGS)
 
 bench: setup  ## the cost table of the design, as ratios in one run; writes bench/results.json
 	$(BIN)/python -m bench $(ARGS)

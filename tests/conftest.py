@@ -39,7 +39,7 @@ from holdfast.store import migrate
 from support import trust
 from support.logins import Logins
 from support.private_database import private_database as private_database  # noqa: PLC0414 - a fixture
-from support.tools import POSTGRES_15, need_postgres_15
+from support.tools import OTHER_POSTGRES, POSTGRES_15, need_postgres_15
 
 CHECKOUT = Path(__file__).parents[1]
 BIN_DIRS = {"18": None, "15": POSTGRES_15}
@@ -179,6 +179,8 @@ def pg_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     bin_dir = BIN_DIRS[version]
     if bin_dir:
         need_postgres_15()
+    if other := os.environ.get(OTHER_POSTGRES):
+        version, bin_dir = f"other-{hashlib.sha256(other.encode()).hexdigest()[:8]}", Path(other)
     template = _template_name()
     with (
         acquire(_made_folder() / version, settings=SETTINGS, bin_dir=bin_dir) as embedded,

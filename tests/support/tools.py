@@ -8,6 +8,8 @@ import pytest
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 PGBOUNCER = Path("/usr/sbin/pgbouncer")
 CHROMIUM = Path("/usr/bin/chromium")
+OTHER_POSTGRES = "HOLDFAST_TESTS_POSTGRES"
+"""The folder of another PostgreSQL's programs, to run tests on: `make test-postgres BIN_DIR=...`."""
 LEAVE_NOTHING_OUT = "LEAVE_NOTHING_OUT"
 """Not `CI`, at which Hypothesis tries the same examples each time."""
 
