@@ -16,6 +16,7 @@ from holdfast.app import App
 from holdfast.domain.ids import DEFAULT_TENANT, LOCAL_PRINCIPAL
 from holdfast.domain.principal import Who
 from holdfast.domain.rights import Role, rights_of
+from holdfast.embedded import until_stopped
 from holdfast.engine.execution import Ended, Execution
 from holdfast.engine.gear import Gear
 from holdfast.service.services import Services
@@ -99,6 +100,7 @@ async def a_place() -> AsyncGenerator[Place, None]:
         path.chmod(0o755)  # noqa: ASYNC240  before anything runs
         async with Installation.open(Settings(data_dir=path, log_level="warning")) as installation:
             yield Place(installation, path)
+        await asyncio.to_thread(until_stopped, path / "pg")  # what the server still writes would keep the folder
 
 
 async def queue_runs(services: Services, task: str, count: int, input_: Any = "hi") -> list[UUID]:

@@ -82,6 +82,11 @@ def supervisors_on(data_dir: Path) -> list[int]:
     return found
 
 
+def until_another_runs(data_dir: Path, postmaster: int) -> None:
+    """Wait until a server runs that is not this one. One look tells both: between two of them one may end."""
+    until(lambda: (seen := status(data_dir)).running and seen.pid != postmaster, "a new server runs")
+
+
 def until_gone(data_dir: Path) -> None:
     """Wait until neither server nor supervisor is left of this directory."""
     until(lambda: not servers_on(data_dir) and not supervisors_on(data_dir), f"nothing runs on {data_dir}")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from embedded_processes import FAST, alive, postmaster_of, supervisor_of, until, until_gone
+from embedded_processes import FAST, alive, postmaster_of, supervisor_of, until, until_another_runs, until_gone
 
-from holdfast.embedded import acquire, status
+from holdfast.embedded import acquire
 
 VICTIMS = ("holder", "supervisor", "postmaster")
 COMBINATIONS = [
@@ -56,7 +56,7 @@ def test_a_holder_gets_its_server_back_without_doing_anything(data_dir, server, 
         with contextlib.suppress(ProcessLookupError):
             os.kill(pids[victim], signal.SIGKILL)
     until(lambda: not any(alive(pids[victim]) for victim in victims), "the victims died")
-    until(lambda: status(data_dir).running and status(data_dir).pid != pids["postmaster"], "a new server runs")
+    until_another_runs(data_dir, pids["postmaster"])
     with psycopg.connect(server.dsn) as connection:  # the same dsn: holders' pools reconnect by themselves
         assert connection.execute("select answer from kept").fetchone() == (42,)
         assert connection.execute("select current_setting('max_connections')").fetchone() == ("20",)
@@ -67,7 +67,7 @@ def test_a_supervisor_in_the_middle_of_dying_is_not_taken_for_alive(data_dir, se
     for _ in range(12):
         supervisor, postmaster = supervisor_of(data_dir), postmaster_of(data_dir)
         os.kill(supervisor, signal.SIGKILL)
-        until(lambda old=postmaster: status(data_dir).running and status(data_dir).pid != old, "a new server runs")
+        until_another_runs(data_dir, postmaster)
 
 
 def test_the_second_holder_survives_the_first_and_the_supervisor(data_dir, hold):
@@ -79,7 +79,7 @@ def test_the_second_holder_survives_the_first_and_the_supervisor(data_dir, hold)
     supervisor, postmaster = supervisor_of(data_dir), postmaster_of(data_dir)
     os.kill(supervisor, signal.SIGKILL)
     first.kill()
-    until(lambda: status(data_dir).running and status(data_dir).pid != postmaster, "a new server runs")
+    until_another_runs(data_dir, postmaster)
     with psycopg.connect(dsn) as connection:
         connection.execute("select 1")
     assert supervisor_of(data_dir) != supervisor

@@ -20,7 +20,7 @@ from embedded_processes import (
     until_gone,
 )
 
-from holdfast.embedded import acquire, status
+from holdfast.embedded import acquire, status, until_stopped
 from holdfast.embedded.postmaster import LOG_MAX_BYTES
 
 
@@ -46,6 +46,15 @@ def test_it_stops_when_the_last_holder_ends_and_not_before(data_dir, hold):
     assert not status(data_dir).running
     # A clean stop, not a crash: the next start has nothing to recover.
     assert "database system is shut down" in (data_dir / "log/postgresql.log").read_text()
+
+
+def test_whoever_removes_the_directory_can_wait_until_nothing_is_written_there(data_dir):
+    assert until_stopped(data_dir), "there was none"
+    with acquire(data_dir, settings=FAST) as server, psycopg.connect(server.dsn) as connection:
+        connection.execute("create table busy as select generate_series(1, 200000)")
+        assert not until_stopped(data_dir, 0.05), "it is held"
+    assert until_stopped(data_dir)
+    assert servers_on(data_dir) == supervisors_on(data_dir) == []
 
 
 def test_a_connection_left_open_does_not_keep_it(data_dir):

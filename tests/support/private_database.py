@@ -11,10 +11,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from holdfast.embedded import EmbeddedServer, acquire, status
+from holdfast.embedded import EmbeddedServer, acquire, status, until_stopped
 from holdfast.store.migrate import migrate
 from support.logins import Logins
-from support.processes import until
 from support.tools import need
 
 
@@ -69,7 +68,7 @@ def serving(settings: Mapping[str, str], bin_dir: Path | None = None) -> Iterato
                 yield database
         finally:
             # It ends on its own time, and what it still writes would keep the folder from being removed.
-            until(lambda: status(folder / "pg").running, lambda running: not running, "the server has stopped")
+            assert until_stopped(folder / "pg"), "the server has not stopped"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ This package imports nothing else from Holdfast and only the standard library, a
 
 from .errors import BinariesMissing, DataVersionMismatch, DirectoryNotUsable, EmbeddedUnavailable, StartFailed
 from .server import EmbeddedServer, acquire
-from .status import EmbeddedStatus, status
+from .status import EmbeddedStatus, status, until_stopped
 
 __all__ = [
     "BinariesMissing",
@@ -26,4 +26,5 @@ __all__ = [
     "StartFailed",
     "acquire",
     "status",
+    "until_stopped",
 ]

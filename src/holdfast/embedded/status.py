@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from .errors import EmbeddedUnavailable
 from .layout import Layout, layout_of, read_state
 from .plan import Options, make_plan
 from .sockets import accepts
+
+_LOOK_S = 0.01
 
 
 class EmbeddedStatus(NamedTuple):
@@ -54,6 +57,19 @@ def status(data_dir: Path) -> EmbeddedStatus:
         log=layout.log,
         problems=tuple(problems),
     )
+
+
+def until_stopped(data_dir: Path, timeout_s: float = 60) -> bool:
+    """Wait until nothing runs on `data_dir` and nothing more is written there, as before it is removed.
+
+    The last holder's `release` returns earlier. False: it is held still, or takes longer than that.
+    """
+    layout, deadline_s = layout_of(data_dir), time.monotonic() + timeout_s
+    while locks.held_exclusively(layout.supervisor_lock):
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(_LOOK_S)
+    return True
 
 
 def _obstacles(layout: Layout) -> list[str]:

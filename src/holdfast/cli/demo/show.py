@@ -14,6 +14,7 @@ from holdfast.cli.demo.promises import Promise
 from holdfast.cli.demo.stage import DemoFailed, Stage
 from holdfast.cli.exits import ExitCode
 from holdfast.cli.screen import out, print_json
+from holdfast.embedded import until_stopped
 
 
 def show(play: Callable[[Stage, Teller], Awaitable[list[Promise]]], *, keep: bool, as_json: bool) -> ExitCode:
@@ -29,6 +30,8 @@ def show(play: Callable[[Stage, Teller], Awaitable[list[Promise]]], *, keep: boo
     except Exception as error:  # noqa: BLE001 - whatever it is, the demo did not show what it promises
         failure = str(error) if isinstance(error, DemoFailed) else f"{type(error).__name__}: {error}"
     if not keep and not failure:
+        # The server ends on its own time, and what it still writes would keep the directory from being removed.
+        until_stopped(directory / "data" / "pg")
         shutil.rmtree(directory, ignore_errors=True)
     if as_json:
         print_json(
