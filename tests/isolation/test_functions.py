@@ -17,7 +17,7 @@ from support.store_scene import AT, SUCCEED, Member, append, approval, outcomes
 T = "%(tenant)s"
 _ARGUMENTS = {
     "accept_run": f"{T}, %(new)s, 't', '1', %(session)s, 'other', 's', null, 0, %(at)s, '{{}}', %(digest)s, '{{}}',"
-    " '{{}}', 'scope', 'new', 'x'",
+    " '{}', 'scope', 'new', 'x'",
     "accepted_before": f"{T}, 'scope', 'idem', %(request)s",
     "deliver_signal": f"{T}, %(run)s, 'message', '', null, null, 'me', 'dedupe'",
     "decide_approval": f"{T}, %(task)s, 'approved', 'shown', 'me', null, null, 0, null",
