@@ -23,7 +23,7 @@ demo: setup  ## run the main job on the embedded PostgreSQL: kill a worker, carr
 	$(BIN)/holdfast demo
 
 test: setup  ## everything that must be green before a change lands
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n 3 --dist worksteal $(ARGS)
 
 test-long: setup  ## the long campaigns: random kills, kills from ask to effect, 50,000 simulation seeds
 	$(BIN)/python -m pytest -m long -s --timeout 7200 $(ARGS)
@@ -40,7 +40,7 @@ test-seam: setup  ## the seam's contract suite on another Pydantic AI: make test
 test-postgres: setup  ## the store's suites on another PostgreSQL: make test-postgres BIN_DIR=/usr/lib/postgresql/17/bin
 	@test -x "$(BIN_DIR)/initdb" || { echo "Say where its programs are: make test-postgres BIN_DIR=/usr/lib/postgresql/17/bin"; exit 2; }
 	@$(BIN_DIR)/postgres --version
-	HOLDFAST_TESTS_POSTGRES=$(BIN_DIR) $(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal tests/contract tests/isolation tests/simulation $(ARGS)
+	HOLDFAST_TESTS_POSTGRES=$(BIN_DIR) $(BIN)/python -m pytest -m "not long" -n 3 --dist worksteal tests/contract tests/isolation tests/simulation $(ARGS)
 
 bench: setup  ## the cost table of the design, as ratios in one run; writes bench/results.json
 	$(BIN)/python -m bench $(ARGS)
