@@ -83,6 +83,7 @@ def _live_rows(api_url: str, scene: Scene) -> Promise:
 async def by_a_tool(scene: Scene, say: Callable[[str], None]) -> list[Promise]:
     """What Ann's agent reaches with the connection that its run hands to its tools."""
     say("An agent of Acme's pries, with the connection that its tools are given for rows of Acme's own.")
+    say("(It is a scope against mistakes. Code that means to can set another tenant on it: see docs/own-rows.md.)")
     answer = await ask(scene.ann, f"Look up the plans of somebody else: {scene.tenants['bolt']}", task="pry")
     scene.anns_runs.append(answer.json()["id"])
     found: dict[str, str] = json.loads(answer.json()["output"]["value"])
