@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from holdfast.api.catalogue import CATALOGUE
+from holdfast.api.routes import tasks
 from support.api_serving import MAX_BODY_BYTES
 
 JSON = {"Content-Type": "application/json"}
@@ -309,3 +310,13 @@ async def test_no_answer_may_be_kept_on_the_way(client):
     ]
     assert {answer.status_code for answer in answers} >= {200, 201, 401, 404, 405, 422}
     assert [str(answer.url) for answer in answers if answer.headers.get("cache-control") != "no-store"] == []
+
+
+async def test_a_fault_of_ours_is_a_problem_that_is_not_kept_either(client, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tasks, "list_tasks", fail)
+    answer = await client.get("/v1/tasks")
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    assert answer.headers["cache-control"] == "no-store"

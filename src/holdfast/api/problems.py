@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from holdfast.api.catalogue import CATALOGUE
+from holdfast.api.uncached import NO_STORE
 from holdfast.domain.errors import HoldfastError, OperatorError, RequestError, Unauthenticated
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ async def _internal_error(request: Request, error: Exception) -> Response:
         request,
         "internal-error",
         "A fault of Holdfast; the server's log has it. With an idempotency key it is safe to send the request again.",
+        headers=NO_STORE,  # it is answered outside of all middleware
     )
 
 

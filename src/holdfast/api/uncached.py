@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+NO_STORE = {"Cache-Control": "no-store"}
+
+
 class Uncached:
     """An application whose every answer says `no-store`.
 
@@ -25,7 +28,7 @@ class Uncached:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Cache-Control"] = "no-store"
+                MutableHeaders(scope=message).update(NO_STORE)
             await send(message)
 
         await self._app(scope, receive, sent if scope["type"] == "http" else send)

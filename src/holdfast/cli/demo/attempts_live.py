@@ -88,13 +88,12 @@ async def by_a_tool(scene: Scene, say: Callable[[str], None]) -> list[Promise]:
     scene.anns_runs.append(answer.json()["id"])
     found: dict[str, str] = json.loads(answer.json()["output"]["value"])
     return [
-        Promise(f"a tool's connection: it {what}", found[what] == "0 rows" or refused(found[what]), found[what])
+        Promise(f"a tool's connection: it {what}", found[what] == "0 rows" or _refused(found[what]), found[what])
         for what, _ in PRYING
     ]
 
 
-def refused(answer: str) -> bool:
-    """Whether the database refused it for want of a right."""
+def _refused(answer: str) -> bool:
     return answer.startswith("refused: ") and ("permission denied" in answer or "row-level security" in answer)
 
 
