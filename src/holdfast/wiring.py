@@ -299,10 +299,11 @@ async def open_gate(services: Services, settings: Settings) -> AsyncGenerator[Ga
         yield Gate(services.db)
         return
     from holdfast.identity.tokens import TokenVerifier
+    from holdfast.store.hints import QUEUED
 
     async with TokenVerifier(settings.oidc, report=_report_issuer) as tokens:
         await tokens.faults()
-        yield Gate(services.db, tokens, woken=lambda: services.hints.notify("q"))
+        yield Gate(services.db, tokens, woken=lambda: services.hints.notify(QUEUED))
 
 
 def _report_issuer(issuer: str, fault: str | None) -> None:

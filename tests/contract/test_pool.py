@@ -39,7 +39,14 @@ def other(database):
 
 async def accept(db, tenant=TENANT, **more):
     run = uuid7()
-    said = await runs.accept_run(
+    said = await asked(db, run, tenant, **more)
+    assert (said.outcome, said.run) == ("accepted", run)
+    assert said.accepted_at is not None
+    return run
+
+
+async def asked(db, run, tenant=TENANT, **more):
+    return await runs.accept_run(
         db,
         tenant,
         run,
@@ -53,9 +60,6 @@ async def accept(db, tenant=TENANT, **more):
         blobs={b"d": b"x"},
         **more,
     )
-    assert (said.outcome, said.run) == ("accepted", run)
-    assert said.accepted_at is not None
-    return run
 
 
 @pytest.mark.parametrize("role", ["worker", "api"])
@@ -63,6 +67,19 @@ async def test_a_url_without_a_user_logs_in_as_the_role_of_the_process(database,
     async with Database.open(database.url, role=role) as db, db.connection() as connection:
         row = await (await connection.execute("select current_user, current_setting('application_name')")).fetchone()
     assert row == (f"holdfast_{role}", f"holdfast {role}")
+
+
+async def test_the_commit_of_a_new_run_hints_by_itself_where_it_is_to(db, database):
+    key = Idempotency("p", "k", b"r")
+    with psycopg.connect(database.admin_url, autocommit=True) as listener:
+        listener.execute("listen holdfast")
+        await accept(db)
+        first = await asked(db, uuid7(), idempotency=key, tell=True)
+        repeated = await asked(db, uuid7(), idempotency=key, tell=True)
+        listener.execute("notify holdfast, 'end'")
+        heard = [notification.payload for notification in listener.notifies(timeout=30, stop_after=2)]
+    assert heard == ["q", "end"]
+    assert [(said.outcome, said.told) for said in (first, repeated)] == [("accepted", True), ("repeated", False)]
 
 
 async def test_the_verbs_one_after_another(db):

@@ -17,6 +17,7 @@ from holdfast.service.identity_views import MeView, PrincipalPage, PrincipalView
 from holdfast.service.pages import PAGE, cut
 from holdfast.service.services import Services
 from holdfast.store import principals
+from holdfast.store.hints import QUEUED
 from holdfast.store.idempotency import Idempotency
 from holdfast.store.principals import PrincipalRow
 
@@ -224,7 +225,7 @@ async def _changed(services: Services, who: Who, principal: UUID, change: princi
     if change == "too_many":
         raise QuotaExceeded("Your tenant has as many principals as it may have; disable another one first.")
     view = principal_view(await existing_principal(services, who.tenant, principal))
-    services.hints.notify("q")
+    services.hints.notify(QUEUED)
     return view
 
 

@@ -26,6 +26,7 @@ from holdfast.service.manage_principals import existing_principal, principal_vie
 from holdfast.service.pages import PAGE, cut
 from holdfast.service.services import Services
 from holdfast.store import keys, tenants
+from holdfast.store.hints import QUEUED
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
@@ -211,7 +212,7 @@ async def _set_suspended(services: Services, who: Who, name: str, *, suspended: 
     change = await tenants.suspend_tenant(services.db, id_, suspended=suspended, reason=reason, by=platform_actor(who))
     if change == "absent":
         raise _no_tenant(name)
-    services.hints.notify("q")
+    services.hints.notify(QUEUED)
     return await get_tenant(services, who, name)
 
 

@@ -36,6 +36,7 @@ from holdfast.service.session_history import check_history, check_session_id, jo
 from holdfast.service.views import RunView, UsageView
 from holdfast.store import runs
 from holdfast.store.hashing import GENESIS, chain_prefix, event_hash, microseconds
+from holdfast.store.hints import QUEUED
 from holdfast.store.idempotency import Idempotency, accepted_before
 from holdfast.store.vault import Sealed, SubjectKey
 from holdfast.task import Task
@@ -174,9 +175,12 @@ async def _accept(
         hash=_first_hash(who.tenant, run, at, body),
         blobs={sealed.digest: sealed.body},
         idempotency=idempotency,
+        tell=services.hints.may_ride(),
     )
-    if answer.outcome == "accepted":
-        services.hints.notify("q")
+    if answer.told:
+        services.hints.told(QUEUED)
+    elif answer.outcome == "accepted":
+        services.hints.notify(QUEUED)
     return await _answered(services, who, answer, accepted)
 
 

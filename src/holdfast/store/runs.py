@@ -75,6 +75,8 @@ class Accepted:
     run: UUID
     accepted_at: datetime | None = None
     """By the database's clock. None unless it was accepted by this very call: it may be anywhere by now."""
+    told: bool = False
+    """The commit itself hinted that something is queued."""
 
 
 async def accept_run(
@@ -96,12 +98,14 @@ async def accept_run(
     parent: UUID | None = None,
     priority: int = 0,
     idempotency: Idempotency | None = None,
+    tell: bool = False,
 ) -> Accepted:
     """Insert a run with its first event (`run_accepted`: `at`, `body`, `hash`) and sealed content by digest.
 
     A session that is new is made, for this subject and principal; one of another principal's, but of this subject, is
     gone on with where it is `shared`. Repeated while the database is away: the run's id
-    makes sure that it is accepted once.
+    makes sure that it is accepted once. `tell` has the commit itself hint that something is queued, where
+    `Hints.may_ride` allows.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits; it may have been accepted.
@@ -124,6 +128,7 @@ async def accept_run(
         "bodies": list(blobs.values()),
         **(idempotency or NoKey())._asdict(),
         "shared": shared,
+        "tell": tell,
     }
     rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
