@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results.json")
 PARTS = (
-    "cpu", "governed", "budgets", "commits", "appends", "pickup", "takeover", "halt", "parked", "resume", "startup",
-    "tenancy", "verdicts",
+    "cpu", "over_http", "governed", "budgets", "commits", "appends", "pickup", "takeover", "halt", "parked", "resume",
+    "startup", "tenancy", "verdicts",
 )  # fmt: skip
 """Modules with `rows(place, quick=...)`, in the order of the table."""
 

@@ -8,7 +8,7 @@ from bench.peers.figure import Figure
 from bench.row import Row
 
 
-@pytest.mark.parametrize("part", ["commits", "governed", "resume", "tenancy", "verdicts"])
+@pytest.mark.parametrize("part", ["commits", "governed", "over_http", "resume", "tenancy", "verdicts"])
 def test_a_part_runs_and_writes_its_rows(part, tmp_path, capsys):
     results = tmp_path / "results.json"
     assert part in PARTS

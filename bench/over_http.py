@@ -1,0 +1,86 @@
+"""CPU of a durable run beside the same agent bare, where its model is behind HTTP: as every agent runs that is of use.
+
+A model in memory answers in a tenth of the CPU that a request over HTTP takes. `cpu.py`, which measures that one, shows
+what a step costs here; this, what of the CPU of an agent it is.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from httpx2 import AsyncClient
+
+from bench.cpu import Turns, bare
+from bench.meter import spent
+from bench.place import Place, queue_runs, work_off
+from bench.provider import provider_of
+from bench.row import Row
+from bench.workload import Typed, chain_agent_over_http, chain_script
+from holdfast.app import App
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+
+    from holdfast.engine.gear import Gear
+    from holdfast.service.services import Services
+
+BAR = 1.25
+TURNS = 12
+
+
+WAYS = {"text": str, "typed": Typed}
+ANSWERS = {"text": "text", "typed": "of a type"}
+
+
+async def rows(place: Place, *, quick: bool = False) -> list[Row]:
+    """The ratio at 16 runs at once, and at one."""
+    many, one = Turns(16, 4 if quick else 16), Turns(1, 2 if quick else 4)
+    async with AsyncExitStack() as stack:
+        url = stack.enter_context(provider_of(chain_script(), place.data_dir))
+        client = await stack.enter_async_context(AsyncClient())
+        app, agents = App("bench"), {way: chain_agent_over_http(url, client, output) for way, output in WAYS.items()}
+        for way, agent in agents.items():
+            app.task(way, agent=agent, stream=False)
+        services = await stack.enter_async_context(place.services(app))
+        gear = await stack.enter_async_context(place.gear())
+        await _turn(place, app, services, gear, agents, Turns(4, 4))
+        for nth in range(1 if quick else TURNS):
+            place.clear()
+            for turns in (many, one):
+                await _turn(place, app, services, gear, agents, turns, durable_first=nth % 2 == 1)
+    return [_row(turns, way, how) for turns, how in ((many, "16 at once"), (one, "1 at a time")) for way in WAYS]
+
+
+async def _turn(
+    place: Place,
+    app: App,
+    services: Services,
+    gear: Gear,
+    agents: dict[str, Agent[None, Any]],
+    turns: Turns,
+    *,
+    durable_first: bool = False,
+) -> None:
+    for way, agent in agents.items():
+
+        async def by_itself(way: str = way, agent: Agent[None, Any] = agent) -> None:
+            turns.add(f"bare {way}", await spent(lambda: bare(agent, turns.runs, turns.at_once)))
+
+        async def durable(way: str = way) -> None:
+            runs = await queue_runs(services, way, turns.runs)
+            settings = place.settings(slots=turns.at_once)
+            turns.add(way, await spent(lambda: work_off(app, gear, settings, runs), place.server_dir))
+
+        for one in (durable, by_itself) if durable_first else (by_itself, durable):
+            await one()
+
+
+def _row(turns: Turns, way: str, how: str) -> Row:
+    return Row(
+        name=f"CPU of a durable run ÷ bare, its model over HTTP, its answer {ANSWERS[way]}, {how}",
+        measured=turns.ratio(way, f"bare {way}"),
+        bar=BAR if turns.at_once > 1 else None,
+        note=f"bare {turns.cpu_ms(f'bare {way}'):.1f} ms, durable {turns.cpu_ms(way):.1f} ms; "
+        f"the server's own {turns.server_ms(way):.1f} ms",
+    )
