@@ -14,6 +14,7 @@ from holdfast.store.idempotency import Idempotency
 from holdfast.store.patience import Patience
 from holdfast.store.pool import Database
 from holdfast.store.sessions import get_session
+from support.private_database import serving
 from support.processes import until
 from support.store_scene import AT, TENANT, stand
 
@@ -80,6 +81,24 @@ async def test_the_commit_of_a_new_run_hints_by_itself_where_it_is_to(db, databa
         heard = [notification.payload for notification in listener.notifies(timeout=30, stop_after=2)]
     assert heard == ["q", "end"]
     assert [(said.outcome, said.told) for said in (first, repeated)] == [("accepted", True), ("repeated", False)]
+
+
+async def test_a_run_is_accepted_though_no_hint_has_room_any_more():
+    with (
+        serving({"shared_buffers": "32MB", "max_notify_queue_pages": "64"}) as database,
+        psycopg.connect(database.admin_url) as deaf,
+        psycopg.connect(database.admin_url, autocommit=True) as loud,
+    ):
+        stand(loud, TENANT)
+        deaf.execute("listen holdfast")
+        deaf.commit()
+        deaf.execute("select 1")
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+            loud.execute("select pg_notify('holdfast', lpad(n::text, 7000)) from generate_series(1, 1000) as n")
+        async with Database.open(database.worker_url, role="worker") as db:
+            said = await asked(db, uuid7(), tell=True)
+        assert (said.outcome, said.told) == ("accepted", False)
+        assert loud.execute("select count(*) from holdfast.runs").fetchone() == (1,)
 
 
 async def test_the_verbs_one_after_another(db):

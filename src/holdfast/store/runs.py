@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import class_row
 
 from holdfast.domain.state import RunState, WaitingOn
@@ -130,7 +131,14 @@ async def accept_run(
         "shared": shared,
         "tell": tell,
     }
-    rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
+    try:
+        rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
+    except ProgramLimitExceeded:
+        # Somebody listens and does not hear, until no hint has room at the server any more. A run needs none.
+        if not tell:
+            raise
+        parameters["tell"] = False
+        rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
     # This very run was there: it was accepted by an attempt whose answer was lost.
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found
