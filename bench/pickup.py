@@ -53,7 +53,7 @@ async def rows(place: Place, *, quick: bool = False) -> list[Row]:
             name="accepted → first step, beyond the agent's own start, p50",
             measured=accepted_ms - agent_ms,
             unit="ms",
-            bar=5,
+            bar=6,
             note=note,
         ),
         Row(name="request → first step, p50", measured=median(waits_ms), unit="ms", note=in_all),

@@ -111,27 +111,8 @@ async def test_a_lost_notifier_sends_after_all(database, proxy):
             await heard(subscription, {"r:during"})
 
 
-async def test_a_commit_may_carry_a_hint_now_and_then(sender, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0], raising=False)
-    assert sender.may_ride()
-    assert not sender.may_ride()
-    now[0] += 0.019
-    assert not sender.may_ride()
-    now[0] += 0.002
-    assert sender.may_ride()
-    assert not sender.may_ride()
-
-
-async def test_a_hint_that_rode_with_a_commit_wakes_this_process_and_is_not_sent_again(sender):
-    with sender.subscribe(QUEUED) as subscription:
-        sender.told(QUEUED)
-        assert await subscription.wait(0) == {QUEUED}
-    assert not sender._pending
-
-
-async def test_functions_of_the_schema_send_no_hints(database):
-    """Whether a transaction that writes may carry one is asked of `Hints.may_ride`, by who calls them."""
+async def test_no_hint_is_sent_inside_a_transaction_that_writes(database):
+    """The rule is kept by the schema having no notify of its own: hints are this module's alone."""
     with psycopg.connect(database.admin_url) as admin:
         found = admin.execute(
             "select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace"

@@ -14,7 +14,6 @@ from holdfast.store.idempotency import Idempotency
 from holdfast.store.patience import Patience
 from holdfast.store.pool import Database
 from holdfast.store.sessions import get_session
-from support.private_database import serving
 from support.processes import until
 from support.store_scene import AT, TENANT, stand
 
@@ -40,14 +39,7 @@ def other(database):
 
 async def accept(db, tenant=TENANT, **more):
     run = uuid7()
-    said = await asked(db, run, tenant, **more)
-    assert (said.outcome, said.run) == ("accepted", run)
-    assert said.accepted_at is not None
-    return run
-
-
-async def asked(db, run, tenant=TENANT, **more):
-    return await runs.accept_run(
+    said = await runs.accept_run(
         db,
         tenant,
         run,
@@ -61,6 +53,9 @@ async def asked(db, run, tenant=TENANT, **more):
         blobs={b"d": b"x"},
         **more,
     )
+    assert (said.outcome, said.run) == ("accepted", run)
+    assert said.accepted_at is not None
+    return run
 
 
 @pytest.mark.parametrize("role", ["worker", "api"])
@@ -68,37 +63,6 @@ async def test_a_url_without_a_user_logs_in_as_the_role_of_the_process(database,
     async with Database.open(database.url, role=role) as db, db.connection() as connection:
         row = await (await connection.execute("select current_user, current_setting('application_name')")).fetchone()
     assert row == (f"holdfast_{role}", f"holdfast {role}")
-
-
-async def test_the_commit_of_a_new_run_hints_by_itself_where_it_is_to(db, database):
-    key = Idempotency("p", "k", b"r")
-    with psycopg.connect(database.admin_url, autocommit=True) as listener:
-        listener.execute("listen holdfast")
-        await accept(db)
-        first = await asked(db, uuid7(), idempotency=key, tell=True)
-        repeated = await asked(db, uuid7(), idempotency=key, tell=True)
-        listener.execute("notify holdfast, 'end'")
-        heard = [notification.payload for notification in listener.notifies(timeout=30, stop_after=2)]
-    assert heard == ["q", "end"]
-    assert [(said.outcome, said.told) for said in (first, repeated)] == [("accepted", True), ("repeated", False)]
-
-
-async def test_a_run_is_accepted_though_no_hint_has_room_any_more():
-    with (
-        serving({"shared_buffers": "32MB", "max_notify_queue_pages": "64"}) as database,
-        psycopg.connect(database.admin_url) as deaf,
-        psycopg.connect(database.admin_url, autocommit=True) as loud,
-    ):
-        stand(loud, TENANT)
-        deaf.execute("listen holdfast")
-        deaf.commit()
-        deaf.execute("select 1")
-        with pytest.raises(psycopg.errors.ProgramLimitExceeded):
-            loud.execute("select pg_notify('holdfast', lpad(n::text, 7000)) from generate_series(1, 1000) as n")
-        async with Database.open(database.worker_url, role="worker") as db:
-            said = await asked(db, uuid7(), tell=True)
-        assert (said.outcome, said.told) == ("accepted", False)
-        assert loud.execute("select count(*) from holdfast.runs").fetchone() == (1,)
 
 
 async def test_the_verbs_one_after_another(db):

@@ -21,7 +21,6 @@ from holdfast.service.get_run import get_run
 from holdfast.service.services import LOCAL
 from holdfast.service.start_run import start_run
 from holdfast.store.hashing import verify_chain
-from holdfast.store.hints import QUEUED
 from support.credentials import admin
 
 TABLES = ("runs", "events", "blobs", "signals", "idempotency_keys", "sessions")
@@ -43,19 +42,6 @@ async def test_an_accepted_run_is_there_with_its_first_event_and_sealed_input(se
     with psycopg.connect(database.admin_url) as connection:
         assert b"secret" not in b"".join(body for (body,) in connection.execute("select body from holdfast.blobs"))
         assert "secret" not in "".join(body for (body,) in connection.execute("select body from holdfast.events"))
-
-
-async def test_workers_hear_of_each_run_by_its_commit_or_after_it(services, database):
-    """The first hint rides with the commit; what is asked for right after it is hinted at by the notifier."""
-    services.hints._ride_s = 600
-    with psycopg.connect(database.admin_url, autocommit=True) as listener, services.hints.subscribe(QUEUED) as here:
-        listener.execute("listen holdfast")
-        for _ in range(2):
-            await start_run(services, LOCAL, "support", "x")
-            assert await here.wait(0) == {QUEUED}
-        heard = await asyncio.to_thread(lambda: list(listener.notifies(timeout=30, stop_after=2)))
-    assert [notification.payload for notification in heard] == [QUEUED, QUEUED]
-    assert len({notification.pid for notification in heard}) == 2
 
 
 async def test_a_typed_input_is_validated(services):

@@ -175,11 +175,8 @@ async def _accept(
         hash=_first_hash(who.tenant, run, at, body),
         blobs={sealed.digest: sealed.body},
         idempotency=idempotency,
-        tell=services.hints.may_ride(),
     )
-    if answer.told:
-        services.hints.told(QUEUED)
-    elif answer.outcome == "accepted":
+    if answer.outcome == "accepted":
         services.hints.notify(QUEUED)
     return await _answered(services, who, answer, accepted)
 

@@ -6,8 +6,7 @@ inbox grew), `live(run)` (live text). Whoever delivers a signal sends both `chan
 holder of a run listens to the latter only, and so does not wake at its own appends.
 
 One notifier connection sends what gathers within a few milliseconds in one statement: NOTIFY inside the
-transactions that write would make them commit one after another. Now and then one may: where there is little to do,
-`may_ride` saves the round trip between a commit and its hint. One listener connection hears the hints of
+transactions that write would make them commit one after another. One listener connection hears the hints of
 all processes and wakes those who subscribed; hints of this process wake its own subscribers at once as well.
 
 A hint is never needed for correctness. Either connection may be lost at any time; it is made again, and
@@ -101,15 +100,11 @@ class Subscription:
 class Hints:
     """Sends and hears hints: one connection for each, made again whenever it is lost."""
 
-    def __init__(self, db: Database, *, coalesce_s: float = 0.005, ride_s: float = 0.02, hears: bool = True) -> None:
-        """`hears=False` only sends, and saves the connection that listens.
-
-        `ride_s` lies at least between two hints that ride with commits: the server takes such commits one by one.
-        """
-        self._db, self._coalesce_s, self._ride_s, self._hears = db, coalesce_s, ride_s, hears
+    def __init__(self, db: Database, *, coalesce_s: float = 0.005, hears: bool = True) -> None:
+        """`hears=False` only sends, and saves the connection that listens."""
+        self._db, self._coalesce_s, self._hears = db, coalesce_s, hears
         self._pending: dict[str, None] = {}
         self._something = asyncio.Event()
-        self._rides_from = 0.0
         self._exact: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._beginnings: defaultdict[str, set[Subscription]] = defaultdict(set)
         self._tasks: list[asyncio.Task[None]] = []
@@ -139,21 +134,6 @@ class Hints:
         if len(self._pending) < _PENDING_MOST:
             self._pending[payload] = None
             self._something.set()
-
-    def may_ride(self) -> bool:
-        """Whether the next commit of this process may carry a hint itself; where it did, say so with `told`.
-
-        Asking takes the turn: it is for whoever commits at once.
-        """
-        now = asyncio.get_running_loop().time()
-        if now < self._rides_from:
-            return False
-        self._rides_from = now + self._ride_s
-        return True
-
-    def told(self, payload: str) -> None:
-        """A commit carried this hint: subscribers of this process are woken without a way round by the server."""
-        self._dispatch(payload)
 
     def subscribe(self, *topics: str) -> Subscription:
         """Hear hints with exactly these payloads, or, where a topic ends in `*`, with this beginning."""

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import class_row
 
 from holdfast.domain.state import RunState, WaitingOn
@@ -76,8 +75,6 @@ class Accepted:
     run: UUID
     accepted_at: datetime | None = None
     """By the database's clock. None unless it was accepted by this very call: it may be anywhere by now."""
-    told: bool = False
-    """The commit itself hinted that something is queued."""
 
 
 async def accept_run(
@@ -99,14 +96,12 @@ async def accept_run(
     parent: UUID | None = None,
     priority: int = 0,
     idempotency: Idempotency | None = None,
-    tell: bool = False,
 ) -> Accepted:
     """Insert a run with its first event (`run_accepted`: `at`, `body`, `hash`) and sealed content by digest.
 
     A session that is new is made, for this subject and principal; one of another principal's, but of this subject, is
     gone on with where it is `shared`. Repeated while the database is away: the run's id
-    makes sure that it is accepted once. `tell` has the commit itself hint that something is queued, where
-    `Hints.may_ride` allows.
+    makes sure that it is accepted once.
 
     Raises:
         DatabaseUnavailable: the database was away for as long as `db` waits; it may have been accepted.
@@ -129,16 +124,8 @@ async def accept_run(
         "bodies": list(blobs.values()),
         **(idempotency or NoKey())._asdict(),
         "shared": shared,
-        "tell": tell,
     }
-    try:
-        rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
-    except ProgramLimitExceeded:
-        # Somebody listens and does not hear, until no hint has room at the server any more. A run needs none.
-        if not tell:
-            raise
-        parameters["tell"] = False
-        rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
+    rows = await db.repeat(lambda: db.fetch(None, "accept_run", parameters, class_row(Accepted)))
     found = rows[0]
     # This very run was there: it was accepted by an attempt whose answer was lost.
     return Accepted("accepted", run) if found.outcome == "repeated" and found.run == run else found
