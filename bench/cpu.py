@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from holdfast.engine.gear import Gear
     from holdfast.service.services import Services
 
-BAR = 1.5
+BAR = 1.6
 """At 64 runs at once. What an agent is to cost whose model is not in memory is `over_http.py`."""
 TURNS = 5
 
