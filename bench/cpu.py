@@ -68,6 +68,13 @@ class Turns:
         """CPU of one way to that of another."""
         return ratios([cost.cpu_s for cost in self.spent[way]], [cost.cpu_s for cost in self.spent[below]])
 
+    def told(self, way: str, below: str) -> str:
+        """What a durable run cost, and a bare one, as the table says it."""
+        return (
+            f"bare {self.cpu_ms(below):.1f} ms, durable {self.cpu_ms(way):.1f} ms; "
+            f"the server's own {self.server_ms(way):.1f} ms"
+        )
+
 
 async def rows(place: Place, *, quick: bool = False) -> list[Row]:
     """The ratio at 64 runs at once, and at one; what each part adds."""
@@ -119,8 +126,7 @@ def _row(turns: Turns, how: str, bar: float | None = None) -> Row:
         name=f"CPU of a durable run ÷ bare, its model in memory, {how}",
         measured=turns.ratio("journal"),
         bar=bar,
-        note=f"bare {turns.cpu_ms('bare'):.1f} ms, durable {turns.cpu_ms('journal'):.1f} ms; "
-        f"the server's own {turns.server_ms('journal'):.1f} ms",
+        note=turns.told("journal", "bare"),
         details={
             way: {"cpu_ms": round(turns.cpu_ms(way), 2), "server_cpu_ms": round(turns.server_ms(way), 2)}
             for way in turns.spent

@@ -1,12 +1,12 @@
 """CPU of a durable run beside the same agent bare, where its model is behind HTTP: as every agent runs that is of use.
 
-A model in memory answers in a tenth of the CPU that a request over HTTP takes. `cpu.py`, which measures that one, shows
-what a step costs here; this, what of the CPU of an agent it is.
+`cpu.py`, where the model is in memory, shows what a step costs here; this, what of the CPU of an agent that is.
 """
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from httpx2 import AsyncClient
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 BAR = 1.25
 TURNS = 12
-
-
 WAYS = {"text": str, "typed": Typed}
 ANSWERS = {"text": "text", "typed": "of a type"}
 
@@ -63,17 +61,14 @@ async def _turn(
     durable_first: bool = False,
 ) -> None:
     for way, agent in agents.items():
-
-        async def by_itself(way: str = way, agent: Agent[None, Any] = agent) -> None:
-            turns.add(f"bare {way}", await spent(lambda: bare(agent, turns.runs, turns.at_once)))
-
-        async def durable(way: str = way) -> None:
-            runs = await queue_runs(services, way, turns.runs)
-            settings = place.settings(slots=turns.at_once)
-            turns.add(way, await spent(lambda: work_off(app, gear, settings, runs), place.server_dir))
-
-        for one in (durable, by_itself) if durable_first else (by_itself, durable):
-            await one()
+        runs = await queue_runs(services, way, turns.runs)
+        settings = place.settings(slots=turns.at_once)
+        works = {
+            f"bare {way}": partial(bare, agent, turns.runs, turns.at_once),
+            way: partial(work_off, app, gear, settings, runs),
+        }
+        for name, work in reversed(works.items()) if durable_first else works.items():
+            turns.add(name, await spent(work, place.server_dir))
 
 
 def _row(turns: Turns, way: str, how: str) -> Row:
@@ -81,6 +76,5 @@ def _row(turns: Turns, way: str, how: str) -> Row:
         name=f"CPU of a durable run ÷ bare, its model over HTTP, its answer {ANSWERS[way]}, {how}",
         measured=turns.ratio(way, f"bare {way}"),
         bar=BAR if turns.at_once > 1 else None,
-        note=f"bare {turns.cpu_ms(f'bare {way}'):.1f} ms, durable {turns.cpu_ms(way):.1f} ms; "
-        f"the server's own {turns.server_ms(way):.1f} ms",
+        note=turns.told(way, f"bare {way}"),
     )

@@ -21,6 +21,8 @@ def provider_of(script: str, folder: Path) -> Generator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().strip()
+            url = process.stdout.readline().strip()
+            assert url, "the provider did not start"
+            yield url
         finally:
             process.terminate()
